@@ -10,3 +10,4 @@ pub mod guest;
 pub mod id;
 pub mod kernel;
 pub mod record;
+pub mod table;
