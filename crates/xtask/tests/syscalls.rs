@@ -1,0 +1,89 @@
+//! `docs/SYSCALLS.md` is made from the kernel's table, and the table has the numbers of the host's headers.
+
+use std::fmt::Write as _;
+
+use fated_kernel::table::{self, Passage, Status};
+
+#[test]
+fn document_is_up_to_date() {
+    xtask::check_generated("docs/SYSCALLS.md", &document());
+}
+
+fn document() -> String {
+    let counts = table::COUNTS;
+    let mut text = format!(
+        "\
+# System calls
+
+Generated from `crates/fated-kernel/src/table/calls.rs`; do not edit. To renew:
+`FATED_BLESS=1 cargo test -p xtask --test syscalls`.
+
+All {} system calls of Linux 6.18 on x86-64:
+
+| status | calls | meaning |
+|---|---:|---|
+| modelled | {} | the simulated kernel carries it out, as Linux would |
+| partial | {} | modelled, but not all of it: the note says what differs |
+| native | {} | Linux carries it out; on a descriptor that the simulated kernel owns, the kernel answers |
+| refused | {} | fails with `ENOSYS`, is counted, and is shown at the end of the run |
+
+| passage | calls | meaning |
+|---|---:|---|
+",
+        table::all().len(),
+        counts.modelled,
+        counts.partial,
+        counts.native,
+        counts.refused
+    );
+    for (passage, meaning) in [
+        (Passage::Free, "no stop: neither scheduled nor logged"),
+        (Passage::Seen, "one stop, then the kernel answers or Linux does it, unchanged"),
+        (Passage::Mended, "two stops: Linux does it, and the result is mended where it tells of the outside"),
+        (Passage::Emulated, "one stop: the call doesn't reach Linux as the guest made it"),
+    ] {
+        let count = table::all().iter().filter(|call| call.passage == passage).count();
+        writeln!(text, "| {} | {count} | {meaning} |", name(passage)).expect("a string takes all text");
+    }
+    text.push_str("\n| number | call | status | passage | note |\n|---:|---|---|---|---|\n");
+    for call in table::all() {
+        let (status, note) = match call.status {
+            Status::Modelled => ("modelled", ""),
+            Status::Partial(why) => ("partial", why),
+            Status::Native => ("native", ""),
+            Status::Refused(why) => ("refused", why),
+        };
+        writeln!(text, "| {} | `{}` | {status} | {} | {note} |", call.number, call.name, name(call.passage))
+            .expect("a string takes all text");
+    }
+    text
+}
+
+fn name(passage: Passage) -> &'static str {
+    match passage {
+        Passage::Free => "free",
+        Passage::Seen => "seen",
+        Passage::Mended => "mended",
+        Passage::Emulated => "emulated",
+    }
+}
+
+/// Debian's header is older than the table, so it knows fewer calls.
+#[test]
+fn numbers_agree_with_the_headers() {
+    const HEADER: &str = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
+    let Ok(header) = std::fs::read_to_string(HEADER) else {
+        println!("skipped: no {HEADER}: install linux-libc-dev");
+        return;
+    };
+    let mut known = 0;
+    for line in header.lines() {
+        let Some((name, number)) = line.strip_prefix("#define __NR_").and_then(|it| it.split_once(' ')) else {
+            continue;
+        };
+        let number = number.trim().parse().expect("the header gives a number");
+        assert_eq!(table::call(number).map(|call| call.name), Some(name), "call {number}");
+        known += 1;
+    }
+    assert!(known > 350, "the header lists only {known} calls");
+}

@@ -1,0 +1,116 @@
+//! Rules that the compiler can't check.
+
+use std::path::{Path, PathBuf};
+
+use xtask::{files, root, text};
+
+/// The layers from the bottom up: a crate, what of this workspace it may use, and whether it is bare: without std,
+/// without unsafe code, without a panic that a guest could reach.
+const LAYERS: &[(&str, &[&str], bool)] = &[
+    ("fated-wait", &[], true),
+    ("fated-kernel", &["fated-wait"], true),
+    ("fated-ptrace", &["fated-wait", "fated-kernel"], false),
+    ("fated", &["fated-wait", "fated-kernel", "fated-ptrace"], false),
+    ("xtask", &[], false),
+];
+
+/// What bare crates may use from outside: crates that need neither std nor an operating system.
+const BARE: &[&str] = &["bitflags", "linux-raw-sys", "thiserror"];
+
+const MAX_LINES: usize = 800;
+
+#[test]
+fn no_file_is_too_long() {
+    for path in files("rs") {
+        let lines = text(&path).lines().count();
+        assert!(
+            lines <= MAX_LINES,
+            "{} has {lines} lines, more than {MAX_LINES}: one file, one concept",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn dependencies_point_downwards() {
+    for path in files("toml") {
+        let Some((krate, layer)) = path.parent().and_then(|it| it.strip_prefix("crates").ok()).zip(layer(&path)) else {
+            assert!(!path.starts_with("crates") || !path.ends_with("Cargo.toml"), "{}: not in LAYERS", path.display());
+            continue;
+        };
+        let (_, below, bare) = layer;
+        let manifest: toml::Table = text(&path).parse().expect("cargo could read it too");
+        let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
+        for name in dependencies.into_iter().flat_map(toml::Table::keys) {
+            let ours = LAYERS.iter().any(|(krate, ..)| krate == name);
+            let allowed = if ours { below.contains(&name.as_str()) } else { !bare || BARE.contains(&name.as_str()) };
+            assert!(allowed, "{} must not depend on {name}", krate.display());
+        }
+    }
+}
+
+fn layer(manifest: &Path) -> Option<&'static (&'static str, &'static [&'static str], bool)> {
+    LAYERS.iter().find(|(krate, ..)| manifest == Path::new("crates").join(krate).join("Cargo.toml"))
+}
+
+fn bare_crates() -> impl Iterator<Item = PathBuf> {
+    LAYERS.iter().filter(|(.., bare)| *bare).map(|(krate, ..)| Path::new("crates").join(krate).join("src"))
+}
+
+#[test]
+fn bare_crates_have_neither_std_nor_unsafe_code() {
+    for source in bare_crates() {
+        let library = text(&source.join("lib.rs"));
+        for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
+            let there = library.lines().any(|line| line == attribute);
+            assert!(there, "{}/lib.rs lacks {attribute}", source.display());
+        }
+    }
+}
+
+/// By text, hence blind to what macros make; tests are at the end of a file, after `#[cfg(test)]`, or in a file of
+/// their own.
+#[test]
+fn bare_crates_do_not_panic() {
+    const WORDS: &[&str] = &["todo!", "unimplemented!", "panic!", ".unwrap()", ".expect("];
+    let ours: Vec<_> = bare_crates().collect();
+    let is_test =
+        |path: &Path| path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+    for path in files("rs").into_iter().filter(|path| ours.iter().any(|it| path.starts_with(it)) && !is_test(path)) {
+        let text = text(&path);
+        let code = text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        for (index, line) in code.filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            let word = WORDS.iter().find(|word| line.contains(*word));
+            assert!(
+                word.is_none(),
+                "{}:{}: {}: a guest must not be able to panic the kernel",
+                path.display(),
+                index + 1,
+                line.trim()
+            );
+        }
+    }
+}
+
+#[test]
+fn links_between_documents_resolve() {
+    for path in files("md") {
+        let folder = root().join(&path).parent().expect("a file lies in a folder").to_owned();
+        for (index, line) in prose(&text(&path)).filter(|(_, line)| line.contains("](")) {
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+                let outside = target.is_empty() || target.contains("://");
+                assert!(outside || folder.join(target).exists(), "{}:{}: no {target}", path.display(), index + 1);
+            }
+        }
+    }
+}
+
+/// The lines outside code blocks, with their index.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_code = false;
+    text.lines().enumerate().filter(move |(_, line)| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    })
+}
