@@ -1,0 +1,479 @@
+//! The family as plain data: tasks, processes and groups in slabs, linked by slot numbers, found by id.
+//!
+//! Invariants: a slot that is linked anywhere is live; every process has its leader's task until it is reaped;
+//! lists are in Linux's order (children and threads: oldest first, tracees and group members: newest first).
+
+use crate::id::{Errno, Pgid, Pid, Sid, Signal, Tid};
+use crate::report::ExitCode;
+use crate::usage::Usage;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Index of a task in its slab; [`NONE`] is none.
+pub(crate) type Slot = u32;
+pub(crate) const NONE: Slot = Slot::MAX;
+
+/// Which of its lists a task is linked into.
+#[derive(Clone, Copy)]
+pub(crate) enum Chain {
+    /// The children of a thread; leaders only.
+    Sibling,
+    /// The tracees of a thread.
+    Tracee,
+    /// The threads of a process.
+    Thread,
+    /// The processes of a group; leaders only.
+    Member,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    prev: Slot,
+    next: Slot,
+}
+
+/// Head of a doubly linked list of tasks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    pub head: Slot,
+    tail: Slot,
+}
+
+impl List {
+    pub const EMPTY: Self = Self { head: NONE, tail: NONE };
+
+    /// Holds exactly one task.
+    pub fn single(&self) -> bool {
+        self.head != NONE && self.head == self.tail
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Alive,
+    Zombie,
+    /// Being released: nobody waits for it any more.
+    Dead,
+}
+
+/// Whether a live task may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    Running,
+    Stopped,
+    Trapped,
+}
+
+/// The job-control conditions of a thread that are still to take effect.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct JobControl {
+    /// A group stop to join.
+    pub stop: bool,
+    /// Joining counts towards completing it.
+    pub consume: bool,
+    /// A stop trap to enter.
+    pub trap: bool,
+    /// A change of group stop to report by a stop trap (SEIZE).
+    pub notify: bool,
+    /// In a stop trap, hidden from the tracer until something happens (LISTEN).
+    pub listening: bool,
+    /// In an event-stop trap.
+    pub event_stop: bool,
+    /// The signal of the latest group stop.
+    pub signal: Option<Signal>,
+}
+
+/// The tie of a tracee to its tracer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trace {
+    pub tracer: Slot,
+    pub seized: bool,
+    pub exitkill: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub tid: Tid,
+    pub group: u32,
+    /// Place among the threads of the process.
+    pub order: u64,
+    pub life: Life,
+    /// On its way out: takes no children any more.
+    pub exiting: bool,
+    pub exit_code: ExitCode,
+    pub uid: u32,
+    pub pdeath: Option<Signal>,
+    pub usage: Usage,
+    pub run: Run,
+    pub job: JobControl,
+    /// What a trapped task has to say, 0 if it was said.
+    pub trap_code: u32,
+    pub trace: Option<Trace>,
+    pub trace_seq: u64,
+    /// Blocked in a wait.
+    pub waiting: bool,
+    pub children: List,
+    pub tracees: List,
+    links: [Link; 4],
+}
+
+/// Disposition of SIGCHLD in a process, as far as waiting goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SigchldAction {
+    /// SIG_IGN: no signal, and children reap themselves.
+    pub ignore: bool,
+    /// SA_NOCLDWAIT: children reap themselves.
+    pub no_wait: bool,
+    /// SA_NOCLDSTOP: no signal for stops and continues.
+    pub no_stop: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub leader: Slot,
+    pub threads: List,
+    /// Threads that have not begun to exit.
+    pub live: u32,
+    /// [`NONE`] for init.
+    pub parent: Slot,
+    /// Place among the children of the parent.
+    pub child_seq: u64,
+    pub exit_signal: Option<Signal>,
+    /// How often the parent had called exec when this was its child first.
+    pub parent_execs: u32,
+    pub execs: u32,
+    pub forked_no_exec: bool,
+    pub subreaper: bool,
+    pub sigchld: SigchldAction,
+    pub pgid: Pgid,
+    pub sid: Sid,
+    pub session_leader: bool,
+    /// Fixed by exit_group, a fatal signal or the last thread.
+    pub exit: Option<ExitCode>,
+    /// Completely stopped.
+    pub stopped: bool,
+    /// Continued, and not yet reported.
+    pub continued: bool,
+    /// A group stop on its way: how many threads are still to join.
+    pub stopping: u32,
+    /// The stop signal to report; `None` if it was reported.
+    pub stop_signal: Option<Signal>,
+    /// SIGCONT came and the parent is to hear of it from the first thread that runs: of a continue, or of a stop.
+    pub tell: Option<Tell>,
+    /// The thread whose exec waits for the others to go.
+    pub exec: Slot,
+    pub dead_usage: Usage,
+    pub children_usage: Usage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tell {
+    Continued,
+    Stopped,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pgrp {
+    pub members: List,
+    pub sid: Sid,
+    /// Members that are completely stopped.
+    pub stopped: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    tasks: Vec<Task>,
+    free_tasks: Vec<Slot>,
+    groups: Vec<Group>,
+    free_groups: Vec<u32>,
+    /// Slot by tid.
+    ids: Vec<Slot>,
+    pub pgrps: BTreeMap<Pgid, Pgrp>,
+    /// Number of processes by session.
+    pub sessions: BTreeMap<Sid, u32>,
+    /// The reaper of last resort: a thread of the first process.
+    pub init: Option<Slot>,
+    seq: u64,
+}
+
+impl Table {
+    /// The next number in the one order of everything that is linked.
+    pub fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    pub fn task(&self, slot: Slot) -> &Task {
+        &self.tasks[slot as usize]
+    }
+
+    pub fn task_mut(&mut self, slot: Slot) -> &mut Task {
+        &mut self.tasks[slot as usize]
+    }
+
+    pub fn group(&self, slot: Slot) -> &Group {
+        &self.groups[self.task(slot).group as usize]
+    }
+
+    pub fn group_mut(&mut self, slot: Slot) -> &mut Group {
+        let group = self.task(slot).group;
+        &mut self.groups[group as usize]
+    }
+
+    pub fn find(&self, tid: Tid) -> Option<Slot> {
+        self.ids.get(tid.get() as usize).copied().filter(|&slot| slot != NONE)
+    }
+
+    /// The task, dead or alive.
+    pub fn get(&self, tid: Tid) -> Result<Slot, Errno> {
+        self.find(tid).ok_or(Errno::ESRCH)
+    }
+
+    /// The task, if it has not exited.
+    pub fn alive(&self, tid: Tid) -> Result<Slot, Errno> {
+        self.find(tid).filter(|&slot| self.task(slot).life == Life::Alive).ok_or(Errno::ESRCH)
+    }
+
+    /// The leader of the process `pid`.
+    pub fn process(&self, pid: Pid) -> Result<Slot, Errno> {
+        self.find(pid.into()).filter(|&slot| self.leads(slot)).ok_or(Errno::ESRCH)
+    }
+
+    pub fn set_id(&mut self, tid: Tid, slot: Slot) {
+        let at = tid.get() as usize;
+        if self.ids.len() <= at {
+            self.ids.resize(at + 1, NONE);
+        }
+        self.ids[at] = slot;
+    }
+
+    /// Slots of all tasks by ascending id.
+    pub fn all(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.ids.iter().copied().filter(|&slot| slot != NONE)
+    }
+
+    pub fn leads(&self, slot: Slot) -> bool {
+        self.group(slot).leader == slot
+    }
+
+    pub fn leader(&self, slot: Slot) -> Slot {
+        self.group(slot).leader
+    }
+
+    pub fn pid(&self, slot: Slot) -> Pid {
+        self.task(self.leader(slot)).tid.into()
+    }
+
+    pub fn same_process(&self, a: Slot, b: Slot) -> bool {
+        a != NONE && b != NONE && self.task(a).group == self.task(b).group
+    }
+
+    /// No thread but the leader is left, not even as a zombie.
+    pub fn lone_leader(&self, slot: Slot) -> bool {
+        self.leads(slot) && self.group(slot).threads.single()
+    }
+
+    /// Whom a stop or death of the task is reported to: its tracer, else its parent.
+    pub fn reports_to(&self, slot: Slot) -> Slot {
+        match self.task(slot).trace {
+            Some(trace) => trace.tracer,
+            None => self.group(slot).parent,
+        }
+    }
+
+    /// Traced by a process that is not its parent.
+    pub fn traced_by_other(&self, slot: Slot) -> bool {
+        self.task(slot).trace.is_some_and(|trace| !self.same_process(trace.tracer, self.group(slot).parent))
+    }
+
+    /// The id names no thread, process group or session.
+    pub fn id_unused(&self, tid: Tid) -> bool {
+        let pid = Pid::from(tid);
+        self.find(tid).is_none() && !self.pgrps.contains_key(&pid.into()) && !self.sessions.contains_key(&pid.into())
+    }
+
+    pub fn insert_group(&mut self, group: Group) -> u32 {
+        match self.free_groups.pop() {
+            Some(at) => {
+                self.groups[at as usize] = group;
+                at
+            }
+            None => {
+                self.groups.push(group);
+                (self.groups.len() - 1) as u32
+            }
+        }
+    }
+
+    pub fn insert_task(&mut self, tid: Tid, group: u32, uid: u32) -> Slot {
+        let order = self.next_seq();
+        let unlinked = Link { prev: NONE, next: NONE };
+        let task = Task {
+            tid,
+            group,
+            order,
+            life: Life::Alive,
+            exiting: false,
+            exit_code: ExitCode::exited(0),
+            uid,
+            pdeath: None,
+            usage: Usage::default(),
+            run: Run::Running,
+            job: JobControl::default(),
+            trap_code: 0,
+            trace: None,
+            trace_seq: 0,
+            waiting: false,
+            children: List::EMPTY,
+            tracees: List::EMPTY,
+            links: [unlinked; 4],
+        };
+        let slot = match self.free_tasks.pop() {
+            Some(slot) => {
+                self.tasks[slot as usize] = task;
+                slot
+            }
+            None => {
+                self.tasks.push(task);
+                (self.tasks.len() - 1) as Slot
+            }
+        };
+        self.set_id(tid, slot);
+        slot
+    }
+
+    /// Gives the task's slot back; its links must be gone already.
+    pub fn remove_task(&mut self, slot: Slot) {
+        let tid = self.task(slot).tid;
+        self.set_id(tid, NONE);
+        self.free_tasks.push(slot);
+    }
+
+    pub fn remove_group(&mut self, group: u32) {
+        self.free_groups.push(group);
+    }
+
+    pub fn next(&self, chain: Chain, slot: Slot) -> Slot {
+        self.task(slot).links[chain as usize].next
+    }
+
+    /// The tasks of a list, in its order.
+    pub fn walk(&self, chain: Chain, list: List) -> impl Iterator<Item = Slot> + '_ {
+        let link = |slot: Slot| Some(slot).filter(|&slot| slot != NONE);
+        core::iter::successors(link(list.head), move |&slot| link(self.next(chain, slot)))
+    }
+
+    /// The threads of the process of `slot`, leader first.
+    pub fn threads(&self, slot: Slot) -> impl Iterator<Item = Slot> + '_ {
+        self.walk(Chain::Thread, self.group(slot).threads)
+    }
+
+    pub fn push_back(&mut self, chain: Chain, list: &mut List, slot: Slot) {
+        self.task_mut(slot).links[chain as usize] = Link { prev: list.tail, next: NONE };
+        match list.tail {
+            NONE => list.head = slot,
+            tail => self.task_mut(tail).links[chain as usize].next = slot,
+        }
+        list.tail = slot;
+    }
+
+    pub fn push_front(&mut self, chain: Chain, list: &mut List, slot: Slot) {
+        self.task_mut(slot).links[chain as usize] = Link { prev: NONE, next: list.head };
+        match list.head {
+            NONE => list.tail = slot,
+            head => self.task_mut(head).links[chain as usize].prev = slot,
+        }
+        list.head = slot;
+    }
+
+    pub fn unlink(&mut self, chain: Chain, list: &mut List, slot: Slot) {
+        let Link { prev, next } = self.task(slot).links[chain as usize];
+        match prev {
+            NONE => list.head = next,
+            prev => self.task_mut(prev).links[chain as usize].next = next,
+        }
+        match next {
+            NONE => list.tail = prev,
+            next => self.task_mut(next).links[chain as usize].prev = prev,
+        }
+    }
+
+    /// Puts `new` where `old` is.
+    pub fn replace(&mut self, chain: Chain, list: &mut List, old: Slot, new: Slot) {
+        let link = self.task(old).links[chain as usize];
+        self.task_mut(new).links[chain as usize] = link;
+        match link.prev {
+            NONE => list.head = new,
+            prev => self.task_mut(prev).links[chain as usize].next = new,
+        }
+        match link.next {
+            NONE => list.tail = new,
+            next => self.task_mut(next).links[chain as usize].prev = new,
+        }
+    }
+
+    /// Links a leader as the youngest child of `parent`.
+    pub fn adopt(&mut self, parent: Slot, leader: Slot) {
+        let seq = self.next_seq();
+        let group = self.group_mut(leader);
+        group.parent = parent;
+        group.child_seq = seq;
+        let mut list = self.task(parent).children;
+        self.push_back(Chain::Sibling, &mut list, leader);
+        self.task_mut(parent).children = list;
+    }
+
+    /// Takes a leader out of its parent's children.
+    pub fn orphan(&mut self, leader: Slot) {
+        let parent = self.group(leader).parent;
+        if parent != NONE {
+            let mut list = self.task(parent).children;
+            self.unlink(Chain::Sibling, &mut list, leader);
+            self.task_mut(parent).children = list;
+        }
+    }
+
+    pub fn trace(&mut self, slot: Slot, trace: Trace) {
+        let seq = self.next_seq();
+        let task = self.task_mut(slot);
+        task.trace = Some(trace);
+        task.trace_seq = seq;
+        let mut list = self.task(trace.tracer).tracees;
+        self.push_front(Chain::Tracee, &mut list, slot);
+        self.task_mut(trace.tracer).tracees = list;
+    }
+
+    pub fn untrace(&mut self, slot: Slot) {
+        if let Some(trace) = self.task_mut(slot).trace.take() {
+            let mut list = self.task(trace.tracer).tracees;
+            self.unlink(Chain::Tracee, &mut list, slot);
+            self.task_mut(trace.tracer).tracees = list;
+        }
+    }
+
+    pub fn join_group(&mut self, slot: Slot) {
+        let mut list = self.group(slot).threads;
+        self.push_back(Chain::Thread, &mut list, slot);
+        self.group_mut(slot).threads = list;
+    }
+
+    pub fn leave_group(&mut self, slot: Slot) {
+        let mut list = self.group(slot).threads;
+        self.unlink(Chain::Thread, &mut list, slot);
+        self.group_mut(slot).threads = list;
+    }
+
+    /// The living thread of a process that adopts: the first that is not exiting.
+    pub fn living_thread(&self, slot: Slot) -> Option<Slot> {
+        self.threads(slot).find(|&thread| !self.task(thread).exiting)
+    }
+
+    /// Usage of all threads of the process, dead ones included: RUSAGE_SELF.
+    pub fn own_usage(&self, slot: Slot) -> Usage {
+        let mut sum = self.group(slot).dead_usage;
+        for thread in self.threads(slot) {
+            sum.add(&self.task(thread).usage);
+        }
+        sum
+    }
+}
