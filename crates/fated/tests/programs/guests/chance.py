@@ -1,0 +1,15 @@
+"""Everything that differs from run to run of a Python program."""
+import os
+import random
+import tempfile
+import threading
+import time
+import uuid
+
+print("time", time.time(), time.monotonic(), time.perf_counter_ns(), time.process_time())
+print("ids", os.getpid(), os.getppid(), threading.get_native_id(), uuid.uuid4(), uuid.uuid1())
+print("random", random.random(), os.urandom(8).hex(), hash("seed"))
+print("set", {"a", "b", "c", "d", "e"})
+print("id", id(object()), hex(id(main := lambda: 0)))
+print("names", tempfile.mktemp(), os.uname())
+print("machine", os.cpu_count(), os.sched_getaffinity(0), os.getloadavg())

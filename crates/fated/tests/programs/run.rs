@@ -1,0 +1,213 @@
+//! Runs one program of the table several times under fated and once natively, and compares.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::table::{Native, Program};
+
+/// No program of the table needs as long as this, in seconds, unless it hangs.
+const LIMIT_S: &str = "120";
+
+/// Where and how programs run.
+pub struct Setup {
+    runs: usize,
+    folder: PathBuf,
+    guests: PathBuf,
+    /// The search path of all programs: the toolchain's and Debian's, nobody's own.
+    pub path: String,
+}
+
+/// What a program did in one run.
+#[derive(PartialEq, Eq)]
+struct Run {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// As a shell gives it: 128 + n for signal n.
+    exit: i32,
+    log: Vec<u8>,
+}
+
+/// How a program fared.
+pub struct Outcome {
+    /// The exit status under fated, in the first run.
+    pub exit: i32,
+    /// Why the runs under fated are not identical.
+    pub differs: Option<String>,
+    /// Why the exit status is wrong.
+    pub wrong_exit: Option<String>,
+    /// Why the output is not the native one. `None` also if natively it differs from run to run.
+    pub differs_from_native: Option<String>,
+}
+
+impl Outcome {
+    /// Everything that is wrong.
+    pub fn problem(&self) -> Option<String> {
+        let problems: Vec<&str> = [&self.differs, &self.wrong_exit, &self.differs_from_native]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        (!problems.is_empty()).then(|| problems.join("\n"))
+    }
+}
+
+impl Setup {
+    pub fn new(runs: usize) -> Self {
+        let toolchain =
+            Path::new(&std::env::var_os("CARGO").expect("cargo runs the tests")).parent().map(Path::to_owned);
+        let toolchain = toolchain.expect("cargo lies in a folder");
+        Self {
+            runs,
+            folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs"),
+            guests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/guests"),
+            path: format!("/usr/bin:/bin:/usr/sbin:/sbin:{}", toolchain.display()),
+        }
+    }
+
+    /// The first command that the program needs and that is not installed.
+    pub fn missing(&self, program: &Program) -> Option<&'static str> {
+        let there = |command: &&str| self.path.split(':').any(|folder| Path::new(folder).join(command).exists());
+        program.commands().find(|command| !there(command))
+    }
+
+    pub fn run(&self, program: &Program) -> Outcome {
+        let template = self.template(program);
+        // Without runs under fated, two native ones check the table itself.
+        let (runs, under_fated) = if self.runs == 0 { (2, false) } else { (self.runs, true) };
+        let runs: Vec<Run> = (0..runs).map(|_| self.once(program, &template, under_fated)).collect();
+        let (first, others) = runs.split_first().expect("there is at least one run");
+        let others = if under_fated || matches!(program.native, Native::Same) { others } else { &[] };
+        let differs = others.iter().position(|run| run != first).map(|index| {
+            format!("run {} differs from run 1:\n{}", index + 2, difference("run 1", first, "later", &others[index]))
+        });
+        let wrong_exit = (first.exit != program.exit)
+            .then(|| format!("exit status {}, not {}; stderr:\n{}", first.exit, program.exit, tail(&first.stderr)));
+        let differs_from_native =
+            (under_fated && matches!(program.native, Native::Same)).then(|| self.once(program, &template, false));
+        let differs_from_native = differs_from_native
+            .filter(|native| !native.same_output(first))
+            .map(|native| format!("differs from native:\n{}", difference("native", &native, "fated", first)));
+        Outcome { exit: first.exit, differs, wrong_exit, differs_from_native }
+    }
+
+    /// Prepares a folder natively, of which each run gets a copy at the same path.
+    fn template(&self, program: &Program) -> PathBuf {
+        let template = self.folder.join(program.name).join("template");
+        fresh(&template);
+        fs::create_dir(template.join("tmp")).expect("the folder is ours");
+        for file in program.files.split_whitespace() {
+            copy(&self.guests.join(file), &template);
+        }
+        if !program.prepare.is_empty() {
+            let mut shell = self.native(&["bash", "-ec", program.prepare], &template);
+            let output = shell.output().expect("bash is there");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "failed to prepare {}: {stderr}", program.name);
+        }
+        template
+    }
+
+    fn once(&self, program: &Program, template: &Path, under_fated: bool) -> Run {
+        let folder = template.with_file_name("run");
+        let log = template.with_file_name("log");
+        fresh(&folder);
+        copy(&template.join("."), &folder);
+        let _ = fs::remove_file(&log);
+        let words = program.words();
+        let mut command =
+            if under_fated { self.fated(program, &words, &folder, &log) } else { self.native(&words, &folder) };
+        let output = command.stdin(Stdio::null()).output().expect("coreutils are there");
+        let exit = output.status.code().or_else(|| output.status.signal().map(|it| 128 + it));
+        let log = fs::read(log).unwrap_or_default();
+        Run { stdout: output.stdout, stderr: output.stderr, exit: exit.expect("it has ended"), log }
+    }
+
+    fn native(&self, words: &[&str], folder: &Path) -> Command {
+        let mut command = limited();
+        command.args(words).current_dir(folder).env_clear().envs(self.environment(folder));
+        command
+    }
+
+    fn fated(&self, program: &Program, words: &[&str], folder: &Path, log: &Path) -> Command {
+        let mut command = limited();
+        command.arg(env!("CARGO_BIN_EXE_fated")).args(["run", "--seed", &program.seed().to_string(), "--clear-env"]);
+        command.arg("--log").arg(log).arg("--cwd").arg(folder);
+        for (name, value) in self.environment(folder) {
+            command.arg("--env").arg(format!("{name}={value}"));
+        }
+        command.arg("--").args(words);
+        command
+    }
+
+    /// Programs that run at once must not meet in /tmp: with decided randomness, they choose the same names.
+    fn environment(&self, folder: &Path) -> [(&'static str, String); 6] {
+        let own = |name: &str| folder.join(name).display().to_string();
+        [
+            ("PATH", self.path.clone()),
+            ("HOME", own("")),
+            ("TMPDIR", own("tmp")),
+            ("LC_ALL", "C.UTF-8".to_owned()),
+            ("CARGO_HOME", own("cargo-home")),
+            ("GOCACHE", self.folder.join("go-cache").display().to_string()),
+        ]
+    }
+}
+
+impl Run {
+    fn same_output(&self, other: &Self) -> bool {
+        self.stdout == other.stdout && self.stderr == other.stderr && self.exit == other.exit
+    }
+}
+
+fn limited() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--signal=KILL", LIMIT_S]);
+    command
+}
+
+fn fresh(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).expect("the folder is ours");
+}
+
+/// With times: they are part of what a program is given.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.is_ok_and(|it| it.success()), "failed to copy {} to {}", from.display(), to.display());
+}
+
+/// The first difference in each part of two runs.
+fn difference(name: &str, run: &Run, other_name: &str, other: &Run) -> String {
+    let mut text = String::new();
+    if run.exit != other.exit {
+        let _ = writeln!(text, "exit: {name} {}, {other_name} {}", run.exit, other.exit);
+    }
+    for (part, a, b) in
+        [("stdout", &run.stdout, &other.stdout), ("stderr", &run.stderr, &other.stderr), ("log", &run.log, &other.log)]
+    {
+        if a == b || run.log.is_empty() != other.log.is_empty() && part == "log" {
+            continue;
+        }
+        let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
+        let (mut a, mut b) = (a.lines(), b.lines());
+        let mut line = 1;
+        let (a, b) = loop {
+            match (a.next(), b.next()) {
+                (Some(a), Some(b)) if a == b => line += 1,
+                (None, None) => break ("", "(only the ends of lines differ)"),
+                (a, b) => break (a.unwrap_or("(ends)"), b.unwrap_or("(ends)")),
+            }
+        };
+        let _ = writeln!(text, "{part}, line {line}:\n  {name:>7} {a}\n  {other_name:>7} {b}");
+    }
+    text
+}
+
+fn tail(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}
