@@ -134,7 +134,7 @@ impl Setup {
     fn fated(&self, program: &Program, words: &[&str], folder: &Path, log: &Path) -> Command {
         let mut command = limited();
         command.arg(env!("CARGO_BIN_EXE_fated")).args(["run", "--seed", &program.seed().to_string(), "--clear-env"]);
-        command.arg("--log").arg(log).arg("--cwd").arg(folder);
+        command.args(["--spin-limit", LIMIT_S]).arg("--log").arg(log).arg("--cwd").arg(folder);
         for (name, value) in self.environment(folder) {
             command.arg("--env").arg(format!("{name}={value}"));
         }
