@@ -79,6 +79,7 @@ impl Family {
         self.table.task_mut(slot).job = Default::default();
         self.refresh(slot);
         if joined {
+            self.refresh_group(slot);
             self.notify_stop(slot, false, crate::report::CLD_STOPPED, fx);
         }
 

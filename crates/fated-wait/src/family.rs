@@ -2,6 +2,7 @@
 
 use crate::effects::Effects;
 use crate::id::{Errno, Pgid, Pid, Sid, Signal, Tid};
+use crate::index::Index;
 use crate::lookup::Lookup;
 use crate::report::ExitCode;
 use crate::scan::Scan;
@@ -51,7 +52,7 @@ impl Family {
     #[must_use]
     pub fn new(kind: LookupKind) -> Self {
         let lookup: Box<dyn Lookup + Send + Sync> = match kind {
-            LookupKind::Index => Box::new(Scan::default()),
+            LookupKind::Index => Box::new(Index::default()),
             LookupKind::Scan => Box::new(Scan::default()),
         };
         Self { table: Table::default(), lookup, kind }

@@ -9,6 +9,7 @@ mod exit;
 mod family;
 mod group;
 mod id;
+mod index;
 mod job;
 mod lookup;
 mod notify;
@@ -19,7 +20,9 @@ mod request;
 mod scan;
 mod table;
 mod usage;
+mod view;
 mod wait;
+mod waiters;
 
 pub use effects::{Effects, Reparented, SignalSent, Target};
 pub use family::{Family, ForkFlags, LookupKind};
