@@ -1,9 +1,25 @@
-//! The kernel of one host, as its engine sees it.
+//! The kernel of one host, as its engine sees it: [`Kernel::next`] says which task runs, [`Kernel::stopped`] takes what it did.
 
 use crate::config::Config;
+use crate::cx::Cx;
+use crate::family::Family;
+use fated_wait::LookupKind;
+use crate::file::outside::Streams;
+use crate::fs::Fs;
+use crate::futex::Futexes;
 use crate::guest::{Guest, Outside, Stop};
-use crate::id::Tid;
-use alloc::{rc::Rc, string::String, vec::Vec};
+use crate::id::{Pid, Tid};
+use crate::record::What;
+use crate::rng::Rng;
+use crate::sched::{Rest, Scheduler};
+use crate::signal::SigInfo;
+use crate::stats::Stats;
+use crate::sys;
+use crate::task::{Process, Task};
+use crate::timers::Timers;
+use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
+use core::cell::{Cell, RefCell};
+use core::task::{Context, Poll, Waker};
 
 /// What the engine does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +38,7 @@ pub enum Next {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The first process ended with this wait status, and nothing is left.
+    /// The first process ended with this wait status.
     Exited(i32),
     /// Every task waits for something that can't happen any more; one line per task says for what.
     Deadlock(Vec<String>),
@@ -37,39 +53,272 @@ pub struct Boot {
     pub exe: Vec<u8>,
     /// Its working directory.
     pub cwd: Vec<u8>,
+    /// The user and the groups it runs as.
+    pub credentials: crate::task::Credentials,
 }
 
 /// The simulated kernel of one host.
 #[derive(Debug)]
-pub struct Kernel {}
+pub struct Kernel {
+    /// What decides the run.
+    pub config: Config,
+    /// The outside.
+    pub outside: Rc<dyn Outside>,
+    /// Virtual time.
+    pub timers: Timers,
+    /// Who runs.
+    pub scheduler: Scheduler,
+    /// What guests draw from.
+    pub entropy: Rng,
+    /// Who is whose child, and who waits for whom.
+    pub family: RefCell<Family>,
+    /// Sleepers on futexes.
+    pub futexes: RefCell<Futexes>,
+    /// What it knows of real files, and its own ones.
+    pub fs: Fs,
+    /// The standard streams of fated.
+    pub streams: Streams,
+    /// Counters.
+    pub stats: Stats,
+    pub(crate) tasks: RefCell<BTreeMap<Tid, Rc<Task>>>,
+    pub(crate) processes: RefCell<BTreeMap<Pid, Rc<Process>>>,
+    pub(crate) last_tid: Cell<u32>,
+    pub(crate) ids_in_use: Cell<u32>,
+    current: RefCell<Option<Rc<Task>>>,
+    serial: Cell<u64>,
+    first: Cell<Option<Pid>>,
+    exit_status: Cell<Option<i32>>,
+    lingers_until: Cell<Option<u64>>,
+    broken: RefCell<Option<String>>,
+}
+
+/// How much virtual time the other processes have to end once the first one has.
+const LINGER_NS: u64 = 60 * crate::timers::SECOND;
 
 impl Kernel {
     /// A kernel without processes.
     #[must_use]
-    pub fn new(_config: Config, _outside: Rc<dyn Outside>) -> Rc<Kernel> {
-        Rc::new(Kernel {})
+    pub fn new(config: Config, outside: Rc<dyn Outside>) -> Rc<Kernel> {
+        let stream = |number| Rng::new(config.seed, number);
+        Rc::new(Kernel {
+            timers: Timers::new(config.epoch_ns),
+            scheduler: Scheduler::new(config.policy, config.slice_calls, stream(1)),
+            entropy: stream(2),
+            family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
+            futexes: RefCell::default(),
+            fs: Fs::new(&config),
+            streams: Streams::default(),
+            stats: Stats::default(),
+            tasks: RefCell::default(),
+            processes: RefCell::default(),
+            last_tid: Cell::new(1),
+            ids_in_use: Cell::new(0),
+            current: RefCell::default(),
+            serial: Cell::new(1000),
+            first: Cell::new(None),
+            exit_status: Cell::new(None),
+            lingers_until: Cell::new(None),
+            broken: RefCell::default(),
+            config,
+            outside,
+        })
     }
-    /// Makes the first process. Its program has been loaded and has not run yet. Descriptors 0, 1 and 2 are fated's own
-    /// streams unless they are regular files or directories.
-    pub fn boot(self: &Rc<Self>, _boot: &Boot, _guest: Rc<dyn Guest>) -> Tid {
-        Tid::new(1).expect("1")
+
+    /// Makes the first process, a child of the kernel's own process 1. Its program has been loaded and has not run yet.
+    /// Descriptors 0, 1 and 2 are fated's own streams unless they are regular files or directories.
+    pub fn boot(self: &Rc<Self>, boot: &Boot, guest: Rc<dyn Guest>) -> Tid {
+        let task = sys::clone::first_task(self, boot, guest);
+        self.first.set(Some(task.process.pid));
+        task.tid.get()
     }
+
+    /// A number that was not given before: inodes of anonymous objects, open files.
+    pub fn next_serial(&self) -> u64 {
+        self.serial.replace(self.serial.get() + 1)
+    }
+
+    /// The task `tid`, if it lives.
+    #[must_use]
+    pub fn task(&self, tid: Tid) -> Option<Rc<Task>> {
+        self.tasks.borrow().get(&tid).cloned()
+    }
+
+    /// The process `pid`, if it has a living task.
+    #[must_use]
+    pub fn process(&self, pid: Pid) -> Option<Rc<Process>> {
+        self.processes.borrow().get(&pid).cloned()
+    }
+
     /// Decides what happens next.
     pub fn next(self: &Rc<Self>) -> Next {
-        Next::Finished(Ending::Exited(0))
+        loop {
+            if let Some(ending) = self.ended() {
+                self.kill_all();
+                return Next::Finished(ending);
+            }
+            let Some(task) = self.take_turn() else {
+                if let Some(streams) = self.streams.awaited() {
+                    return Next::AwaitOutside { streams };
+                }
+                if !self.jump() && self.exit_status.get().is_none() {
+                    let tasks = self.describe_sleepers();
+                    self.kill_all();
+                    return Next::Finished(Ending::Deadlock(tasks));
+                }
+                continue;
+            };
+            self.current.replace(Some(task.clone()));
+            if matches!(task.rest.get(), Rest::Waking(_)) {
+                self.poll(&task);
+            }
+            if task.rest.get() == Rest::Ready && self.before_run(&task) {
+                return Next::Run(task.tid.get());
+            }
+        }
     }
+
+    /// The running task, if it may go on, else the next one.
+    fn take_turn(&self) -> Option<Rc<Task>> {
+        let current = self.current.borrow_mut().take();
+        if let Some(task) = current.filter(|task| task.rest.get() == Rest::Ready) {
+            if task.halted.get() {
+                task.parked.set(true);
+            } else if self.scheduler.slice_over(&task) {
+                self.scheduler.push(&task);
+            } else {
+                return Some(task);
+            }
+        }
+        self.scheduler.pick()
+    }
+
+    /// Signals are taken before guest code runs; `false` if that ended or stopped the task.
+    fn before_run(self: &Rc<Self>, task: &Rc<Task>) -> bool {
+        if task.interrupted.get().is_some() || task.saved_mask.get().is_some() || !task.deliverable().is_empty() {
+            self.deliver(&Cx { kernel: self.clone(), task: task.clone() });
+        }
+        task.rest.get() == Rest::Ready && !task.halted.get()
+    }
+
+    /// Whether it is this task's turn.
+    pub(crate) fn is_current(&self, task: &Rc<Task>) -> bool {
+        self.current.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, task))
+    }
+
     /// The task that [`Next::Run`] named has stopped.
-    pub fn stopped(self: &Rc<Self>, _tid: Tid, _stop: Stop) {}
-    /// A signal for the foreground process group, from the terminal or the user of fated.
-    pub fn interrupt(self: &Rc<Self>, _signal: i32) {}
-    /// What rdtsc reads now.
-    #[must_use]
-    pub fn timestamp_counter(&self) -> u64 {
-        0
+    pub fn stopped(self: &Rc<Self>, tid: Tid, stop: Stop) {
+        let Some(task) = self.task(tid) else { return };
+        let cx = Cx { kernel: self.clone(), task };
+        match stop {
+            Stop::Call(call) => sys::enter(&cx, call),
+            Stop::Fault(fault) => {
+                cx.task.fault.set((fault.trap, fault.error, fault.addr));
+                self.force_signal(&cx.task, SigInfo::fault(fault.signal, fault.code, fault.addr));
+            }
+            Stop::Killed { signal } => {
+                let exe = String::from_utf8_lossy(&cx.process().exe.borrow()).into_owned();
+                self.fail(format!("process {} ({exe}) was killed by signal {signal} from outside of the run", cx.process().pid));
+            }
+        }
     }
+
+    /// Polls the call that a task waits in.
+    pub(crate) fn poll(self: &Rc<Self>, task: &Rc<Task>) {
+        let Some(mut work) = task.work.borrow_mut().take() else {
+            task.rest.set(Rest::Ready);
+            return;
+        };
+        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(()) => {}
+            Poll::Pending if task.is_gone() => {}
+            Poll::Pending => *task.work.borrow_mut() = Some(work),
+        }
+    }
+
+    /// Ends the run because something real went wrong.
+    pub fn fail(&self, why: String) {
+        self.broken.borrow_mut().get_or_insert(why);
+    }
+
+    /// A signal for the foreground process group, from the terminal or the user of fated.
+    pub fn interrupt(self: &Rc<Self>, signal: i32) {
+        let info = SigInfo::new(signal, crate::signal::SI_KERNEL);
+        match self.streams.foreground.get() {
+            Some(group) => self.send_to_group(group, info),
+            None => {
+                if let Some(process) = self.first.get().and_then(|pid| self.process(pid)) {
+                    self.send_to_process(&process, info);
+                }
+            }
+        }
+    }
+
+    /// What rdtsc reads now: a processor of 1 GHz.
+    #[must_use]
+    pub fn timestamp_counter(self: &Rc<Self>) -> u64 {
+        const COST_NS: u64 = 25;
+        self.pass_time(COST_NS);
+        self.timers.uptime()
+    }
+
     /// The next sixteen bytes for `AT_RANDOM`.
     #[must_use]
     pub fn auxv_random(&self) -> [u8; 16] {
-        [0; 16]
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// Notes the end of a process; with the first one the run's status is known.
+    pub(crate) fn process_ended(&self, pid: Pid, status: i32) {
+        if self.first.get() == Some(pid) {
+            self.exit_status.set(Some(status));
+            self.lingers_until.set(Some(self.timers.now().saturating_add(LINGER_NS)));
+        }
+    }
+
+    fn ended(&self) -> Option<Ending> {
+        if let Some(why) = self.broken.borrow().clone() {
+            return Some(Ending::Broken(why));
+        }
+        let status = self.exit_status.get()?;
+        let nothing_left = self.processes.borrow().is_empty();
+        let nothing_moves = self.timers.next_at().is_none() && self.scheduler.is_empty() && self.current_is_none();
+        let late = self.lingers_until.get().is_some_and(|until| self.timers.now() > until);
+        (nothing_left || nothing_moves || late).then_some(Ending::Exited(status))
+    }
+
+    fn current_is_none(&self) -> bool {
+        self.current.borrow().as_ref().is_none_or(|task| task.rest.get() != Rest::Ready)
+    }
+
+    fn kill_all(self: &Rc<Self>) {
+        let processes: Vec<_> = self.processes.borrow().values().cloned().collect();
+        for process in processes {
+            self.kill_group(&process, crate::signal::nr::KILL);
+        }
+        self.current.take();
+    }
+
+    fn describe_sleepers(&self) -> Vec<String> {
+        let tasks = self.tasks.borrow();
+        let describe = |task: &Rc<Task>| {
+            let exe = String::from_utf8_lossy(&task.process.exe.borrow()).into_owned();
+            let stopped = if task.halted.get() { ", stopped by a signal" } else { "" };
+            format!("task {} of {exe} in {}{stopped}", task.tid.get(), crate::log::call_line(task.call.get()))
+        };
+        tasks.values().map(describe).collect()
+    }
+
+    /// Tells the log.
+    pub(crate) fn record(&self, task: &Task, what: What) {
+        if self.config.log {
+            self.outside.call(&crate::record::Record {
+                time_ns: self.timers.now(),
+                pid: task.process.pid,
+                tid: task.tid.get(),
+                what,
+            });
+        }
     }
 }

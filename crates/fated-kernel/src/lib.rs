@@ -5,9 +5,24 @@
 extern crate alloc;
 
 pub mod config;
+pub mod cx;
 pub mod errno;
+pub mod family;
+pub mod file;
+pub mod fs;
+pub mod futex;
 pub mod guest;
 pub mod id;
 pub mod kernel;
+pub mod log;
+pub mod queue;
 pub mod record;
+pub mod rng;
+pub mod sched;
+pub mod signal;
+pub mod stats;
+pub mod sys;
 pub mod table;
+pub mod task;
+pub mod timers;
+pub mod user;

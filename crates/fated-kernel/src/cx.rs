@@ -1,0 +1,148 @@
+//! What a system call works with: the kernel, the task that made it, and that task's memory.
+
+use crate::errno::Errno;
+use crate::kernel::Kernel;
+use crate::task::{Process, Task};
+use alloc::{rc::Rc, vec, vec::Vec};
+
+/// The context of a call.
+#[derive(Clone, Debug)]
+pub struct Cx {
+    /// The kernel of the host.
+    pub kernel: Rc<Kernel>,
+    /// The calling task.
+    pub task: Rc<Task>,
+}
+
+/// The longest path, its NUL included (`PATH_MAX`).
+pub const PATH_MAX: usize = 4096;
+
+const PAGE: u64 = 4096;
+
+impl Cx {
+    /// The calling process.
+    #[must_use]
+    pub fn process(&self) -> &Rc<Process> {
+        &self.task.process
+    }
+
+    /// Fills `buf` from guest memory.
+    pub fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), Errno> {
+        if self.task.guest.read(addr, buf) == buf.len() { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Reads `N` bytes.
+    pub fn read_array<const N: usize>(&self, addr: u64) -> Result<[u8; N], Errno> {
+        let mut buf = [0; N];
+        self.read(addr, &mut buf)?;
+        Ok(buf)
+    }
+
+    /// Reads `len` bytes; the caller has bounded `len`.
+    pub fn read_vec(&self, addr: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let mut buf = vec![0; len];
+        self.read(addr, &mut buf)?;
+        Ok(buf)
+    }
+
+    /// Reads 32 bits.
+    pub fn read_u32(&self, addr: u64) -> Result<u32, Errno> {
+        self.read_array(addr).map(u32::from_le_bytes)
+    }
+
+    /// Reads 64 bits.
+    pub fn read_u64(&self, addr: u64) -> Result<u64, Errno> {
+        self.read_array(addr).map(u64::from_le_bytes)
+    }
+
+    /// Reads `N` words of 64 bits.
+    pub fn read_words<const N: usize>(&self, addr: u64) -> Result<[u64; N], Errno> {
+        let mut bytes = [0; 256];
+        let bytes = bytes.get_mut(..N * 8).ok_or(Errno::EINVAL)?;
+        self.read(addr, bytes)?;
+        let mut words = [0; N];
+        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            let mut raw = [0; 8];
+            raw.copy_from_slice(chunk);
+            *word = u64::from_le_bytes(raw);
+        }
+        Ok(words)
+    }
+
+    /// Copies `data` to guest memory.
+    pub fn write(&self, addr: u64, data: &[u8]) -> Result<(), Errno> {
+        if self.task.guest.write(addr, data) == data.len() { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Writes 32 bits.
+    pub fn write_u32(&self, addr: u64, value: u32) -> Result<(), Errno> {
+        self.write(addr, &value.to_le_bytes())
+    }
+
+    /// Writes words of 64 bits.
+    pub fn write_words(&self, addr: u64, words: &[u64]) -> Result<(), Errno> {
+        let mut bytes = Vec::with_capacity(words.len() * 8);
+        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        self.write(addr, &bytes)
+    }
+
+    /// Reads a string that ends with a NUL within `max` bytes; without one it is `ENAMETOOLONG`.
+    pub fn read_str(&self, addr: u64, max: usize) -> Result<Vec<u8>, Errno> {
+        let mut text = Vec::new();
+        let mut chunk = [0; 256];
+        while text.len() < max {
+            let at = addr.wrapping_add(text.len() as u64);
+            let in_page = (PAGE - at % PAGE) as usize;
+            let want = chunk.len().min(in_page).min(max - text.len());
+            let got = self.task.guest.read(at, &mut chunk[..want]);
+            if let Some(end) = chunk[..got].iter().position(|&byte| byte == 0) {
+                text.extend_from_slice(&chunk[..end]);
+                return Ok(text);
+            }
+            if got < want {
+                return Err(Errno::EFAULT);
+            }
+            text.extend_from_slice(&chunk[..got]);
+        }
+        Err(Errno::ENAMETOOLONG)
+    }
+
+    /// Reads a path.
+    pub fn read_path(&self, addr: u64) -> Result<Vec<u8>, Errno> {
+        self.read_str(addr, PATH_MAX)
+    }
+
+    /// Reads a `struct timespec` as nanoseconds; `None` for a null pointer.
+    pub fn read_timespec(&self, addr: u64) -> Result<Option<u64>, Errno> {
+        if addr == 0 {
+            return Ok(None);
+        }
+        let [seconds, nanos] = self.read_words(addr)?;
+        if (seconds as i64) < 0 || nanos >= 1_000_000_000 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanos).min(i64::MAX as u64)))
+    }
+
+    /// Reads a `struct timeval` as nanoseconds; `None` for a null pointer.
+    pub fn read_timeval(&self, addr: u64) -> Result<Option<u64>, Errno> {
+        if addr == 0 {
+            return Ok(None);
+        }
+        let [seconds, micros] = self.read_words(addr)?;
+        if (seconds as i64) < 0 || micros >= 1_000_000 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros * 1000).min(i64::MAX as u64)))
+    }
+
+    /// Writes nanoseconds as a `struct timespec`.
+    pub fn write_timespec(&self, addr: u64, ns: u64) -> Result<(), Errno> {
+        self.write_words(addr, &[ns / 1_000_000_000, ns % 1_000_000_000])
+    }
+
+    /// Writes nanoseconds as a `struct timeval`.
+    pub fn write_timeval(&self, addr: u64, ns: u64) -> Result<(), Errno> {
+        self.write_words(addr, &[ns / 1_000_000_000, ns % 1_000_000_000 / 1000])
+    }
+}

@@ -1,0 +1,294 @@
+//! Descriptors, open files, and what stands behind them.
+//!
+//! A descriptor that the kernel doesn't know is the real Linux's alone: a regular file that is only read. All others are
+//! in [`Files`], under the number that a placeholder holds in the real process.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::guest::FileStat;
+use crate::queue::Queue;
+use crate::user::Buffers;
+use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use core::fmt::Debug;
+
+pub mod pipe;
+
+/// The bits of poll(2).
+#[expect(missing_docs, reason = "the names are Linux's own")]
+pub mod poll {
+    pub const IN: u32 = 1;
+    pub const PRI: u32 = 2;
+    pub const OUT: u32 = 4;
+    pub const ERR: u32 = 8;
+    pub const HUP: u32 = 16;
+    pub const NVAL: u32 = 32;
+    pub const RDNORM: u32 = 64;
+    pub const RDBAND: u32 = 128;
+    pub const WRNORM: u32 = 256;
+    pub const WRBAND: u32 = 512;
+    pub const RDHUP: u32 = 0x2000;
+}
+
+/// What stands behind an open file. All methods answer at once; `EAGAIN` means: not now, ask again when
+/// [`File::queue`] is woken.
+pub trait File: Debug {
+    /// Reads into the guest's buffers.
+    fn read(&self, _cx: &Cx, _to: &mut Buffers) -> Result<u64, Errno> {
+        Err(Errno::EINVAL)
+    }
+    /// Writes from the guest's buffers.
+    fn write(&self, _cx: &Cx, _from: &mut Buffers) -> Result<u64, Errno> {
+        Err(Errno::EINVAL)
+    }
+    /// Reads from `offset` (pread(2)); the position stays.
+    fn read_at(&self, _cx: &Cx, _to: &mut Buffers, _offset: u64) -> Result<u64, Errno> {
+        Err(Errno::ESPIPE)
+    }
+    /// Writes at `offset` (pwrite(2)); the position stays.
+    fn write_at(&self, _cx: &Cx, _from: &mut Buffers, _offset: u64) -> Result<u64, Errno> {
+        Err(Errno::ESPIPE)
+    }
+    /// The [`poll`] bits that hold now.
+    fn poll(&self) -> u32 {
+        poll::IN | poll::OUT | poll::RDNORM | poll::WRNORM
+    }
+    /// Woken when [`File::poll`] may have changed; `None` if it never does.
+    fn queue(&self) -> Option<&Queue> {
+        None
+    }
+    /// The number of the standard stream of fated that it is, if it is one: its readiness is known outside only.
+    fn stream(&self) -> Option<i32> {
+        None
+    }
+    /// fstat(2).
+    fn stat(&self, cx: &Cx) -> Result<FileStat, Errno>;
+    /// lseek(2).
+    fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
+        Err(Errno::ESPIPE)
+    }
+    /// ioctl(2).
+    fn ioctl(&self, _cx: &Cx, _request: u32, _arg: u64) -> Result<u64, Errno> {
+        Err(Errno::ENOTTY)
+    }
+    /// What `/proc/PID/fd/N` points to.
+    fn name(&self) -> Vec<u8>;
+    /// Entries for getdents64(2), the whole directory in order; `ENOTDIR` if it is none.
+    fn entries(&self, _cx: &Cx) -> Result<Rc<Vec<Entry>>, Errno> {
+        Err(Errno::ENOTDIR)
+    }
+    /// Whether reads, writes and the like are carried out by the real Linux on the real descriptor.
+    fn is_native(&self) -> bool {
+        false
+    }
+    /// Opens it anew through `/proc/PID/fd/N`: another open file for the same object, where it has one.
+    fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
+        Err(Errno::ENXIO)
+    }
+    /// For the calls of one kind of file (epoll_ctl, timerfd_settime…): the object itself.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: Vec<u8>,
+    /// The inode number that the guest sees.
+    pub ino: u64,
+    /// `DT_*`.
+    pub kind: u8,
+}
+
+/// An open file description (open(2)): what dup and fork share.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// The object.
+    pub file: Rc<dyn File>,
+    /// The access mode and the status flags (`O_RDWR`, `O_NONBLOCK`, `O_APPEND`…).
+    pub flags: Cell<u32>,
+    /// The position in a directory or a generated file.
+    pub position: Cell<u64>,
+    /// A number that no other open file of the run has, in the order of opening.
+    pub serial: u64,
+}
+
+/// `O_NONBLOCK`.
+pub const O_NONBLOCK: u32 = 0o4000;
+/// `O_CLOEXEC`.
+pub const O_CLOEXEC: u32 = 0o200_0000;
+/// `O_ACCMODE`.
+pub const O_ACCMODE: u32 = 3;
+/// `O_WRONLY`.
+pub const O_WRONLY: u32 = 1;
+/// `O_RDWR`.
+pub const O_RDWR: u32 = 2;
+
+impl OpenFile {
+    /// Opens `file` with `flags` of open(2).
+    #[must_use]
+    pub fn new(cx: &Cx, file: Rc<dyn File>, flags: u32) -> Rc<OpenFile> {
+        let serial = cx.kernel.next_serial();
+        Rc::new(OpenFile { file, flags: Cell::new(flags & !O_CLOEXEC), position: Cell::new(0), serial })
+    }
+
+    /// Whether calls return `EAGAIN` instead of waiting.
+    #[must_use]
+    pub fn nonblocking(&self) -> bool {
+        self.flags.get() & O_NONBLOCK != 0
+    }
+
+    /// Whether it may be read.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        self.flags.get() & O_ACCMODE != O_WRONLY
+    }
+
+    /// Whether it may be written.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        self.flags.get() & O_ACCMODE != 0
+    }
+
+    /// The file as a `T`, if it is one.
+    #[must_use]
+    pub fn downcast<T: 'static>(&self) -> Option<&T> {
+        self.file.as_any().downcast_ref()
+    }
+}
+
+/// A descriptor.
+#[derive(Clone, Debug)]
+pub struct Descriptor {
+    /// What it is open on.
+    pub open: Rc<OpenFile>,
+    /// Closed by exec.
+    pub cloexec: bool,
+}
+
+/// A table of the descriptors that the kernel knows.
+#[derive(Debug, Default)]
+pub struct Files {
+    table: RefCell<BTreeMap<i32, Descriptor>>,
+}
+
+impl Files {
+    /// What descriptor `fd` is, if the kernel knows it.
+    #[must_use]
+    pub fn get(&self, fd: i32) -> Option<Rc<OpenFile>> {
+        self.table.borrow().get(&fd).map(|d| d.open.clone())
+    }
+
+    /// The descriptor itself.
+    #[must_use]
+    pub fn descriptor(&self, fd: i32) -> Option<Descriptor> {
+        self.table.borrow().get(&fd).cloned()
+    }
+
+    /// Enters a descriptor whose placeholder the real process has. What stood there is closed.
+    pub fn set(&self, fd: i32, open: Rc<OpenFile>, cloexec: bool) {
+        let old = self.table.borrow_mut().insert(fd, Descriptor { open, cloexec });
+        drop(old);
+    }
+
+    /// Sets the close-on-exec flag.
+    pub fn set_cloexec(&self, fd: i32, cloexec: bool) {
+        if let Some(descriptor) = self.table.borrow_mut().get_mut(&fd) {
+            descriptor.cloexec = cloexec;
+        }
+    }
+
+    /// Forgets a descriptor that the real process closes.
+    pub fn remove(&self, fd: i32) -> Option<Descriptor> {
+        self.table.borrow_mut().remove(&fd)
+    }
+
+    /// All numbers, in order.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<i32> {
+        self.table.borrow().keys().copied().collect()
+    }
+
+    /// A copy, as fork makes it.
+    #[must_use]
+    pub fn copy(&self) -> Rc<Files> {
+        Rc::new(Files { table: RefCell::new(self.table.borrow().clone()) })
+    }
+
+    /// Drops what exec closes.
+    pub fn close_on_exec(&self) {
+        let mut kept = BTreeMap::new();
+        let mut closed = Vec::new();
+        for (fd, descriptor) in core::mem::take(&mut *self.table.borrow_mut()) {
+            if descriptor.cloexec {
+                closed.push(descriptor);
+            } else {
+                kept.insert(fd, descriptor);
+            }
+        }
+        *self.table.borrow_mut() = kept;
+        drop(closed);
+    }
+}
+
+impl Cx {
+    /// The open file behind `fd`, if the kernel knows it.
+    #[must_use]
+    pub fn file(&self, fd: i32) -> Option<Rc<OpenFile>> {
+        self.task.files.borrow().get(fd)
+    }
+
+    /// The same; a descriptor that isn't known to the kernel has the wrong kind: `wrong` if it is open at all, else `EBADF`.
+    pub fn file_or(&self, fd: i32, wrong: Errno) -> Result<Rc<OpenFile>, Errno> {
+        self.file(fd).ok_or_else(|| match self.task.guest.stat(fd, b"", 0) {
+            Ok(_) => wrong,
+            Err(_) => Errno::EBADF,
+        })
+    }
+
+    /// Opens `file` in the guest: the real process gets a placeholder, whose number is the descriptor.
+    pub fn install(&self, file: Rc<dyn File>, flags: u32) -> Result<i32, Errno> {
+        let fd = self.placeholder(flags & O_CLOEXEC != 0)?;
+        let open = OpenFile::new(self, file, flags);
+        self.task.files.borrow().set(fd, open, flags & O_CLOEXEC != 0);
+        Ok(fd)
+    }
+
+    /// Lets the real process open something cheap at the lowest free number.
+    pub fn placeholder(&self, cloexec: bool) -> Result<i32, Errno> {
+        const EVENTFD2: u64 = 290;
+        let flags = if cloexec { u64::from(O_CLOEXEC) } else { 0 };
+        let fd = self.native(EVENTFD2, [0, flags, 0, 0, 0, 0])?;
+        Ok(fd as i32)
+    }
+
+    /// Lets the real Linux carry out a call in the task's context.
+    pub fn native(&self, number: u64, args: [u64; 6]) -> Result<u64, Errno> {
+        let value = self.task.guest.native(crate::guest::Call { number, args });
+        Errno::of_return(value).map_or(Ok(value as u64), Err)
+    }
+}
+
+/// The stat of an object that has no place in a file system.
+#[must_use]
+pub fn anonymous_stat(mode: u32, ino: u64, now_ns: u64) -> FileStat {
+    FileStat {
+        mode,
+        nlink: 1,
+        dev: 0xf,
+        ino,
+        blksize: 4096,
+        atime_ns: now_ns as i64,
+        mtime_ns: now_ns as i64,
+        ctime_ns: now_ns as i64,
+        ..FileStat::default()
+    }
+}
+
+/// `KIND:[N]`, the name of an object without a path.
+#[must_use]
+pub fn anonymous_name(kind: &str, number: u64) -> Vec<u8> {
+    let name: String = alloc::format!("{kind}:[{number}]");
+    name.into_bytes()
+}

@@ -1,0 +1,337 @@
+//! Files: what guests may know of the real ones, and those that the kernel makes itself.
+//!
+//! A real file's name, contents, size, mode and owner are inputs of a run. Its inode number, device and times are not:
+//! they differ on a fresh copy of the same files. [`Fs`] gives each inode a number in the order of first sight, and times
+//! that it keeps from then on, so that only what the run itself does can change them.
+//!
+//! Invariants: no real inode number, device or time leaves this module; a path is looked at by [`walk`] before Linux
+//! sees it, so that none leads into the real `/proc`, `/sys` or `/dev`.
+
+use crate::config::Config;
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::file::pipe::Pipe;
+use crate::guest::FileStat;
+use crate::id::Pid;
+use crate::kernel::Kernel;
+use crate::timers::SECOND;
+use alloc::{
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+    vec::Vec,
+};
+use core::cell::RefCell;
+
+pub mod devices;
+pub mod made;
+mod maps;
+mod process;
+mod system;
+pub mod walk;
+
+/// `S_IFMT` and the kinds of files (inode(7)).
+#[expect(missing_docs, reason = "the names are Linux's own")]
+pub mod kind {
+    pub const MASK: u32 = 0o170_000;
+    pub const SOCKET: u32 = 0o140_000;
+    pub const LINK: u32 = 0o120_000;
+    pub const REGULAR: u32 = 0o100_000;
+    pub const BLOCK: u32 = 0o060_000;
+    pub const DIRECTORY: u32 = 0o040_000;
+    pub const CHARACTER: u32 = 0o020_000;
+    pub const FIFO: u32 = 0o010_000;
+}
+
+impl FileStat {
+    /// Whether it is of this [`kind`].
+    #[must_use]
+    pub fn is(&self, kind: u32) -> bool {
+        self.mode & kind::MASK == kind
+    }
+}
+
+/// A device's number, as `st_dev` has it (makedev(3)).
+#[must_use]
+pub const fn device_number(major: u64, minor: u64) -> u64 {
+    (minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12 | (major & !0xfff) << 32
+}
+
+/// The parts of a device's number.
+#[must_use]
+pub const fn device_parts(device: u64) -> (u32, u32) {
+    let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
+    let minor = (device & 0xff) | (device >> 12 & !0xff);
+    (major as u32, minor as u32)
+}
+
+/// What stands for the size of every directory.
+pub const DIRECTORY_SIZE: u64 = 4096;
+/// `st_blksize` of every file.
+pub const BLOCK_SIZE: u32 = 4096;
+
+/// The first number that an inode gets: file systems have their root there.
+const FIRST_INODE: u64 = 2;
+
+/// The times of a file as guests see them, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Last read; reading doesn't change it (`noatime`).
+    pub atime_ns: i64,
+    /// Last written.
+    pub mtime_ns: i64,
+    /// Last changed.
+    pub ctime_ns: i64,
+    /// Made.
+    pub btime_ns: i64,
+}
+
+impl Times {
+    fn all(ns: i64) -> Times {
+        Times { atime_ns: ns, mtime_ns: ns, ctime_ns: ns, btime_ns: ns }
+    }
+}
+
+/// What the kernel knows of real files.
+#[derive(Debug)]
+pub struct Fs {
+    epoch_ns: i64,
+    real_start_ns: i64,
+    /// From real device and inode to the number that guests see.
+    inodes: RefCell<BTreeMap<(u64, u64), u64>>,
+    /// By that number, from [`FIRST_INODE`] on; `None` for one whose times nobody has asked for.
+    times: RefCell<Vec<Option<Times>>>,
+    /// The real devices in the order of first sight.
+    devices: RefCell<Vec<u64>>,
+    /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
+    /// removal of a directory can make one of them something else.
+    directories: RefCell<BTreeMap<Vec<u8>, u64>>,
+    /// Working directories, until somebody changes his or a directory moves.
+    cwds: RefCell<BTreeMap<Pid, Rc<[u8]>>>,
+    /// The pipes behind named pipes, while someone has them open.
+    fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
+}
+
+impl Fs {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Fs {
+        Fs {
+            epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
+            real_start_ns: config.real_start_ns,
+            inodes: RefCell::default(),
+            times: RefCell::default(),
+            devices: RefCell::default(),
+            directories: RefCell::default(),
+            cwds: RefCell::default(),
+            fifos: RefCell::default(),
+        }
+    }
+
+    /// The number of a real inode; the next free one at first sight.
+    pub fn number(&self, dev: u64, ino: u64) -> u64 {
+        let mut times = self.times.borrow_mut();
+        *self.inodes.borrow_mut().entry((dev, ino)).or_insert_with(|| {
+            times.push(None);
+            FIRST_INODE + (times.len() - 1) as u64
+        })
+    }
+
+    /// Takes note of a file that the run has just made. Its real inode may be one that a removed file had, so it gets a
+    /// number of its own in any case.
+    pub fn created(&self, kernel: &Kernel, real: &FileStat) -> u64 {
+        self.inodes.borrow_mut().remove(&(real.dev, real.ino));
+        let number = self.number(real.dev, real.ino);
+        self.set_times(number, Times::all(now(kernel)));
+        number
+    }
+
+    /// Contents of inode `number` have changed.
+    pub fn touched(&self, kernel: &Kernel, number: u64) {
+        let now = now(kernel);
+        self.update(number, now, |times| (times.mtime_ns, times.ctime_ns) = (now, now));
+    }
+
+    /// Mode, owner, name or the like of inode `number` have changed.
+    pub fn changed(&self, kernel: &Kernel, number: u64) {
+        let now = now(kernel);
+        self.update(number, now, |times| times.ctime_ns = now);
+    }
+
+    /// utimensat(2): sets what is given.
+    pub fn set_explicit(&self, kernel: &Kernel, number: u64, atime_ns: Option<i64>, mtime_ns: Option<i64>) {
+        let now = now(kernel);
+        self.update(number, now, |times| {
+            times.atime_ns = atime_ns.unwrap_or(times.atime_ns);
+            times.mtime_ns = mtime_ns.unwrap_or(times.mtime_ns);
+            times.ctime_ns = now;
+        });
+    }
+
+    fn update(&self, number: u64, now: i64, change: impl FnOnce(&mut Times)) {
+        let mut all = self.times.borrow_mut();
+        if let Some(slot) = number.checked_sub(FIRST_INODE).and_then(|at| all.get_mut(at as usize)) {
+            change(slot.get_or_insert(Times::all(now)));
+        }
+    }
+
+    fn set_times(&self, number: u64, new: Times) {
+        self.update(number, 0, |times| *times = new);
+    }
+
+    /// The times of a file, decided when they are first asked for.
+    fn times_of(&self, kernel: &Kernel, number: u64, real_mtime_ns: i64) -> Times {
+        let mut all = self.times.borrow_mut();
+        let first = || Times::all(self.first_time(kernel, real_mtime_ns));
+        match number.checked_sub(FIRST_INODE).and_then(|at| all.get_mut(at as usize)) {
+            Some(slot) => *slot.get_or_insert_with(first),
+            None => first(),
+        }
+    }
+
+    /// The time of a file that the run hasn't touched: its own if it is old enough, else squeezed, in order, into the
+    /// minute before the epoch. Thus a source is older than what the run makes of it, and a fresh copy of old files
+    /// shows no date of its making.
+    fn first_time(&self, kernel: &Kernel, real_mtime_ns: i64) -> i64 {
+        const ROOM_NS: i64 = 60 * SECOND as i64;
+        const RANGE_NS: i128 = 200 * 365 * 86400 * SECOND as i128;
+        if real_mtime_ns >= self.real_start_ns {
+            return now(kernel);
+        }
+        let limit = self.epoch_ns.saturating_sub(ROOM_NS);
+        if real_mtime_ns <= limit {
+            return real_mtime_ns;
+        }
+        let beyond = i128::from(real_mtime_ns) - i128::from(limit);
+        let squeezed = beyond * i128::from(ROOM_NS) / RANGE_NS;
+        limit.saturating_add(i64::try_from(squeezed).map_or(ROOM_NS - 1, |ns| ns.min(ROOM_NS - 1)))
+    }
+
+    /// The number that stands for a real device.
+    pub fn device(&self, real: u64) -> u64 {
+        const MAJOR: u64 = 8;
+        let mut devices = self.devices.borrow_mut();
+        let index = devices.iter().position(|&known| known == real).unwrap_or_else(|| {
+            devices.push(real);
+            devices.len() - 1
+        });
+        device_number(MAJOR, 1 + index as u64)
+    }
+
+    /// A stat as guests may see it.
+    pub fn mend(&self, kernel: &Kernel, real: &FileStat) -> FileStat {
+        if let Some(device) = devices::of(real) {
+            return device.stat(kernel);
+        }
+        let ino = self.number(real.dev, real.ino);
+        let times = self.times_of(kernel, ino, real.mtime_ns);
+        let size = if real.is(kind::DIRECTORY) { DIRECTORY_SIZE } else { real.size };
+        // Links are short enough to stand in their inode.
+        let blocks = if real.is(kind::LINK) { 0 } else { size.div_ceil(u64::from(BLOCK_SIZE)).saturating_mul(8) };
+        FileStat {
+            mode: real.mode,
+            nlink: real.nlink,
+            uid: real.uid,
+            gid: real.gid,
+            dev: self.device(real.dev),
+            rdev: real.rdev,
+            ino,
+            size,
+            blksize: BLOCK_SIZE,
+            blocks,
+            attributes: 0,
+            attributes_mask: 0,
+            atime_ns: times.atime_ns,
+            mtime_ns: times.mtime_ns,
+            ctime_ns: times.ctime_ns,
+            btime_ns: Some(times.btime_ns),
+        }
+    }
+
+    /// A directory has moved or gone: paths may mean something else now.
+    pub fn forget_paths(&self) {
+        self.directories.borrow_mut().clear();
+        self.forget_cwds();
+    }
+
+    /// A working directory has changed.
+    pub fn forget_cwds(&self) {
+        self.cwds.borrow_mut().clear();
+    }
+
+    /// The caller's working directory, without links.
+    pub(crate) fn cwd(&self, cx: &Cx) -> Result<Rc<[u8]>, Errno> {
+        /// Processes come and go; what they leave here is bounded by this.
+        const KEPT: usize = 1024;
+        let pid = cx.process().pid;
+        if let Some(known) = self.cwds.borrow().get(&pid) {
+            return Ok(known.clone());
+        }
+        let path: Rc<[u8]> = cx.task.guest.proc_link("cwd")?.into();
+        let mut cwds = self.cwds.borrow_mut();
+        if cwds.len() >= KEPT {
+            cwds.clear();
+        }
+        cwds.insert(pid, path.clone());
+        Ok(path)
+    }
+
+    /// A process has ended; its id may be given again.
+    pub fn forget_process(&self, pid: Pid) {
+        self.cwds.borrow_mut().remove(&pid);
+    }
+
+    fn known_directory(&self, path: &[u8]) -> Option<u64> {
+        self.directories.borrow().get(path).copied()
+    }
+
+    fn note_directory(&self, path: &[u8], real: &FileStat) -> u64 {
+        /// A run that looks at more directories looks at some of them again.
+        const KEPT: usize = 1 << 16;
+        let number = self.number(real.dev, real.ino);
+        let mut directories = self.directories.borrow_mut();
+        if directories.len() >= KEPT {
+            directories.clear();
+        }
+        directories.insert(path.to_vec(), number);
+        number
+    }
+
+    /// The pipe behind the named pipe `number`.
+    pub(crate) fn fifo(&self, kernel: &Rc<Kernel>, number: u64) -> Rc<Pipe> {
+        let mut fifos = self.fifos.borrow_mut();
+        if let Some(pipe) = fifos.get(&number).and_then(Weak::upgrade) {
+            return pipe;
+        }
+        fifos.retain(|_, pipe| pipe.strong_count() > 0);
+        let pipe = Pipe::new(kernel);
+        fifos.insert(number, Rc::downgrade(&pipe));
+        pipe
+    }
+}
+
+fn now(kernel: &Kernel) -> i64 {
+    i64::try_from(kernel.timers.now()).unwrap_or(i64::MAX)
+}
+
+impl Cx {
+    /// What stands behind descriptor `fd`, as the guest may see it.
+    pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
+        match self.file(fd) {
+            Some(open) if !open.file.is_real() => open.file.stat(self),
+            _ => self.task.guest.stat(fd, b"", 0).map(|real| self.kernel.fs.mend(&self.kernel, &real)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_numbers_have_parts() {
+        for (major, minor) in [(8, 1), (0, 0xf), (259, 70_000), (0xfffff, 0xfffff)] {
+            assert_eq!(device_parts(device_number(major, minor)), (major as u32, minor as u32));
+        }
+        assert_eq!(device_number(8, 1), 0x801);
+    }
+}

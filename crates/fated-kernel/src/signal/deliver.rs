@@ -1,0 +1,106 @@
+//! Taking signals: what happens to a task before it runs guest code again.
+
+use super::{Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SigInfo, SigSet, default_action, frame, nr};
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::family::Signal;
+use crate::kernel::Kernel;
+use crate::record::What;
+use crate::sched::Rest;
+use alloc::rc::Rc;
+
+/// Why interrupted calls go on by themselves: the two bytes of the `syscall` instruction.
+const SYSCALL_LEN: u64 = 2;
+const NR_RESTART_SYSCALL: u64 = 219;
+
+impl Kernel {
+    /// Takes every signal that isn't blocked: enters handlers, stops or ends the process. Then an interrupted call is
+    /// arranged to go on if no handler ran.
+    pub(crate) fn deliver(self: &Rc<Self>, cx: &Cx) {
+        let task = &cx.task;
+        while let Some(info) = take(cx) {
+            let signal = info.signal();
+            let actions = task.actions.borrow().clone();
+            let action = actions.borrow().get(signal);
+            self.record(task, What::Signal { signal, code: info.code() });
+            match action.handler {
+                1 => {}
+                0 => match default_action(signal) {
+                    Disposition::Ignore => {}
+                    Disposition::Stop => {
+                        if signal == nr::STOP || !self.in_orphaned_group(cx) {
+                            return self.stop(cx, signal);
+                        }
+                    }
+                    Disposition::Terminate | Disposition::Core => return self.kill_group(&task.process, signal),
+                },
+                _ => {
+                    if action.flags & SA_RESETHAND != 0 {
+                        actions.borrow_mut().set(signal, Action { handler: 0, ..action });
+                    }
+                    if !self.handle(cx, &info, &action) {
+                        // No room for the frame: Linux sends a SIGSEGV that can't be caught on the same stack.
+                        return self.kill_group(&task.process, nr::SEGV);
+                    }
+                }
+            }
+            if task.rest.get() == Rest::Gone {
+                return;
+            }
+        }
+        if let Some(how) = task.interrupted.take() {
+            restart(cx, how);
+        }
+        if let Some(mask) = task.saved_mask.take() {
+            task.set_mask(mask);
+        }
+    }
+
+    /// Terminal stops don't stop a group that nobody could continue (POSIX, "orphaned process group").
+    fn in_orphaned_group(&self, cx: &Cx) -> bool {
+        let family = self.family.borrow();
+        family.pgid(cx.task.tid.get()).is_some_and(|group| family.is_orphaned(group))
+    }
+
+    /// Stops the process of the task: none of its tasks runs until it is continued.
+    fn stop(self: &Rc<Self>, cx: &Cx, signal: i32) {
+        if let Some(signal) = Signal::new(signal as u32) {
+            // The task lives, so there is nothing that could fail.
+            let _ = self.family_event(|family, effects| family.stop_group(cx.task.tid.get(), signal, effects));
+        }
+    }
+
+    /// Makes the task enter a handler when it runs on. `false` if its stack can't take the frame.
+    fn handle(&self, cx: &Cx, info: &SigInfo, action: &Action) -> bool {
+        let task = &cx.task;
+        let signal = info.signal();
+        if let Some(how) = task.interrupted.take() {
+            if how == Errno::ERESTARTSYS && action.flags & SA_RESTART != 0 {
+                restart(cx, how);
+            }
+            // Otherwise the call has failed with EINTR, which is what the registers say already.
+        }
+        let mask = task.saved_mask.take().unwrap_or(task.mask.get());
+        let entered = frame::push(cx, info, action, mask);
+        let own = if action.flags & SA_NODEFER == 0 { SigSet::of(&[signal]) } else { SigSet::EMPTY };
+        task.set_mask(task.mask.get().with(action.mask).with(own));
+        entered
+    }
+}
+
+/// The next signal: the task's own before the process's, but synchronous ones first of all.
+fn take(cx: &Cx) -> Option<SigInfo> {
+    let task = &cx.task;
+    let wanted = SigSet(!task.mask.get().0);
+    let own = task.pending.borrow_mut().take(wanted);
+    own.or_else(|| task.process.pending.borrow_mut().take(wanted))
+}
+
+/// Lets the task make its call again: the same one, or restart_syscall(2), which knows how much time is left.
+fn restart(cx: &Cx, how: Errno) {
+    let mut regs = cx.task.guest.regs();
+    regs.rip = regs.rip.wrapping_sub(SYSCALL_LEN);
+    regs.rax =
+        if how == Errno::ERESTART_RESTARTBLOCK { NR_RESTART_SYSCALL } else { cx.task.call.get().number };
+    cx.task.guest.set_regs(&regs);
+}

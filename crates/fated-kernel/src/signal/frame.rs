@@ -1,0 +1,205 @@
+//! The signal frame of x86-64: `struct rt_sigframe` of `arch/x86/include/asm/sigframe.h`, pushed at delivery and popped by
+//! rt_sigreturn(2).
+
+use super::{Action, SA_ONSTACK, SigInfo, SigSet};
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::guest::Regs;
+use crate::task::AltStack;
+
+/// Offsets in the frame; the restorer's address stands at 0, the `ucontext` behind it.
+mod at {
+    pub const UC: u64 = 8;
+    pub const STACK: usize = 16;
+    pub const REGS: usize = 40;
+    pub const FPSTATE: usize = 224;
+    pub const MASK: usize = 296;
+    pub const UC_SIZE: usize = 304;
+    pub const INFO: u64 = UC + UC_SIZE as u64;
+    pub const SIZE: u64 = INFO + 128;
+}
+
+/// Never part of a frame: what the calling convention lets a function use below its stack pointer.
+const RED_ZONE: u64 = 128;
+/// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
+const UC_FLAGS: u64 = 7;
+/// `SS_ONSTACK`, `SS_DISABLE`, `SS_AUTODISARM`.
+pub const SS_ONSTACK: u32 = 1;
+/// See [`SS_ONSTACK`].
+pub const SS_DISABLE: u32 = 2;
+/// See [`SS_ONSTACK`].
+pub const SS_AUTODISARM: u32 = 1 << 31;
+/// Trap, direction, resume: off when a handler starts.
+const CLEARED_FLAGS: u64 = 0x100 | 0x400 | 0x1_0000;
+/// What sigreturn may set (`FIX_EFLAGS`).
+const USER_FLAGS: u64 = 0x0005_0dd5 | 0x1_0000;
+const USER_CS: u64 = 0x33;
+const USER_SS: u64 = 0x2b;
+/// The largest extended state that a frame may hold.
+const XSTATE_MAX: usize = 16384;
+
+impl AltStack {
+    /// Whether `sp` is on it.
+    #[must_use]
+    pub fn holds(&self, sp: u64) -> bool {
+        self.flags & SS_AUTODISARM == 0 && sp > self.base && sp - self.base <= self.size
+    }
+
+    /// The state that sigaltstack(2) reports to a task whose stack pointer is `sp`.
+    #[must_use]
+    pub fn status(&self, sp: u64) -> u32 {
+        if self.size == 0 {
+            SS_DISABLE
+        } else if self.holds(sp) {
+            SS_ONSTACK
+        } else {
+            self.flags & SS_AUTODISARM
+        }
+    }
+}
+
+/// Pushes a frame for `info` and points the registers at the handler. `false` if guest memory doesn't take it.
+pub(super) fn push(cx: &Cx, info: &SigInfo, action: &Action, mask: SigSet) -> bool {
+    let task = &cx.task;
+    let mut regs = task.guest.regs();
+    let alt = task.altstack.get();
+    let mut sp = regs.rsp.wrapping_sub(RED_ZONE);
+    if action.flags & SA_ONSTACK != 0 && alt.size > 0 && !alt.holds(regs.rsp) {
+        sp = alt.base.wrapping_add(alt.size);
+    }
+    let xstate = task.guest.xstate();
+    let fpstate = sp.wrapping_sub(xstate.len() as u64) & !63;
+    let frame = (fpstate.wrapping_sub(at::SIZE) & !15).wrapping_sub(8);
+    if action.flags & SA_ONSTACK != 0 && alt.holds(regs.rsp) && !alt.holds(frame) {
+        return false;
+    }
+
+    let mut uc = [0; at::UC_SIZE];
+    put(&mut uc, 0, UC_FLAGS);
+    put(&mut uc, at::STACK, alt.base);
+    put(&mut uc, at::STACK + 8, u64::from(alt.status(regs.rsp)));
+    put(&mut uc, at::STACK + 16, alt.size);
+    let (trap, error, fault_addr) = task.fault.take();
+    let words = general(&regs).into_iter().chain([
+        regs.rip,
+        regs.eflags,
+        USER_CS | USER_SS << 48,
+        error,
+        trap,
+        mask.0,
+        fault_addr,
+        fpstate,
+    ]);
+    words.enumerate().for_each(|(i, word)| put(&mut uc, at::REGS + i * 8, word));
+    put(&mut uc, at::MASK, mask.0);
+
+    let written = cx.write(fpstate, &xstate).is_ok()
+        && cx.write_words(frame, &[action.restorer]).is_ok()
+        && cx.write(frame.wrapping_add(at::UC), &uc).is_ok()
+        && cx.write(frame.wrapping_add(at::INFO), &info.0).is_ok();
+    if !written {
+        return false;
+    }
+    if alt.flags & SS_AUTODISARM != 0 {
+        task.altstack.set(AltStack::default());
+    }
+    regs.rdi = info.signal() as u64;
+    regs.rsi = frame.wrapping_add(at::INFO);
+    regs.rdx = frame.wrapping_add(at::UC);
+    regs.rax = 0;
+    regs.rip = action.handler;
+    regs.rsp = frame;
+    regs.eflags &= !CLEARED_FLAGS;
+    regs.cs = USER_CS;
+    regs.ss = USER_SS;
+    task.guest.set_regs(&regs);
+    true
+}
+
+/// Pops the frame that the stack pointer stands behind: registers, extended state, alternate stack, mask.
+pub fn pop(cx: &Cx) -> Result<(), Errno> {
+    let task = &cx.task;
+    let mut regs = task.guest.regs();
+    let uc: [u8; at::UC_SIZE] = cx.read_array(regs.rsp)?;
+    let mut words = [0; 18];
+    words.iter_mut().enumerate().for_each(|(i, word)| *word = get(&uc, at::REGS + i * 8));
+    let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, flags] = words;
+    let eflags = (regs.eflags & !USER_FLAGS) | (flags & USER_FLAGS);
+    regs = Regs {
+        r8,
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+        rdi,
+        rsi,
+        rbp,
+        rbx,
+        rdx,
+        rax,
+        rcx,
+        rsp,
+        rip,
+        eflags,
+        cs: USER_CS,
+        ss: USER_SS,
+        ..regs
+    };
+    let fpstate = get(&uc, at::FPSTATE);
+    if fpstate != 0 {
+        let image = read_xstate(cx, fpstate)?;
+        task.guest.set_xstate(&image)?;
+    }
+    let base = get(&uc, at::STACK);
+    let flags = get(&uc, at::STACK + 8) as u32;
+    let size = get(&uc, at::STACK + 16);
+    let disabled = flags & SS_DISABLE != 0;
+    // A stack that can't be set again is left as it is, as Linux does.
+    if !task.altstack.get().holds(regs.rsp) {
+        task.altstack.set(if disabled {
+            AltStack::default()
+        } else {
+            AltStack { base, flags: flags & SS_AUTODISARM, size }
+        });
+    }
+    task.set_mask(SigSet(get(&uc, at::MASK)));
+    task.guest.set_regs(&regs);
+    Ok(())
+}
+
+/// The extended state in a frame, as long as its own header says.
+fn read_xstate(cx: &Cx, addr: u64) -> Result<alloc::vec::Vec<u8>, Errno> {
+    const LEGACY: usize = 512;
+    const SW_RESERVED: usize = 464;
+    const MAGIC1: u32 = 0x4650_5853;
+    let legacy: [u8; LEGACY] = cx.read_array(addr)?;
+    let word = |offset: usize| get(&legacy, offset);
+    let extended = (word(SW_RESERVED) >> 32) as usize;
+    if word(SW_RESERVED) as u32 != MAGIC1 || !(LEGACY..=XSTATE_MAX).contains(&extended) {
+        return Ok(legacy.to_vec());
+    }
+    cx.read_vec(addr, extended)
+}
+
+fn general(r: &Regs) -> [u64; 16] {
+    [
+        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp,
+    ]
+}
+
+fn put(bytes: &mut [u8], offset: usize, word: u64) {
+    if let Some(place) = bytes.get_mut(offset..offset + 8) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+fn get(bytes: &[u8], offset: usize) -> u64 {
+    let mut word = [0; 8];
+    if let Some(place) = bytes.get(offset..offset + 8) {
+        word.copy_from_slice(place);
+    }
+    u64::from_le_bytes(word)
+}

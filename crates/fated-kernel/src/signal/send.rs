@@ -1,0 +1,115 @@
+//! Sending signals: to a task, a process, a group.
+
+use super::{Action, Disposition, SI_KERNEL, SigInfo, SigSet, default_action, nr};
+use crate::id::Pgid;
+use crate::kernel::Kernel;
+use crate::sched::Woken;
+use crate::task::{Process, Task};
+use alloc::rc::Rc;
+
+impl Kernel {
+    /// Sends to one task (tkill). `false` if its queue is full.
+    pub fn send_to_task(self: &Rc<Self>, task: &Rc<Task>, info: SigInfo) -> bool {
+        if !self.prepare(&task.process, info.signal()) || self.is_dropped(task, info.signal()) {
+            return true;
+        }
+        let queued = task.pending.borrow_mut().add(info);
+        self.notice(task, info.signal());
+        task.process.signalled.wake();
+        queued
+    }
+
+    /// Sends to a process (kill). `false` if its queue is full.
+    pub fn send_to_process(self: &Rc<Self>, process: &Rc<Process>, info: SigInfo) -> bool {
+        let signal = info.signal();
+        let Some(first) = process.first_task() else { return true };
+        if !self.prepare(process, signal) || self.is_dropped(&first, signal) {
+            return true;
+        }
+        let queued = process.pending.borrow_mut().add(info);
+        let wants = |task: &&Rc<Task>| !task.mask.get().has(signal);
+        let tasks = process.tasks.borrow().clone();
+        let waiter = tasks.iter().find(|task| task.sigwait.get().has(signal));
+        if let Some(task) = tasks.iter().find(wants).or(waiter) {
+            self.notice(task, signal);
+        }
+        process.signalled.wake();
+        queued
+    }
+
+    /// Sends to all processes of a group, in the order of their ids.
+    pub fn send_to_group(self: &Rc<Self>, group: Pgid, info: SigInfo) {
+        for pid in self.group_members(group) {
+            if let Some(process) = self.process(pid) {
+                self.send_to_process(&process, info);
+            }
+        }
+    }
+
+    /// A signal that the task raised by itself and can't escape: if it is blocked or ignored, the process dies of it.
+    pub fn force_signal(self: &Rc<Self>, task: &Rc<Task>, info: SigInfo) {
+        let signal = info.signal();
+        let actions = task.actions.borrow().clone();
+        let blocked = task.mask.get().has(signal);
+        if blocked || actions.borrow().get(signal).handler == 1 {
+            actions.borrow_mut().set(signal, Action::default());
+            task.set_mask(task.mask.get().without(SigSet::of(&[signal])));
+        }
+        task.pending.borrow_mut().add(info);
+    }
+
+    /// The kernel's own signal to a process.
+    pub(crate) fn send_kernel_signal(self: &Rc<Self>, process: &Rc<Process>, signal: i32) {
+        self.send_to_process(process, SigInfo::new(signal, SI_KERNEL));
+    }
+
+    /// What a signal does when it is sent: SIGCONT continues and stops cancel each other, whoever takes them later.
+    /// `false` if nothing more is to be done: the process is dying, or it just died.
+    fn prepare(self: &Rc<Self>, process: &Rc<Process>, signal: i32) -> bool {
+        if process.dying.get() {
+            return false;
+        }
+        let remove = match signal {
+            nr::CONT => SigSet::STOPS,
+            signal if SigSet::STOPS.has(signal) => SigSet::of(&[nr::CONT]),
+            _ => SigSet::EMPTY,
+        };
+        if !remove.is_empty() {
+            process.pending.borrow_mut().remove(remove);
+            process.tasks.borrow().iter().for_each(|task| task.pending.borrow_mut().remove(remove));
+        }
+        if signal == nr::CONT {
+            self.continue_group(process);
+        }
+        true
+    }
+
+    /// Ignored and not blocked: it never becomes pending. A blocked one does, since the action may change.
+    fn is_dropped(&self, task: &Task, signal: i32) -> bool {
+        let blocked = task.mask.get().has(signal) || task.sigwait.get().has(signal);
+        !blocked && task.actions.borrow().borrow().ignores(signal)
+    }
+
+    fn notice(self: &Rc<Self>, task: &Rc<Task>, signal: i32) {
+        let fatal = self.is_fatal(task, signal);
+        if fatal && !self.is_current(task) {
+            // Nothing of it will run again: it need not wait for its turn to die.
+            self.kill_group(&task.process, signal);
+            return;
+        }
+        if task.sigwait.get().has(signal) || !task.mask.get().has(signal) {
+            self.wake(task, Woken::Signal);
+        }
+    }
+
+    fn is_fatal(&self, task: &Task, signal: i32) -> bool {
+        let action = task.actions.borrow().borrow().get(signal);
+        let fatal = matches!(default_action(signal), Disposition::Terminate | Disposition::Core);
+        signal == nr::KILL || (action.handler == 0 && fatal && !task.mask.get().has(signal) && !task.sigwait.get().has(signal))
+    }
+
+    fn continue_group(self: &Rc<Self>, process: &Process) {
+        // A process that is gone has nothing to continue.
+        let _ = self.family_event(|family, effects| family.continue_group(process.pid, effects));
+    }
+}

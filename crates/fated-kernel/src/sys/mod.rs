@@ -1,0 +1,350 @@
+//! System calls: decode, act, encode. One place, [`enter`], takes them in; one table, [`dispatch`], says who carries them out.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::guest::Call;
+use crate::log;
+use crate::record::{Ended, What};
+use crate::table::{self, Passage};
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::future::Future;
+use core::pin::Pin;
+
+pub mod clone;
+pub mod directory;
+pub mod epoll;
+pub mod eventfd;
+pub mod exec;
+pub mod exit;
+pub mod fd;
+pub mod futex;
+pub mod id;
+pub mod info;
+pub mod path;
+pub mod pidfd;
+pub mod poll;
+pub mod prctl;
+pub mod resource;
+pub mod rw;
+pub mod sched;
+pub mod signal;
+pub mod signalfd;
+pub mod stat;
+pub mod time;
+pub mod timer;
+pub mod timerfd;
+pub mod wait;
+
+/// How a call ends that doesn't fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With this value.
+    Value(u64),
+    /// The real Linux carries it out as it stands; it doesn't block and its result needs no mending.
+    Pass,
+    /// The registers are what they shall be: sigreturn, exec.
+    Resume,
+    /// The task has ended.
+    Away,
+}
+
+impl From<u64> for Outcome {
+    fn from(value: u64) -> Outcome {
+        Outcome::Value(value)
+    }
+}
+
+/// What a call comes to.
+pub type SysResult = Result<Outcome, Errno>;
+
+/// The six arguments.
+pub type Args = [u64; 6];
+
+/// A call that may wait.
+pub type Waiting = Pin<Box<dyn Future<Output = SysResult>>>;
+
+/// A call after its first look.
+pub enum Step {
+    /// It is over.
+    Now(SysResult),
+    /// It may wait.
+    Later(Waiting),
+}
+
+impl core::fmt::Debug for Step {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Step::Now(result) => write!(f, "Now({result:?})"),
+            Step::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
+/// A call that answered at once with a number.
+fn now(result: Result<u64, Errno>) -> Step {
+    Step::Now(result.map(Outcome::Value))
+}
+
+/// A call that may wait.
+fn later(future: impl Future<Output = SysResult> + 'static) -> Step {
+    Step::Later(Box::pin(future))
+}
+
+/// A task has made a call.
+pub(crate) fn enter(cx: &Cx, call: Call) {
+    let kernel = &cx.kernel;
+    let info = table::call(call.number);
+    kernel.stats.count(call.number);
+    cx.task.call.set(call);
+    let described = if kernel.config.log { log::arguments(cx, call) } else { Vec::new() };
+    if info.is_some_and(|info| info.passage == Passage::Free) {
+        // Only a run that keeps a log sees these: nothing else of the run may depend on it.
+        return finish(cx, call, described, Ok(Outcome::Pass));
+    }
+    let cost = kernel.config.call_cost_ns;
+    cx.task.cpu_ns.set(cx.task.cpu_ns.get() + cost);
+    kernel.pass_time(cost);
+    match dispatch(cx, call) {
+        Step::Now(result) => finish(cx, call, described, result),
+        Step::Later(future) => {
+            let own = cx.clone();
+            let work = async move {
+                let result = future.await;
+                finish(&own, call, described, result);
+            };
+            *cx.task.work.borrow_mut() = Some(Box::pin(work));
+            kernel.poll(&cx.task);
+        }
+    }
+}
+
+/// Puts the outcome where the guest sees it.
+fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
+    let task = &cx.task;
+    let result = match result {
+        // The log wants to know what Linux says.
+        Ok(Outcome::Pass) if cx.kernel.config.log => cx.native(call.number, call.args).map(Outcome::Value),
+        result => result,
+    };
+    if task.is_gone() || result == Ok(Outcome::Away) {
+        let (args, ended) = (described, Ended::Away);
+        return cx.kernel.record(task, What::Call { call, args, ended });
+    }
+    if cx.kernel.config.log {
+        let ended = match result {
+            Ok(Outcome::Value(value)) => Ended::Value(value),
+            Ok(_) => Ended::Away,
+            Err(error) => Ended::Failed(error),
+        };
+        cx.kernel.record(task, What::Call { call, args: described, ended });
+    }
+    let value = match result {
+        Ok(Outcome::Value(value)) => value,
+        Ok(Outcome::Pass) => return task.guest.pass(),
+        Ok(Outcome::Resume | Outcome::Away) => return,
+        Err(error @ (Errno::ERESTARTSYS | Errno::ERESTARTNOHAND | Errno::ERESTART_RESTARTBLOCK)) => {
+            task.interrupted.set(Some(error));
+            -i64::from(Errno::EINTR.number()) as u64
+        }
+        Err(error) => -i64::from(error.number()) as u64,
+    };
+    let mut regs = task.guest.regs();
+    regs.rax = value;
+    task.guest.set_regs(&regs);
+}
+
+/// Who carries out what. A call that isn't here is refused, or native by the table.
+fn dispatch(cx: &Cx, call: Call) -> Step {
+    use crate::sys::stat;
+    use linux_raw_sys::general::*;
+    let a = call.args;
+    let own = || cx.clone();
+    match call.number as u32 {
+        // tasks and processes
+        __NR_fork => later(clone::fork(own())),
+        __NR_vfork => later(clone::vfork(own())),
+        __NR_clone => later(clone::clone(own(), a)),
+        __NR_clone3 => later(clone::clone3(own(), a)),
+        __NR_execve => Step::Now(exec::execve(cx, a)),
+        __NR_execveat => Step::Now(exec::execveat(cx, a)),
+        __NR_exit => Step::Now(exit::exit(cx, a)),
+        __NR_exit_group => Step::Now(exit::exit_group(cx, a)),
+        __NR_wait4 => later(wait::wait4(own(), a)),
+        __NR_waitid => later(wait::waitid(own(), a)),
+        // ids
+        __NR_getpid => now(id::getpid(cx)),
+        __NR_gettid => now(id::gettid(cx)),
+        __NR_getppid => now(id::getppid(cx)),
+        __NR_getpgid => now(id::getpgid(cx, a)),
+        __NR_getpgrp => now(id::getpgrp(cx)),
+        __NR_setpgid => now(id::setpgid(cx, a)),
+        __NR_getsid => now(id::getsid(cx, a)),
+        __NR_setsid => now(id::setsid(cx)),
+        __NR_getuid => now(id::getuid(cx)),
+        __NR_geteuid => now(id::geteuid(cx)),
+        __NR_getgid => now(id::getgid(cx)),
+        __NR_getegid => now(id::getegid(cx)),
+        __NR_getresuid => now(id::getresuid(cx, a)),
+        __NR_getresgid => now(id::getresgid(cx, a)),
+        __NR_setuid => now(id::setuid(cx, a)),
+        __NR_setgid => now(id::setgid(cx, a)),
+        __NR_setreuid => now(id::setreuid(cx, a)),
+        __NR_setregid => now(id::setregid(cx, a)),
+        __NR_setresuid => now(id::setresuid(cx, a)),
+        __NR_setresgid => now(id::setresgid(cx, a)),
+        __NR_setfsuid => now(id::setfsuid(cx, a)),
+        __NR_setfsgid => now(id::setfsgid(cx, a)),
+        __NR_getgroups => now(id::getgroups(cx, a)),
+        __NR_setgroups => now(id::setgroups(cx, a)),
+        __NR_capget => now(id::capget(cx, a)),
+        __NR_capset => now(id::capset(cx, a)),
+        __NR_set_tid_address => now(id::set_tid_address(cx, a)),
+        // signals
+        __NR_kill => now(signal::kill(cx, a)),
+        __NR_tkill => now(signal::tkill(cx, a)),
+        __NR_tgkill => now(signal::tgkill(cx, a)),
+        __NR_rt_sigqueueinfo => now(signal::rt_sigqueueinfo(cx, a)),
+        __NR_rt_tgsigqueueinfo => now(signal::rt_tgsigqueueinfo(cx, a)),
+        __NR_rt_sigaction => now(signal::rt_sigaction(cx, a)),
+        __NR_rt_sigprocmask => now(signal::rt_sigprocmask(cx, a)),
+        __NR_rt_sigpending => now(signal::rt_sigpending(cx, a)),
+        __NR_sigaltstack => now(signal::sigaltstack(cx, a)),
+        __NR_rt_sigreturn => Step::Now(signal::rt_sigreturn(cx)),
+        __NR_rt_sigsuspend => later(signal::rt_sigsuspend(own(), a)),
+        __NR_rt_sigtimedwait => later(signal::rt_sigtimedwait(own(), a)),
+        __NR_pause => later(signal::pause(own())),
+        __NR_restart_syscall => restart(cx),
+        // futexes
+        __NR_futex => futex::futex(cx, a),
+        __NR_futex_waitv => futex::futex_waitv(cx, a),
+        __NR_set_robust_list => now(futex::set_robust_list(cx, a)),
+        __NR_get_robust_list => now(futex::get_robust_list(cx, a)),
+        // time
+        __NR_clock_gettime => now(time::clock_gettime(cx, a)),
+        __NR_clock_getres => now(time::clock_getres(cx, a)),
+        __NR_clock_settime => now(time::clock_settime(cx, a)),
+        __NR_gettimeofday => now(time::gettimeofday(cx, a)),
+        __NR_settimeofday => now(Err(Errno::EPERM)),
+        __NR_time => now(time::time(cx, a)),
+        __NR_nanosleep => later(time::nanosleep(own(), a)),
+        __NR_clock_nanosleep => later(time::clock_nanosleep(own(), a)),
+        __NR_alarm => now(timer::alarm(cx, a)),
+        __NR_getitimer => now(timer::getitimer(cx, a)),
+        __NR_setitimer => now(timer::setitimer(cx, a)),
+        __NR_timer_create => now(timer::timer_create(cx, a)),
+        __NR_timer_settime => now(timer::timer_settime(cx, a)),
+        __NR_timer_gettime => now(timer::timer_gettime(cx, a)),
+        __NR_timer_getoverrun => now(timer::timer_getoverrun(cx, a)),
+        __NR_timer_delete => now(timer::timer_delete(cx, a)),
+        __NR_times => now(time::times(cx, a)),
+        // information and limits
+        __NR_uname => now(info::uname(cx, a)),
+        __NR_sysinfo => now(info::sysinfo(cx, a)),
+        __NR_getrandom => now(info::getrandom(cx, a)),
+        __NR_getcpu => now(info::getcpu(cx, a)),
+        __NR_sethostname | __NR_setdomainname => now(Err(Errno::EPERM)),
+        __NR_personality => now(info::personality(cx, a)),
+        __NR_getrusage => now(resource::getrusage(cx, a)),
+        __NR_getrlimit => now(resource::getrlimit(cx, a)),
+        __NR_setrlimit => now(resource::setrlimit(cx, a)),
+        __NR_prlimit64 => now(resource::prlimit64(cx, a)),
+        __NR_getpriority => now(resource::getpriority(cx, a)),
+        __NR_setpriority => now(resource::setpriority(cx, a)),
+        __NR_ioprio_get => now(Ok(4 << 13)),
+        __NR_ioprio_set => now(Ok(0)),
+        __NR_sched_yield => now(sched::sched_yield(cx)),
+        __NR_sched_getaffinity => now(sched::sched_getaffinity(cx, a)),
+        __NR_sched_setaffinity => now(sched::sched_setaffinity(cx, a)),
+        __NR_sched_getscheduler => now(sched::sched_getscheduler(cx, a)),
+        __NR_sched_setscheduler => now(sched::sched_setscheduler(cx, a)),
+        __NR_sched_getparam => now(sched::sched_getparam(cx, a)),
+        __NR_sched_setparam => now(sched::sched_setparam(cx, a)),
+        __NR_sched_getattr => now(sched::sched_getattr(cx, a)),
+        __NR_sched_setattr => now(sched::sched_setattr(cx, a)),
+        __NR_sched_get_priority_max => now(sched::sched_get_priority_max(a)),
+        __NR_sched_get_priority_min => now(sched::sched_get_priority_min(a)),
+        __NR_sched_rr_get_interval => now(sched::sched_rr_get_interval(cx, a)),
+        __NR_membarrier => now(sched::membarrier(a)),
+        __NR_rseq => now(Err(Errno::ENOSYS)),
+        __NR_prctl => Step::Now(prctl::prctl(cx, a)),
+        __NR_arch_prctl => Step::Now(prctl::arch_prctl(cx, a)),
+        // descriptors
+        __NR_read => rw::read(cx, a),
+        __NR_write => rw::write(cx, a),
+        __NR_readv => rw::readv(cx, a),
+        __NR_writev => rw::writev(cx, a),
+        __NR_pread64 => rw::pread64(cx, a),
+        __NR_pwrite64 => rw::pwrite64(cx, a),
+        __NR_preadv => rw::preadv(cx, a),
+        __NR_pwritev => rw::pwritev(cx, a),
+        __NR_preadv2 => rw::preadv2(cx, a),
+        __NR_pwritev2 => rw::pwritev2(cx, a),
+        __NR_sendfile => later(rw::sendfile(own(), a)),
+        __NR_splice => later(rw::splice(own(), a)),
+        __NR_tee => later(rw::tee(own(), a)),
+        __NR_vmsplice => later(rw::vmsplice(own(), a)),
+        __NR_copy_file_range => later(rw::copy_file_range(own(), a)),
+        __NR_lseek => Step::Now(rw::lseek(cx, a)),
+        __NR_ioctl => later(fd::ioctl(own(), a)),
+        __NR_close => Step::Now(fd::close(cx, a)),
+        __NR_close_range => Step::Now(fd::close_range(cx, a)),
+        __NR_dup => Step::Now(fd::dup(cx, a)),
+        __NR_dup2 => Step::Now(fd::dup2(cx, a)),
+        __NR_dup3 => Step::Now(fd::dup3(cx, a)),
+        __NR_fcntl => fd::fcntl(cx, a),
+        __NR_flock => fd::flock(cx, a),
+        __NR_pipe => now(fd::pipe(cx, a)),
+        __NR_pipe2 => now(fd::pipe2(cx, a)),
+        __NR_poll => later(poll::poll(own(), a)),
+        __NR_ppoll => later(poll::ppoll(own(), a)),
+        __NR_select => later(poll::select(own(), a)),
+        __NR_pselect6 => later(poll::pselect6(own(), a)),
+        __NR_epoll_create => now(epoll::epoll_create(cx, a)),
+        __NR_epoll_create1 => now(epoll::epoll_create1(cx, a)),
+        __NR_epoll_ctl => now(epoll::epoll_ctl(cx, a)),
+        __NR_epoll_wait => later(epoll::epoll_wait(own(), a)),
+        __NR_epoll_pwait => later(epoll::epoll_pwait(own(), a)),
+        __NR_epoll_pwait2 => later(epoll::epoll_pwait2(own(), a)),
+        __NR_eventfd => now(eventfd::eventfd(cx, a)),
+        __NR_eventfd2 => now(eventfd::eventfd2(cx, a)),
+        __NR_timerfd_create => now(timerfd::timerfd_create(cx, a)),
+        __NR_timerfd_settime => now(timerfd::timerfd_settime(cx, a)),
+        __NR_timerfd_gettime => now(timerfd::timerfd_gettime(cx, a)),
+        __NR_signalfd => now(signalfd::signalfd(cx, a)),
+        __NR_signalfd4 => now(signalfd::signalfd4(cx, a)),
+        __NR_pidfd_open => now(pidfd::pidfd_open(cx, a)),
+        __NR_pidfd_send_signal => now(pidfd::pidfd_send_signal(cx, a)),
+        __NR_pidfd_getfd => now(pidfd::pidfd_getfd(cx, a)),
+        // paths, files, directories
+        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => path::open(cx, call),
+        __NR_stat | __NR_lstat | __NR_fstat | __NR_newfstatat => now(stat::stat(cx, call)),
+        __NR_statx => now(stat::statx(cx, a)),
+        __NR_statfs | __NR_fstatfs => now(stat::statfs(cx, call)),
+        __NR_getdents | __NR_getdents64 => now(directory::getdents(cx, call)),
+        __NR_access | __NR_faccessat | __NR_faccessat2 => Step::Now(path::access(cx, call)),
+        __NR_readlink | __NR_readlinkat => Step::Now(path::readlink(cx, call)),
+        __NR_getcwd => Step::Now(path::getcwd(cx, a)),
+        __NR_utime | __NR_utimes | __NR_futimesat | __NR_utimensat => Step::Now(stat::utimes(cx, call)),
+        number if path::changes_names(number) => Step::Now(path::change(cx, call)),
+        _ => other(cx, call),
+    }
+}
+
+/// What the table says of a call that has no code here.
+fn other(cx: &Cx, call: Call) -> Step {
+    match table::call(call.number).map(|info| info.status) {
+        Some(table::Status::Native) => Step::Now(Ok(Outcome::Pass)),
+        _ => {
+            cx.kernel.stats.refuse(call.number);
+            now(Err(Errno::ENOSYS))
+        }
+    }
+}
+
+/// Goes on with a sleep that a signal without a handler interrupted, up to the same deadline.
+fn restart(cx: &Cx) -> Step {
+    match cx.task.restart.take() {
+        Some((call, deadline)) => later(time::resume(cx.clone(), call, deadline)),
+        None => now(Err(Errno::EINTR)),
+    }
+}
