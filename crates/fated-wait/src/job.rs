@@ -13,7 +13,7 @@ const EVENT_STOP: u32 = 128;
 
 impl Family {
     /// A thread has taken a stop signal whose action is to stop: its process stops. Without effect if the process
-    /// is exiting or at exec. (That an orphaned group ignores terminal stops is for the owner to check.)
+    /// is exiting or at exec, or if SIGCONT came while the thread was in the signal-delivery-stop of this signal. (That an orphaned group ignores terminal stops is for the owner to check.)
     ///
     /// # Errors
     /// ESRCH if the thread is not alive, EINVAL if it is stopped itself.
@@ -23,7 +23,7 @@ impl Family {
             return Err(Errno::EINVAL);
         }
         let group = self.table.group_mut(slot);
-        if group.exit.is_some() || group.exec != NONE {
+        if group.exit.is_some() || group.exec != NONE || self.table.task(slot).job.cancelled {
             return Ok(());
         }
         if !self.table.task(slot).job.stop {
@@ -64,6 +64,7 @@ impl Family {
             let task = self.table.task_mut(thread);
             task.job.stop = false;
             task.job.consume = false;
+            task.job.cancelled = task.job.delivery;
             if task.trace.is_some_and(|trace| trace.seized) {
                 task.job.notify = true;
             }
@@ -120,6 +121,9 @@ impl Family {
         if task.life != Life::Alive || task.exiting || task.run != Run::Running {
             return;
         }
+        let job = &mut self.table.task_mut(slot).job;
+        job.delivery = false;
+        job.cancelled = false;
         if let Some(tell) = self.table.group_mut(slot).tell.take() {
             let code = match tell {
                 Tell::Continued => CLD_CONTINUED,
@@ -190,6 +194,8 @@ impl Family {
         task.trap_code = code;
         task.job.trap = false;
         task.job.event_stop = false;
+        task.job.delivery = false;
+        task.job.cancelled = false;
         fx.stopped.push(task.tid);
         self.refresh(slot);
         self.notify_stop(slot, true, why, fx);

@@ -124,6 +124,7 @@ impl Family {
             return Ok(false);
         }
         self.trap(slot, stop.code(), CLD_TRAPPED, fx);
+        self.table.task_mut(slot).job.delivery = matches!(stop, TraceStop::Signal(_));
         Ok(true)
     }
 

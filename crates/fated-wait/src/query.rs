@@ -83,6 +83,16 @@ impl Family {
         })
     }
 
+    /// The thread was let out of a signal-delivery-stop and is to take the signal that its tracer gave.
+    #[must_use]
+    pub fn takes_signal(&self, tid: Tid) -> bool {
+        self.look(tid, |slot| {
+            let task = self.table.task(slot);
+            task.job.delivery && task.run == Run::Running
+        })
+        .unwrap_or(false)
+    }
+
     /// Its process group.
     #[must_use]
     pub fn pgid(&self, tid: Tid) -> Option<Pgid> {

@@ -79,6 +79,10 @@ pub(crate) struct JobControl {
     pub listening: bool,
     /// In an event-stop trap.
     pub event_stop: bool,
+    /// In a signal-delivery-stop, or just out of one.
+    pub delivery: bool,
+    /// SIGCONT came since: a stop signal taken before it stops nobody.
+    pub cancelled: bool,
     /// The signal of the latest group stop.
     pub signal: Option<Signal>,
 }

@@ -1,0 +1,550 @@
+//! A tiny kernel around a family: it carries out acts and what follows from them.
+//!
+//! It is the model that stories run on. `real` keeps a story to what real processes can act out so that the outcome
+//! does not depend on timing; otherwise anything goes, as long as nothing panics.
+
+use super::story::{Act, Exits, Role, Wait, Whom};
+use fated_wait::*;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A place in the cast: roles are handed out in the order of forking.
+pub type Label = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nobody could do it.
+    Skipped,
+    Done,
+    Failed(Errno),
+    /// A new task.
+    Forked(Label),
+    /// A wait has blocked.
+    Blocked,
+    /// A wait with WNOHANG found nothing.
+    Nothing,
+    Waited(Answer),
+    Signal(Option<(i32, Label, i32)>),
+}
+
+/// A report as its reader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Wait4 { who: Label, status: u32 },
+    Waitid { who: Label, code: i32, status: i32 },
+}
+
+#[derive(Clone, Debug)]
+struct Actor {
+    tid: Tid,
+    sigstop: bool,
+    blocked: Option<Wait>,
+}
+
+/// One act, carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub act: Option<Concrete>,
+    pub outcome: Outcome,
+    /// Waits that came to an end in the course of it.
+    pub completed: Vec<(Label, Outcome)>,
+    pub effects: Vec<Effects>,
+}
+
+/// An act with its roles cast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concrete {
+    pub act: Act,
+    pub by: Label,
+    pub target: Label,
+    pub to: Label,
+}
+
+pub struct World {
+    pub family: Family,
+    real: bool,
+    cast: Vec<Actor>,
+    /// Pending SIGCHLD of each process.
+    sigchld: BTreeMap<Pid, SigInfo>,
+    queue: VecDeque<Effects>,
+    completed: Vec<(Label, Outcome)>,
+    log: Vec<Effects>,
+}
+
+const MOST_ACTORS: usize = 16;
+
+impl World {
+    /// Init, and below it the first role, a subreaper and session leader.
+    pub fn new(kind: LookupKind, real: bool) -> Self {
+        let mut family = Family::new(kind);
+        let (init, first) = (tid(1), tid(2));
+        let mut fx = Effects::new();
+        family.init(init).expect("the first");
+        family.fork(init, first, ForkFlags::default(), Some(Signal::SIGCHLD), &mut fx).expect("free");
+        family.setsid(first, &mut fx).expect("may lead");
+        family.set_subreaper(first.into(), true).expect("alive");
+        let cast = vec![Actor { tid: first, sigstop: false, blocked: None }];
+        let (sigchld, queue) = (BTreeMap::new(), VecDeque::new());
+        Self { family, real, cast, sigchld, queue, completed: Vec::new(), log: Vec::new() }
+    }
+
+    pub fn size(&self) -> usize {
+        self.cast.len()
+    }
+
+    pub fn tid(&self, label: Label) -> Tid {
+        self.cast[label].tid
+    }
+
+    pub fn pid(&self, label: Label) -> Option<Pid> {
+        self.family.pid(self.tid(label))
+    }
+
+    /// What /proc should say; `None` if the task is gone.
+    pub fn state(&self, label: Label) -> Option<TaskState> {
+        // After an exec by another thread the leader's id belongs to that thread.
+        let owner = self.label(self.tid(label));
+        if owner == label { self.family.state(self.tid(label)) } else { None }
+    }
+
+    pub fn blocked(&self, label: Label) -> Option<Wait> {
+        self.cast[label].blocked
+    }
+
+    pub fn label(&self, tid: Tid) -> Label {
+        self.cast.iter().rposition(|actor| actor.tid == tid).unwrap_or(usize::MAX)
+    }
+
+    pub fn play(&mut self, act: Act) -> Done {
+        let cast = self.cast(act);
+        let (act, outcome) = match cast {
+            Some(concrete) => (Some(concrete), self.perform(concrete)),
+            None => (None, Outcome::Skipped),
+        };
+        self.drain();
+        let (completed, effects) = (std::mem::take(&mut self.completed), std::mem::take(&mut self.log));
+        Done { act, outcome, completed, effects }
+    }
+
+    /// Chooses who plays, or nobody.
+    fn cast(&self, act: Act) -> Option<Concrete> {
+        let (by, target, to) = match act {
+            Act::Setpgid { by, target, to } => (by, target, to.unwrap_or(target)),
+            Act::Attach { by, target }
+            | Act::Seize { by, target, .. }
+            | Act::Interrupt { by, target }
+            | Act::Listen { by, target }
+            | Act::Cont { by, target, .. }
+            | Act::Detach { by, target, .. }
+            | Act::TraceKill { by, target } => (by, target, 0),
+            Act::Wait { by, wait } => match wait.whom {
+                Whom::Task(target) | Whom::GroupOf(target) => (by, target, 0),
+                _ => (by, by, 0),
+            },
+            Act::Kill { target } | Act::Stop { target } | Act::Continue { target } => (0, target, 0),
+            Act::TraceStop { target, .. } => (target, target, 0),
+            Act::Fork { by, .. }
+            | Act::Exit { by, .. }
+            | Act::Setsid { by }
+            | Act::Subreaper { by, .. }
+            | Act::Sigchld { by, .. }
+            | Act::Pdeath { by, .. }
+            | Act::Exec { by }
+            | Act::Traceme { by }
+            | Act::Usage { by, .. }
+            | Act::TakeSigchld { by } => (by, by, 0),
+        };
+        let (mut by, mut target, to) = (self.pick(by), self.pick(target), self.pick(to));
+        let on_tracee = matches!(
+            act,
+            Act::Interrupt { .. } | Act::Listen { .. } | Act::Cont { .. } | Act::Detach { .. } | Act::TraceKill { .. }
+        );
+        if on_tracee && to % 2 == 0 {
+            // Tracers are few: look for one, lest nearly all of these acts fail.
+            let traced: Vec<Label> =
+                (0..self.size()).filter(|&label| self.family.trace(self.tid(label)).is_some()).collect();
+            if !traced.is_empty() {
+                target = traced[target % traced.len()];
+                by = self.label(self.family.trace(self.tid(target)).expect("traced").tracer).min(self.size() - 1);
+            }
+        }
+        let concrete = Concrete { act, by, target, to };
+        (!self.real || self.realizable(&concrete)).then_some(concrete)
+    }
+
+    fn pick(&self, role: Role) -> Label {
+        let living: Vec<Label> =
+            (0..self.size()).filter(|&l| self.state(l).is_some_and(|s| s != TaskState::Zombie)).collect();
+        // One in eight picks may be dead.
+        match role & 7 {
+            7 => usize::from(role) % self.size(),
+            _ => living.get(usize::from(role >> 3) % living.len().max(1)).copied().unwrap_or(0),
+        }
+    }
+
+    /// Real processes can do it, and its outcome does not depend on timing.
+    fn realizable(&self, concrete: &Concrete) -> bool {
+        let Concrete { act, by, target, to } = *concrete;
+        let free = |label: Label| self.state(label) == Some(TaskState::Running) && self.cast[label].blocked.is_none();
+        let sends = matches!(act, Act::Kill { .. } | Act::Stop { .. } | Act::Continue { .. });
+        if !sends && !free(by) {
+            return false;
+        }
+        // Natively there is no way back to a number once its task is gone.
+        if self.state(target).is_none() || self.state(to).is_none() {
+            return false;
+        }
+        match act {
+            Act::TraceStop { .. } | Act::Usage { .. } | Act::Pdeath { .. } => false,
+            Act::Fork { ptrace, signal, thread, .. } => {
+                !ptrace && self.size() < MOST_ACTORS && (thread || signal != Some(Signal::SIGSTOP))
+            }
+            // The first process outlives the story, and nobody stops or traces it.
+            Act::Exit { how: Exits::Thread, .. } => self.pid(by) != self.pid(0),
+            Act::Exit { how: Exits::Process, .. } | Act::Exec { .. } => {
+                self.pid(by) != self.pid(0) && self.dies_in_order(by)
+            }
+            Act::Kill { .. } => self.pid(target) != self.pid(0) && self.dies_in_order(target),
+            Act::Stop { .. } => self.pid(target) != self.pid(0) && self.state(target) != Some(TaskState::Zombie),
+            Act::Continue { .. } => self.family.live_threads(self.pid(target).expect("there")) > 0,
+            Act::Attach { .. } | Act::Seize { .. } => self.pid(target) != self.pid(0),
+            Act::TraceKill { .. } => self.pid(target).is_some_and(|_| self.dies_in_order(target)),
+            Act::Traceme { .. } => self.pid(by) != self.pid(0),
+            Act::Wait { wait, .. } => {
+                // Of two that block in one process either may win.
+                let pid = self.pid(by);
+                wait.options & WNOHANG != 0
+                    || !(0..self.size()).any(|other| self.cast[other].blocked.is_some() && self.pid(other) == pid)
+            }
+            _ => true,
+        }
+    }
+
+    /// The threads of a process die at the same time. The order matters if several have children.
+    fn dies_in_order(&self, label: Label) -> bool {
+        let Some(pid) = self.pid(label) else { return true };
+        let fertile = |tid: &Tid| self.family.children(*tid).next().is_some();
+        self.family.threads(pid).filter(fertile).count() < 2
+            // An exitkill tracee dies with its tracer.
+            && self.family.threads(pid).all(|tid| {
+                self.family.tracees(tid).all(|tracee| !self.family.trace(tracee).is_some_and(|t| t.exitkill))
+            })
+    }
+
+    fn perform(&mut self, concrete: Concrete) -> Outcome {
+        let Concrete { act, by, target, to } = concrete;
+        let (me, it) = (self.tid(by), self.tid(target));
+        let mut fx = Effects::new();
+        let result = match act {
+            Act::Fork { thread, parent, ptrace, signal, .. } => {
+                let flags = ForkFlags { thread, parent, ptrace };
+                let child = self.next_tid();
+                match self.family.fork(me, child, flags, signal, &mut fx) {
+                    Ok(()) => {
+                        self.cast.push(Actor { tid: child, sigstop: false, blocked: None });
+                        self.queue.push_back(fx);
+                        return Outcome::Forked(self.size() - 1);
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Act::Exit { code, how: Exits::Thread, .. } => {
+                let code = ExitCode::exited(code.into());
+                self.family.exit_thread(me, code, self.usage(me), &mut fx)
+            }
+            Act::Exit { code, how: Exits::Process, .. } => match self.pid(by) {
+                Some(pid) => self.end(pid, ExitCode::exited(code.into()), &mut fx),
+                None => Err(Errno::ESRCH),
+            },
+            Act::Kill { .. } => match self.pid(target) {
+                Some(pid) => self.kill(pid, &mut fx),
+                None => Err(Errno::ESRCH),
+            },
+            Act::Stop { .. } => self.sigstop(it, &mut fx),
+            Act::Continue { .. } => match self.pid(target) {
+                Some(pid) => self.sigcont(pid, &mut fx),
+                None => Err(Errno::ESRCH),
+            },
+            Act::Setpgid { to: group, .. } => {
+                let pgid = group.map(|_| self.family.pgid(self.tid(to)).unwrap_or(Pid::from(it).into()));
+                self.family.setpgid(me, Some(it.into()), pgid, &mut fx)
+            }
+            Act::Setsid { .. } => self.family.setsid(me, &mut fx).map(drop),
+            Act::Subreaper { on, .. } => match self.pid(by) {
+                Some(pid) => self.family.set_subreaper(pid, on),
+                None => Err(Errno::ESRCH),
+            },
+            Act::Sigchld { action, .. } => match self.pid(by) {
+                Some(pid) => {
+                    // Setting an action that ignores the signal flushes it.
+                    self.sigchld.remove(&pid);
+                    self.family.set_sigchld(pid, action)
+                }
+                None => Err(Errno::ESRCH),
+            },
+            Act::Pdeath { signal, .. } => self.family.set_pdeathsig(me, signal),
+            Act::Exec { .. } => self.family.exec(me, &mut fx),
+            Act::Traceme { .. } => self.family.traceme(me),
+            Act::Attach { .. } => self.family.attach(me, it, &mut fx),
+            Act::Seize { exitkill, .. } => self.family.seize(me, it, exitkill, &mut fx),
+            Act::Interrupt { .. } => self.family.interrupt(me, it, &mut fx),
+            Act::Listen { .. } => self.family.listen(me, it, &mut fx),
+            Act::Cont { stop, .. } => {
+                let signal = stop.then_some(Signal::SIGSTOP);
+                let result = self.family.cont(me, it, signal, &mut fx);
+                self.resumed_with(it, signal.filter(|_| result.is_ok()), &mut fx);
+                result
+            }
+            Act::Detach { stop, .. } => {
+                let signal = stop.then_some(Signal::SIGSTOP);
+                let result = self.family.detach(me, it, signal, &mut fx);
+                self.resumed_with(it, signal.filter(|_| result.is_ok()), &mut fx);
+                result
+            }
+            Act::TraceKill { .. } => self.family.kill(me, it, &mut fx),
+            Act::TraceStop { stop, .. } => self.family.trace_stop(it, stop, &mut fx).map(drop),
+            Act::Usage { units, .. } => {
+                let usage = Usage { utime_ns: u64::from(units) * 10_000_000, minflt: 1, ..Usage::default() };
+                self.family.set_usage(me, usage)
+            }
+            Act::Wait { mut wait, .. } => {
+                // Once blocked it is asked again: with the role that was cast.
+                wait.whom = match wait.whom {
+                    Whom::Task(_) => Whom::Task(target as Role),
+                    Whom::GroupOf(_) => Whom::GroupOf(target as Role),
+                    whom => whom,
+                };
+                return self.wait(by, it, wait);
+            }
+            Act::TakeSigchld { .. } => {
+                let info = self.pid(by).and_then(|pid| self.sigchld.remove(&pid));
+                let label = |pid| Tid::new(pid).map_or(usize::MAX, |tid| self.label(tid));
+                return Outcome::Signal(info.map(|info| (info.code, label(info.pid), info.status)));
+            }
+        };
+        self.queue.push_back(fx);
+        match result {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// Really new ids for real processes, else the lowest that is free, so that ids come round.
+    fn next_tid(&self) -> Tid {
+        if self.real {
+            return tid(self.size() as u32 + 2);
+        }
+        (1..).map(tid).find(|&tid| self.family.is_free(tid)).expect("one is free")
+    }
+
+    fn usage(&self, tid: Tid) -> Usage {
+        self.family.thread_usage(tid).unwrap_or_default()
+    }
+
+    /// Fixes the code of a process and has its threads exit.
+    fn end(&mut self, pid: Pid, code: ExitCode, fx: &mut Effects) -> Result<(), Errno> {
+        if self.family.live_threads(pid) == 0 {
+            return Err(Errno::ESRCH);
+        }
+        self.family.set_group_exit(pid, code, fx)?;
+        let code = self.family.group_exit(pid).unwrap_or(code);
+        let threads: Vec<Tid> = self.family.threads(pid).collect();
+        for tid in threads {
+            if self.family.state(tid).is_some_and(|state| state != TaskState::Zombie) {
+                self.family.exit_thread(tid, code, self.usage(tid), fx)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, pid: Pid, fx: &mut Effects) -> Result<(), Errno> {
+        if self.family.live_threads(pid) == 0 {
+            return Ok(());
+        }
+        self.end(pid, ExitCode::killed(Signal::SIGKILL, false), fx)
+    }
+
+    fn sigstop(&mut self, tid: Tid, fx: &mut Effects) -> Result<(), Errno> {
+        let label = self.label(tid);
+        let Some(actor) = self.cast.get_mut(label) else { return Ok(()) };
+        actor.sigstop = true;
+        self.deliver(label, fx);
+        Ok(())
+    }
+
+    /// A thread that runs takes its pending SIGSTOP.
+    fn deliver(&mut self, label: Label, fx: &mut Effects) {
+        let tid = self.tid(label);
+        if self.family.state(tid) != Some(TaskState::Running) || !std::mem::take(&mut self.cast[label].sigstop) {
+            return;
+        }
+        if self.family.trace(tid).is_some() {
+            self.family.trace_stop(tid, TraceStop::Signal(Signal::SIGSTOP), fx).expect("runs");
+        } else {
+            self.family.stop_group(tid, Signal::SIGSTOP, fx).expect("runs");
+        }
+    }
+
+    fn sigcont(&mut self, pid: Pid, fx: &mut Effects) -> Result<(), Errno> {
+        let threads: Vec<Tid> = self.family.threads(pid).collect();
+        for tid in threads {
+            let label = self.label(tid);
+            if let Some(actor) = self.cast.get_mut(label) {
+                actor.sigstop = false;
+            }
+        }
+        self.family.continue_group(pid, fx)
+    }
+
+    /// A tracee runs again with a signal: it stops its process if it was at taking one.
+    fn resumed_with(&mut self, tid: Tid, signal: Option<Signal>, fx: &mut Effects) {
+        if let Some(signal) = signal
+            && self.family.state(tid) == Some(TaskState::Running)
+        {
+            if self.family.takes_signal(tid) {
+                self.family.stop_group(tid, signal, fx).expect("runs");
+            }
+            if self.family.state(tid) == Some(TaskState::Running) {
+                self.family.settle(tid, fx).expect("alive");
+            }
+        }
+    }
+
+    fn wait(&mut self, by: Label, it: Tid, wait: Wait) -> Outcome {
+        let me = self.tid(by);
+        let Some(own) = self.family.pgid(me) else { return Outcome::Failed(Errno::ESRCH) };
+        let request = match self.request(own, it, wait) {
+            Ok(request) => request,
+            Err(error) => return Outcome::Failed(error),
+        };
+        let mut fx = Effects::new();
+        let outcome = match self.family.wait(me, &request, &mut fx) {
+            Err(error) => Outcome::Failed(error),
+            Ok(WaitOutcome::NoChild) => Outcome::Failed(Errno::ECHILD),
+            Ok(WaitOutcome::Found(report)) => {
+                let who = self.label(report.tid);
+                Outcome::Waited(if wait.waitid {
+                    let info = report.siginfo();
+                    Answer::Waitid { who, code: info.code, status: info.status }
+                } else {
+                    Answer::Wait4 { who, status: report.status() }
+                })
+            }
+            Ok(WaitOutcome::WouldBlock) => match request.unready() {
+                Some(Ok(())) => Outcome::Nothing,
+                Some(Err(error)) => Outcome::Failed(error),
+                None => {
+                    self.family.block(me, &request).expect("alive");
+                    self.cast[by].blocked = Some(wait);
+                    Outcome::Blocked
+                }
+            },
+        };
+        self.queue.push_back(fx);
+        outcome
+    }
+
+    pub fn request(&self, own: Pgid, it: Tid, wait: Wait) -> Result<WaitRequest, Errno> {
+        let id = it.get() as i32;
+        let group = || self.family.pgid(it).map_or(id, |pgid| pgid.get() as i32);
+        if wait.waitid {
+            let (idtype, id) = match wait.whom {
+                Whom::Any => (P_ALL, 0),
+                Whom::Task(_) if wait.pidfd => (P_PIDFD, id),
+                Whom::Task(_) => (P_PID, id),
+                Whom::OwnGroup => (P_PGID, 0),
+                Whom::GroupOf(_) => (P_PGID, group()),
+            };
+            let pidfd = |id| Ok(Pidfd { task: Tid::new(id as u32), nonblock: true });
+            WaitRequest::waitid(idtype, id, wait.options, own, pidfd)
+        } else {
+            let pid = match wait.whom {
+                Whom::Any => -1,
+                Whom::Task(_) => id,
+                Whom::OwnGroup => 0,
+                Whom::GroupOf(_) => -group(),
+            };
+            WaitRequest::wait4(pid, wait.options, own)
+        }
+    }
+
+    /// Carries out what follows, and what follows from that.
+    fn drain(&mut self) {
+        while let Some(effects) = self.queue.pop_front() {
+            if effects == Effects::new() {
+                continue;
+            }
+            let mut fx = Effects::new();
+            for &(old, new) in &effects.execed {
+                let label = self.label(old);
+                if old != new.into() && label < self.size() {
+                    // The leader's role ends; its number lives on.
+                    let leader = self.label(new.into());
+                    let actor = self.cast[label].clone();
+                    if leader < self.size() {
+                        self.cast[leader].tid = tid(PID_MAX);
+                    }
+                    self.cast[label] = Actor { tid: new.into(), ..actor };
+                }
+            }
+            for signal in &effects.signals {
+                self.signal(*signal, &mut fx);
+            }
+            for &pgid in &effects.orphaned {
+                let members: Vec<Pid> = self.family.members(pgid).collect();
+                for pid in members {
+                    let _ = self.sigcont(pid, &mut fx);
+                }
+            }
+            for &tid in effects.resumed.iter().chain(&effects.wake) {
+                let label = self.label(tid);
+                if label < self.size() {
+                    self.deliver(label, &mut fx);
+                    self.retry(label);
+                }
+            }
+            self.log.push(effects);
+            self.queue.push_back(fx);
+        }
+    }
+
+    fn signal(&mut self, SignalSent { to, info }: SignalSent, fx: &mut Effects) {
+        let signal = Signal::new(info.signo).expect("a signal");
+        match to {
+            Target::Thread(tid) if signal == Signal::SIGSTOP => drop(self.sigstop(tid, fx)),
+            Target::Thread(tid) if signal == Signal::SIGKILL => {
+                if let Some(pid) = self.family.pid(tid) {
+                    let _ = self.kill(pid, fx);
+                }
+            }
+            Target::Process(pid) if signal == Signal::SIGKILL => drop(self.kill(pid, fx)),
+            Target::Process(pid) if signal == Signal::SIGCHLD => {
+                // A signal that is pending is not queued again.
+                self.sigchld.entry(pid).or_insert(info);
+            }
+            _ => {}
+        }
+    }
+
+    /// A blocked thread that was woken or runs again calls wait again, unless it is kept from it.
+    fn retry(&mut self, label: Label) {
+        let tid = self.tid(label);
+        if self.family.state(tid) != Some(TaskState::Running) {
+            return;
+        }
+        if let Some(wait) = self.cast[label].blocked.take() {
+            self.family.unblock(tid);
+            let it = match wait.whom {
+                Whom::Task(it) | Whom::GroupOf(it) => self.tid(usize::from(it)),
+                _ => tid,
+            };
+            match self.wait(label, it, wait) {
+                Outcome::Blocked => {}
+                outcome => self.completed.push((label, outcome)),
+            }
+        }
+    }
+}
+
+pub fn tid(id: u32) -> Tid {
+    Tid::new(id).expect("an id")
+}
