@@ -1,6 +1,6 @@
 //! Sending signals: to a task, a process, a group.
 
-use super::{Action, Disposition, SI_KERNEL, SigInfo, SigSet, default_action, nr};
+use super::{Action, Disposition, SigInfo, SigSet, default_action, nr};
 use crate::id::Pgid;
 use crate::kernel::Kernel;
 use crate::sched::Woken;
@@ -56,11 +56,6 @@ impl Kernel {
             task.set_mask(task.mask.get().without(SigSet::of(&[signal])));
         }
         task.pending.borrow_mut().add(info);
-    }
-
-    /// The kernel's own signal to a process.
-    pub(crate) fn send_kernel_signal(self: &Rc<Self>, process: &Rc<Process>, signal: i32) {
-        self.send_to_process(process, SigInfo::new(signal, SI_KERNEL));
     }
 
     /// What a signal does when it is sent: SIGCONT continues and stops cancel each other, whoever takes them later.

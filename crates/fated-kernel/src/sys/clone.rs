@@ -331,6 +331,8 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn Guest>)
         family.init(init)?;
         family.set_sigchld(init.into(), SigchldAction { ignore: true, ..SigchldAction::default() })?;
         family.fork(init, tid, ForkFlags::default(), Some(Signal::SIGCHLD), effects)?;
+        // What process 1 does about its children is not inherited.
+        family.set_sigchld(tid.into(), SigchldAction::default())?;
         family.setsid(tid, effects)
     });
     let cx = Cx { kernel: kernel.clone(), task: task.clone() };

@@ -154,6 +154,7 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
 }
 
 /// Who carries out what. A call that isn't here is refused, or native by the table.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn dispatch(cx: &Cx, call: Call) -> Step {
     use crate::sys::stat;
     use linux_raw_sys::general::*;

@@ -3,7 +3,7 @@
 use super::{Args, Outcome, SysResult};
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::id::{Pgid, Pid, Tid};
+use crate::id::{Pgid, Tid};
 use crate::sched::Woken;
 use crate::signal::{Action, SA_NOCLDSTOP, SA_NOCLDWAIT, SI_TKILL, SI_USER, SigInfo, SigSet, frame, nr};
 use crate::task::{AltStack, Process};
@@ -304,9 +304,4 @@ pub async fn rt_sigtimedwait(cx: Cx, a: Args) -> SysResult {
 fn take(cx: &Cx, wanted: SigSet) -> Option<SigInfo> {
     let own = cx.task.pending.borrow_mut().take(wanted);
     own.or_else(|| cx.process().pending.borrow_mut().take(wanted))
-}
-
-/// The process behind a pid argument, for calls that need it alive.
-pub(super) fn living_process(cx: &Cx, pid: Pid) -> Result<Rc<Process>, Errno> {
-    cx.kernel.process(pid).ok_or(Errno::ESRCH)
 }

@@ -1,0 +1,273 @@
+//! A world without any real process: guests are memory and registers, and the test says what they call.
+
+use fated_kernel::config::{Config, Policy};
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
+use fated_kernel::id::Tid;
+use fated_kernel::kernel::{Boot, Ending, Kernel, Next};
+use fated_kernel::record::Record;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// The memory of every guest: one piece at this address.
+pub const BASE: u64 = 0x10000;
+const SIZE: usize = 1 << 16;
+
+type Memory = Rc<RefCell<Vec<u8>>>;
+type Tasks = Rc<RefCell<BTreeMap<Tid, Rc<Puppet>>>>;
+
+/// A guest that does nothing by itself.
+#[derive(Debug)]
+pub struct Puppet {
+    memory: Memory,
+    regs: Cell<Regs>,
+    fds: Rc<RefCell<BTreeSet<i32>>>,
+    tasks: Tasks,
+}
+
+impl Puppet {
+    fn new(tasks: &Tasks) -> Rc<Puppet> {
+        let memory = Rc::new(RefCell::new(vec![0; SIZE]));
+        let fds = Rc::new(RefCell::new(BTreeSet::from([0, 1, 2])));
+        Rc::new(Puppet { memory, regs: Cell::default(), fds, tasks: tasks.clone() })
+    }
+
+    fn open(&self) -> i64 {
+        let mut fds = self.fds.borrow_mut();
+        let fd = (0..).find(|fd| !fds.contains(fd)).unwrap();
+        fds.insert(fd);
+        fd.into()
+    }
+}
+
+impl Guest for Puppet {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        let memory = self.memory.borrow();
+        let from = usize::try_from(addr.wrapping_sub(BASE)).ok().and_then(|at| memory.get(at..)).unwrap_or_default();
+        let n = from.len().min(buf.len());
+        buf[..n].copy_from_slice(&from[..n]);
+        n
+    }
+
+    fn write(&self, addr: u64, data: &[u8]) -> usize {
+        let mut memory = self.memory.borrow_mut();
+        let at = usize::try_from(addr.wrapping_sub(BASE)).unwrap_or(SIZE).min(SIZE);
+        let n = (SIZE - at).min(data.len());
+        memory[at..at + n].copy_from_slice(&data[..n]);
+        n
+    }
+
+    fn regs(&self) -> Regs {
+        self.regs.get()
+    }
+
+    fn set_regs(&self, regs: &Regs) {
+        self.regs.set(*regs);
+    }
+
+    fn xstate(&self) -> Vec<u8> {
+        vec![0; 512]
+    }
+
+    fn set_xstate(&self, _image: &[u8]) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// Of the real Linux there is just enough for placeholders.
+    fn native(&self, call: Call) -> i64 {
+        const EVENTFD2: u64 = 290;
+        const PIPE2: u64 = 293;
+        match call.number {
+            EVENTFD2 => self.open(),
+            PIPE2 => {
+                let ends = [self.open() as u32, self.open() as u32];
+                self.write(call.args[0], &ends.map(u32::to_le_bytes).concat());
+                0
+            }
+            _ => -i64::from(Errno::ENOSYS.number()),
+        }
+    }
+
+    fn pass(&self) {}
+
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
+        const CLONE_VM: u64 = 0x100;
+        const CLONE_FILES: u64 = 0x400;
+        let copy = |memory: &Memory| Rc::new(RefCell::new(memory.borrow().clone()));
+        let memory = if spawn.flags & CLONE_VM != 0 { self.memory.clone() } else { copy(&self.memory) };
+        let own = Rc::new(RefCell::new(self.fds.borrow().clone()));
+        let fds = if spawn.flags & CLONE_FILES != 0 { self.fds.clone() } else { own };
+        let child = Rc::new(Puppet { memory, regs: self.regs.clone(), fds, tasks: self.tasks.clone() });
+        self.tasks.borrow_mut().insert(spawn.tid, child.clone());
+        Ok(child)
+    }
+
+    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn exit(&self) {}
+
+    fn exit_group(&self) {}
+
+    fn stat(&self, dirfd: i32, _path: &[u8], _flags: u32) -> Result<FileStat, Errno> {
+        const PIPE: u32 = 0o010_600;
+        if self.fds.borrow().contains(&dirfd) { Ok(FileStat { mode: PIPE, ..FileStat::default() }) } else { Err(Errno::EBADF) }
+    }
+
+    fn list(&self, _fd: i32) -> Result<Vec<DirEntry>, Errno> {
+        Err(Errno::ENOTDIR)
+    }
+
+    fn read_link(&self, _dirfd: i32, _path: &[u8]) -> Result<Vec<u8>, Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn proc_file(&self, _name: &str) -> Result<Vec<u8>, Errno> {
+        Ok(Vec::new())
+    }
+
+    fn proc_link(&self, _name: &str) -> Result<Vec<u8>, Errno> {
+        Err(Errno::ENOENT)
+    }
+}
+
+/// An outside where nothing is.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Outside for Nowhere {
+    fn read(&self, _fd: i32, _buf: &mut [u8]) -> Result<usize, Errno> {
+        Ok(0)
+    }
+    fn write(&self, _fd: i32, data: &[u8]) -> Result<usize, Errno> {
+        Ok(data.len())
+    }
+    fn poll(&self, _fd: i32) -> u32 {
+        fated_kernel::file::poll::IN | fated_kernel::file::poll::OUT
+    }
+    fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {
+        Ok(FileStat::default())
+    }
+    fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
+        Err(Errno::ENOTTY)
+    }
+    fn call(&self, _record: &Record) {}
+    fn notice(&self, _line: String) {}
+}
+
+/// A kernel with puppets.
+#[derive(Debug)]
+pub struct World {
+    pub kernel: Rc<Kernel>,
+    tasks: Tasks,
+    /// Calls that have been made and not yet returned.
+    open: RefCell<BTreeSet<Tid>>,
+    /// Who waits at its next call, as the kernel last said.
+    turn: Cell<Option<Tid>>,
+}
+
+/// The first process.
+pub fn first() -> Tid {
+    Tid::new(2).unwrap()
+}
+
+impl World {
+    pub fn new() -> World {
+        let config = Config {
+            seed: 1,
+            epoch_ns: 1_767_225_600_000_000_000,
+            call_cost_ns: 1000,
+            policy: Policy::RoundRobin,
+            slice_calls: 1,
+            hostname: "test".into(),
+            cpus: 1,
+            max_tasks: 1000,
+            wait_by_scan: false,
+            real_start_ns: 0,
+            log: false,
+        };
+        let kernel = Kernel::new(config, Rc::new(Nowhere));
+        let tasks = Tasks::default();
+        let guest = Puppet::new(&tasks);
+        let boot = Boot { exe: b"/bin/puppet".to_vec(), cwd: b"/".to_vec(), credentials: Default::default() };
+        let tid = kernel.boot(&boot, guest.clone());
+        tasks.borrow_mut().insert(tid, guest);
+        World { kernel, tasks, open: RefCell::default(), turn: Cell::new(None) }
+    }
+
+    /// Lets `tid` make a call when its turn comes. All others that could run yield meanwhile.
+    #[track_caller]
+    pub fn call(&self, tid: Tid, number: u32, args: &[u64]) {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        self.until_turn(tid);
+        self.turn.set(None);
+        self.open.borrow_mut().insert(tid);
+        self.kernel.stopped(tid, Stop::Call(Call { number: number.into(), args: all }));
+    }
+
+    /// Makes a call and expects it to return.
+    #[track_caller]
+    pub fn result(&self, tid: Tid, number: u32, args: &[u64]) -> i64 {
+        self.call(tid, number, args);
+        self.returned(tid)
+    }
+
+    /// The result of a call that was made before; it has to be there once everything else waits.
+    #[track_caller]
+    pub fn returned(&self, tid: Tid) -> i64 {
+        self.until_turn(tid);
+        self.open.borrow_mut().remove(&tid);
+        self.tasks.borrow()[&tid].regs.get().rax as i64
+    }
+
+    #[track_caller]
+    fn until_turn(&self, tid: Tid) {
+        const SCHED_YIELD: u64 = 24;
+        for _ in 0..1000 {
+            match self.turn.take().map_or_else(|| self.kernel.next(), Next::Run) {
+                Next::Run(other) if other == tid => return self.turn.set(Some(tid)),
+                Next::Run(other) => {
+                    self.kernel.stopped(other, Stop::Call(Call { number: SCHED_YIELD, args: [0; 6] }));
+                }
+                next => panic!("{tid} never runs: {next:?}"),
+            }
+        }
+        panic!("{tid} doesn't get its turn");
+    }
+
+    /// Lets everyone who can run yield until nothing moves any more.
+    pub fn ending(&self) -> Ending {
+        match self.kernel.next() {
+            Next::Finished(ending) => ending,
+            next => panic!("the run goes on: {next:?}"),
+        }
+    }
+
+    pub fn write(&self, tid: Tid, addr: u64, data: &[u8]) {
+        assert_eq!(self.tasks.borrow()[&tid].write(addr, data), data.len());
+    }
+
+    pub fn read<const N: usize>(&self, tid: Tid, addr: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        assert_eq!(self.tasks.borrow()[&tid].read(addr, &mut bytes), N);
+        bytes
+    }
+
+    pub fn regs(&self, tid: Tid) -> Regs {
+        self.tasks.borrow()[&tid].regs.get()
+    }
+
+    /// Forks a child of `tid`.
+    #[track_caller]
+    pub fn fork(&self, tid: Tid) -> Tid {
+        const FORK: u32 = 57;
+        Tid::new(self.result(tid, FORK, &[]) as u32).unwrap()
+    }
+}
