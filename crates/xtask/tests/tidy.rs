@@ -22,30 +22,40 @@ const BARE: &[&str] = &["bitflags", "linux-raw-sys", "thiserror"];
 
 const MAX_LINES: usize = 800;
 
+/// Fails with all problems at once.
+#[track_caller]
+fn none(problems: impl IntoIterator<Item = String>) {
+    let problems: Vec<String> = problems.into_iter().collect();
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
 #[test]
 fn no_file_is_too_long() {
-    for path in files("rs") {
-        let lines = text(&path).lines().count();
-        assert!(
-            lines <= MAX_LINES,
-            "{} has {lines} lines, more than {MAX_LINES}: one file, one concept",
-            path.display()
-        );
-    }
+    let lines = files("rs").into_iter().map(|path| (text(&path).lines().count(), path));
+    none(lines.filter(|(lines, _)| *lines > MAX_LINES).map(|(lines, path)| {
+        format!("{} has {lines} lines, more than {MAX_LINES}: one file, one concept", path.display())
+    }));
 }
 
 #[test]
 fn dependencies_point_downwards() {
+    let mut problems = Vec::new();
     for path in files("toml").into_iter().filter(|path| path.starts_with("crates") && path.components().count() == 3) {
-        let Some((krate, below, bare)) = layer(&path) else { panic!("{} is not in LAYERS", path.display()) };
+        let Some((krate, below, bare)) = layer(&path) else {
+            problems.push(format!("{} is not in LAYERS", path.display()));
+            continue;
+        };
         let manifest: toml::Table = text(&path).parse().expect("cargo could read it too");
         let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
         for name in dependencies.into_iter().flat_map(toml::Table::keys) {
             let ours = LAYERS.iter().any(|(krate, ..)| krate == name);
             let allowed = if ours { below.contains(&name.as_str()) } else { !bare || BARE.contains(&name.as_str()) };
-            assert!(allowed, "{krate} must not depend on {name}");
+            if !allowed {
+                problems.push(format!("{krate} must not depend on {name}"));
+            }
         }
     }
+    none(problems);
 }
 
 fn layer(manifest: &Path) -> Option<&'static Layer> {
@@ -58,13 +68,12 @@ fn bare_crates() -> impl Iterator<Item = PathBuf> {
 
 #[test]
 fn bare_crates_have_neither_std_nor_unsafe_code() {
-    for source in bare_crates() {
+    none(bare_crates().flat_map(|source| {
         let library = text(&source.join("lib.rs"));
-        for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
-            let there = library.lines().any(|line| line == attribute);
-            assert!(there, "{}/lib.rs lacks {attribute}", source.display());
-        }
-    }
+        let missing = |attribute: &&str| !library.lines().any(|line| line == *attribute);
+        let attributes = ["#![no_std]", "#![forbid(unsafe_code)]"].into_iter().filter(missing);
+        attributes.map(|it| format!("{}/lib.rs lacks {it}", source.display())).collect::<Vec<_>>()
+    }));
 }
 
 /// By text, hence blind to what macros make; tests are at the end of a file, after `#[cfg(test)]`, or in a file of
@@ -73,35 +82,39 @@ fn bare_crates_have_neither_std_nor_unsafe_code() {
 fn bare_crates_do_not_panic() {
     const WORDS: &[&str] = &["todo!", "unimplemented!", "panic!", ".unwrap()", ".expect("];
     let ours: Vec<_> = bare_crates().collect();
-    let is_test =
-        |path: &Path| path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+    let is_test = |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs");
+    let mut problems = Vec::new();
     for path in files("rs").into_iter().filter(|path| ours.iter().any(|it| path.starts_with(it)) && !is_test(path)) {
         let text = text(&path);
         let code = text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-        for (index, line) in code.filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            let word = WORDS.iter().find(|word| line.contains(*word));
-            assert!(
-                word.is_none(),
-                "{}:{}: {}: a guest must not be able to panic the kernel",
+        let code = code.filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (index, line) in code.filter(|(_, line)| WORDS.iter().any(|word| line.contains(word))) {
+            problems.push(format!(
+                "{}:{}: a guest must not make this panic: {}",
                 path.display(),
                 index + 1,
                 line.trim()
-            );
+            ));
         }
     }
+    none(problems);
 }
 
 #[test]
 fn links_between_documents_resolve() {
+    let mut problems = Vec::new();
     for path in files("md") {
         let folder = root().join(&path).parent().expect("a file lies in a folder").to_owned();
-        for (index, line) in prose(&text(&path)).filter(|(_, line)| line.contains("](")) {
+        for (index, line) in prose(&text(&path)) {
             for target in line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
                 let outside = target.is_empty() || target.contains("://");
-                assert!(outside || folder.join(target).exists(), "{}:{}: no {target}", path.display(), index + 1);
+                if !outside && !folder.join(target).exists() {
+                    problems.push(format!("{}:{}: no {target}", path.display(), index + 1));
+                }
             }
         }
     }
+    none(problems);
 }
 
 /// The lines outside code blocks, with their index.
