@@ -1,0 +1,312 @@
+//! Programs: whether one can be started, its start, and the mending of what Linux has put on the new stack.
+//!
+//! Nothing that a new program is told by its start differs from run to run or machine to machine: no vDSO (its clock is the
+//! real one), no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
+
+use crate::files::At;
+use crate::filter::OWN_CALL;
+use crate::memory;
+use crate::sys::{self, ARCH_SET_CPUID, Os, RealTid};
+use crate::tracee::{EXEC_STOP, Place, Tracee};
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{Call, Exec, Regs};
+use std::os::fd::AsRawFd;
+
+/// How many interpreters of interpreters Linux follows (`fs/exec.c`).
+const MAX_INTERPRETERS: u32 = 5;
+
+/// Entries of the auxiliary vector that `libc` doesn't name (`<linux/auxvec.h>`).
+const AT_RSEQ_FEATURE_SIZE: u64 = 27;
+const AT_RSEQ_ALIGN: u64 = 28;
+const AT_HWCAP3: u64 = 29;
+const AT_HWCAP4: u64 = 30;
+const AT_MINSIGSTKSZ: u64 = 51;
+
+/// The room that a signal frame needs: that of a processor with AVX-512, whether this one has it or not.
+const SIGNAL_FRAME: u64 = 3632;
+/// More entries than Linux makes (`AT_VECTOR_SIZE`).
+const MAX_ENTRIES: usize = 64;
+
+/// The code segment of 32-bit programs.
+const CS_32: u64 = 0x23;
+
+/// Whether Linux would find a program and the engine could run it.
+pub(crate) fn check(tid: RealTid, exec: &Exec) -> Os<()> {
+    let flags = exec.flags.cast_signed();
+    if exec.path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT);
+    }
+    check_file(tid, exec.dirfd, &exec.path, flags & libc::AT_SYMLINK_NOFOLLOW, 0)
+}
+
+fn check_file(tid: RealTid, dirfd: i32, path: &[u8], flags: i32, depth: u32) -> Os<()> {
+    if depth > MAX_INTERPRETERS {
+        return Err(Errno::ELOOP);
+    }
+    let at = At::new(tid, dirfd, path)?;
+    match at.stat(flags)?.mode & libc::S_IFMT {
+        libc::S_IFREG => {}
+        libc::S_IFLNK => return Err(Errno::ELOOP),
+        _ => return Err(Errno::EACCES),
+    }
+    at.executable()?;
+    let mut head = [0; 256];
+    let len = match at.open(libc::O_RDONLY) {
+        Ok(file) => sys::read(file.as_raw_fd(), &mut head)?,
+        // A program may be executable and not readable; Linux will tell.
+        Err(_) => return Ok(()),
+    };
+    match Format::of(&head[..len]) {
+        Format::Elf64 => Ok(()),
+        Format::Script(interpreter) => check_file(tid, libc::AT_FDCWD, interpreter, 0, depth + 1),
+        Format::Other => Err(Errno::ENOEXEC),
+    }
+}
+
+/// What kind of program a file is, by its first bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Format<'a> {
+    /// A program for x86-64.
+    Elf64,
+    /// A script, with the path of its interpreter.
+    Script(&'a [u8]),
+    /// Nothing that the engine can run.
+    Other,
+}
+
+impl Format<'_> {
+    pub(crate) fn of(head: &[u8]) -> Format<'_> {
+        const CLASS_64: u8 = 2;
+        const X86_64: u8 = 62;
+        if head.len() >= 20 && head.starts_with(b"\x7fELF") {
+            return if head[4] == CLASS_64 && head[18] == X86_64 { Format::Elf64 } else { Format::Other };
+        }
+        let Some(line) = head.strip_prefix(b"#!") else { return Format::Other };
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let line = line.split(|byte| *byte == b'\n' || *byte == 0).next().unwrap_or_default();
+        match line.split(blank).find(|word| !word.is_empty()) {
+            Some(interpreter) => Format::Script(interpreter),
+            None => Format::Other,
+        }
+    }
+}
+
+/// The auxiliary vector on a new program's stack.
+#[derive(Debug)]
+struct Auxv {
+    addr: u64,
+    entries: Vec<[u64; 2]>,
+}
+
+impl Auxv {
+    /// Finds it behind the arguments and the environment.
+    fn find(read: impl Fn(u64, &mut [u8]) -> usize, sp: u64) -> Option<Auxv> {
+        let mut argc = [0; 8];
+        if read(sp, &mut argc) < 8 {
+            return None;
+        }
+        let mut at = sp.checked_add(16)?.checked_add(u64::from_le_bytes(argc).checked_mul(8)?)?;
+        let mut words = Words { read, buf: [0; 4096], len: 0, next: 0 };
+        while words.take(&mut at)? != 0 {}
+        let addr = at;
+        let mut entries = Vec::new();
+        loop {
+            let entry = [words.take(&mut at)?, words.take(&mut at)?];
+            if entry[0] == libc::AT_NULL || entries.len() == MAX_ENTRIES {
+                return Some(Auxv { addr, entries });
+            }
+            entries.push(entry);
+        }
+    }
+
+    fn get(&self, kind: u64) -> Option<u64> {
+        self.entries.iter().find(|entry| entry[0] == kind).map(|entry| entry[1])
+    }
+
+    /// Makes the vector the same everywhere.
+    fn mend(&mut self, hwcap: u64) {
+        for entry in &mut self.entries {
+            match entry[0] {
+                libc::AT_SYSINFO_EHDR | AT_RSEQ_FEATURE_SIZE | AT_RSEQ_ALIGN | AT_HWCAP3 | AT_HWCAP4 => {
+                    *entry = [libc::AT_IGNORE, 0];
+                }
+                libc::AT_HWCAP => entry[1] = hwcap,
+                libc::AT_HWCAP2 => entry[1] = 0,
+                AT_MINSIGSTKSZ => entry[1] = SIGNAL_FRAME,
+                _ => {}
+            }
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.entries.iter().chain([&[libc::AT_NULL, 0]]).flatten().flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
+/// Words of guest memory in ascending order, read a page at a time.
+struct Words<R> {
+    read: R,
+    buf: [u8; 4096],
+    len: usize,
+    next: usize,
+}
+
+impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
+    fn take(&mut self, at: &mut u64) -> Option<u64> {
+        if self.next + 8 > self.len {
+            self.len = (self.read)(*at, &mut self.buf);
+            self.next = 0;
+        }
+        let word = self.buf[..self.len].get(self.next..self.next + 8)?.try_into().ok()?;
+        self.next += 8;
+        *at += 8;
+        Some(u64::from_le_bytes(word))
+    }
+}
+
+impl Tracee {
+    /// The task starts another program, in place of its leader if it isn't that itself.
+    pub(crate) fn replace_program(&self, exec: &Exec) -> Os<()> {
+        let dirfd = i64::from(exec.dirfd).cast_unsigned();
+        let call = if exec.dirfd == libc::AT_FDCWD && exec.flags == 0 {
+            Call { number: libc::SYS_execve as u64, args: [exec.path_addr, exec.argv, exec.envp, 0, 0, 0] }
+        } else {
+            let flags = u64::from(exec.flags);
+            let args = [dirfd, exec.path_addr, exec.argv, exec.envp, flags, 0];
+            Call { number: libc::SYS_execveat as u64, args }
+        };
+        let old = self.tid.get();
+        let result = self.carry_out_exec(call);
+        if result.is_err() {
+            self.tid.set(old);
+        }
+        if result? {
+            self.becomes_leader();
+            self.new_program(&exec.random);
+        }
+        Ok(())
+    }
+
+    /// Returns when the new program is loaded.
+    fn carry_out_exec(&self, call: Call) -> Os<bool> {
+        self.begin(call)?;
+        loop {
+            let Some(status) = self.wait() else {
+                // A thread that isn't the leader takes the leader's id when its exec succeeds; its own is gone then.
+                if self.tid.replace(self.process.tgid) == self.process.tgid {
+                    return Err(Errno::ESRCH);
+                }
+                continue;
+            };
+            if !libc::WIFSTOPPED(status) {
+                return Err(self.died(status));
+            }
+            match status >> 8 {
+                EXEC_STOP => return Ok(true),
+                crate::tracee::CALL_STOP => {
+                    let result = self.finish()?;
+                    return Err(Errno::of_return(result).unwrap_or(Errno::EIO));
+                }
+                _ => sys::cont_to_call(self.tid.get())?,
+            }
+        }
+    }
+
+    /// A new program is there and hasn't run yet: mends what it was given, and makes its `cpuid` fault.
+    pub(crate) fn new_program(&self, random: &[u8; 16]) {
+        self.place.set(Place::Elsewhere);
+        self.shared.count(|stats| stats.execs += 1);
+        // What fails here fails because the process is gone; the next run finds out.
+        let Ok(regs) = self.fetch_regs() else { return };
+        if regs.cs == CS_32 {
+            self.shared
+                .notice("a guest has started a 32-bit program, which the ptrace engine can't run; it was ended".into());
+            self.process.kill();
+            return;
+        }
+        let tid = self.tid.get();
+        let read = |addr, buf: &mut [u8]| memory::read(tid, addr, buf);
+        if let Some(mut auxv) = Auxv::find(read, regs.rsp) {
+            let vdso = auxv.get(libc::AT_SYSINFO_EHDR);
+            self.process.gate.set(vdso.zip(self.shared.vdso_gate).map(|(base, offset)| base + offset));
+            if let Some(addr) = auxv.get(libc::AT_RANDOM) {
+                memory::write(tid, addr, random);
+            }
+            auxv.mend(u64::from(self.shared.cpuid.hwcap()));
+            let bytes = auxv.bytes();
+            memory::write(tid, auxv.addr, &bytes);
+            self.process.auxv.replace(bytes);
+        }
+        self.load_regs(Regs { rax: 0, orig_rax: u64::MAX, ..regs }, true);
+        if let Ok(Err(errno)) = self.trap_cpuid(&regs) {
+            self.shared.note_cpuid(errno);
+        }
+    }
+
+    /// Runs `arch_prctl(ARCH_SET_CPUID, 0)` at the program's entry: an exec switches the faulting of `cpuid` off, and the
+    /// task is inside its exec, whose end sets rax, so that a call can only be made by instructions. The outer result says
+    /// whether the task is still there, the inner one what Linux answered.
+    fn trap_cpuid(&self, regs: &Regs) -> Os<Os<()>> {
+        // mov eax, SYS_arch_prctl; syscall; int3
+        const CODE: [u8; 8] = [0xb8, libc::SYS_arch_prctl as u8, 0, 0, 0, 0x0f, 0x05, 0xcc];
+        if !self.shared.traps_cpuid() {
+            return Ok(Ok(()));
+        }
+        let tid = self.tid.get();
+        let original = sys::peek(tid, regs.rip)?;
+        sys::poke(tid, regs.rip, u64::from_le_bytes(CODE))?;
+        sys::set_regs(tid, &Regs { rdi: ARCH_SET_CPUID, rsi: 0, rdx: OWN_CALL, ..*regs })?;
+        loop {
+            sys::cont(tid)?;
+            let status = self.wait().ok_or(Errno::ESRCH)?;
+            if !libc::WIFSTOPPED(status) {
+                return Err(self.died(status));
+            }
+            if status >> 8 == libc::SIGTRAP {
+                break;
+            }
+        }
+        let result = sys::get_regs(tid)?.rax.cast_signed();
+        sys::poke(tid, regs.rip, original)?;
+        Ok(Errno::of_return(result).map_or(Ok(()), Err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_told_by_their_first_bytes() {
+        let elf = |class, machine| {
+            let mut head = [0; 64];
+            head[..4].copy_from_slice(b"\x7fELF");
+            (head[4], head[18]) = (class, machine);
+            head
+        };
+        assert_eq!(Format::of(&elf(2, 62)), Format::Elf64);
+        assert_eq!(Format::of(&elf(1, 3)), Format::Other);
+        assert_eq!(Format::of(b"#! /bin/sh -e\necho"), Format::Script(b"/bin/sh"));
+        assert_eq!(Format::of(b"#!\n/bin/sh"), Format::Other);
+        assert_eq!(Format::of(b""), Format::Other);
+    }
+
+    #[test]
+    fn the_vector_is_found_behind_the_environment_and_mended() {
+        let stack: Vec<u64> =
+            [2, 0x10, 0x20, 0, 0x30, 0, libc::AT_SYSINFO_EHDR, 0x7000, libc::AT_HWCAP, 99, 0, 0].into();
+        let bytes: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let read = |addr: u64, buf: &mut [u8]| {
+            let from = bytes.get((addr - 0x1000) as usize..).unwrap_or_default();
+            let len = from.len().min(buf.len());
+            buf[..len].copy_from_slice(&from[..len]);
+            len
+        };
+        let mut auxv = Auxv::find(read, 0x1000).unwrap();
+        assert_eq!(auxv.addr, 0x1000 + 6 * 8);
+        assert_eq!(auxv.get(libc::AT_SYSINFO_EHDR), Some(0x7000));
+        auxv.mend(5);
+        assert_eq!(auxv.entries, [[libc::AT_IGNORE, 0], [libc::AT_HWCAP, 5]]);
+        assert!(Auxv::find(read, 0x1000 + 8 * 9).is_none(), "ends before a null");
+    }
+}

@@ -1,0 +1,192 @@
+//! Files as a task sees them, looked at by fated itself through `/proc/TID`: its working directory, its descriptors.
+
+use crate::sys::{self, Os, RealTid};
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{DirEntry, FileStat};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// A path as `*at` calls take it.
+#[derive(Debug)]
+pub(crate) struct At {
+    dir: Option<OwnedFd>,
+    path: CString,
+}
+
+impl At {
+    /// `path` relative to `dirfd` of the task. An empty path stands for `dirfd` itself.
+    pub(crate) fn new(tid: RealTid, dirfd: i32, path: &[u8]) -> Os<At> {
+        let own = own_path(tid, path);
+        let path = own.as_deref().unwrap_or(path);
+        let from = if path.first() == Some(&b'/') {
+            None
+        } else if dirfd == libc::AT_FDCWD {
+            Some(proc_path(tid, "cwd")?)
+        } else {
+            Some(proc_path(tid, &format!("fd/{dirfd}"))?)
+        };
+        let dir = from.map(|from| sys::open(libc::AT_FDCWD, &from, libc::O_PATH)).transpose().map_err(no_descriptor)?;
+        Ok(At { dir, path: CString::new(path).map_err(|_| Errno::EINVAL)? })
+    }
+
+    fn fd(&self) -> i32 {
+        self.dir.as_ref().map_or(libc::AT_FDCWD, AsRawFd::as_raw_fd)
+    }
+
+    /// statx(2).
+    pub(crate) fn stat(&self, flags: i32) -> Os<FileStat> {
+        sys::statx(self.fd(), &self.path, flags | libc::AT_EMPTY_PATH)
+    }
+
+    /// readlink(2).
+    pub(crate) fn read_link(&self) -> Os<Vec<u8>> {
+        sys::read_link(self.fd(), &self.path)
+    }
+
+    /// open(2).
+    pub(crate) fn open(&self, flags: i32) -> Os<OwnedFd> {
+        if self.path.is_empty() {
+            // An O_PATH descriptor becomes a readable one through its magic link.
+            return sys::open(libc::AT_FDCWD, &c_string(format!("/proc/self/fd/{}", self.fd()))?, flags);
+        }
+        sys::open(self.fd(), &self.path, flags)
+    }
+
+    /// Whether the file may be executed.
+    pub(crate) fn executable(&self) -> Os<()> {
+        if self.path.is_empty() {
+            return sys::access(libc::AT_FDCWD, &c_string(format!("/proc/self/fd/{}", self.fd()))?, libc::X_OK);
+        }
+        sys::access(self.fd(), &self.path, libc::X_OK)
+    }
+}
+
+/// Paths that mean the task itself would mean fated when fated follows them.
+fn own_path(tid: RealTid, path: &[u8]) -> Option<Vec<u8>> {
+    let own = [(&b"/proc/self"[..], ""), (b"/proc/thread-self", ""), (b"/dev/fd", "/fd")];
+    let (rest, below) = own.iter().find_map(|(prefix, below)| Some((path.strip_prefix(*prefix)?, below)))?;
+    let whole = rest.is_empty() || rest[0] == b'/';
+    whole.then(|| [format!("/proc/{tid}{below}").as_bytes(), rest].concat())
+}
+
+fn no_descriptor(errno: Errno) -> Errno {
+    if errno == Errno::ENOENT { Errno::EBADF } else { errno }
+}
+
+fn c_string(text: String) -> Os<CString> {
+    CString::new(text).map_err(|_| Errno::EINVAL)
+}
+
+fn proc_path(tid: RealTid, name: &str) -> Os<CString> {
+    c_string(format!("/proc/{tid}/{name}"))
+}
+
+/// All entries of the real directory behind descriptor `fd` of the task.
+pub(crate) fn list(tid: RealTid, fd: i32) -> Os<Vec<DirEntry>> {
+    let dir = At::new(tid, fd, b"")?.open(libc::O_RDONLY | libc::O_DIRECTORY)?;
+    let mut entries = Vec::new();
+    let mut buf = vec![0; 32 * 1024];
+    loop {
+        let len = sys::getdents(&dir, &mut buf)?;
+        if len == 0 {
+            return Ok(entries);
+        }
+        parse_entries(&buf[..len], &mut entries);
+    }
+}
+
+/// `struct linux_dirent64`: inode, offset, length of the record, kind, name with a NUL.
+fn parse_entries(mut buf: &[u8], entries: &mut Vec<DirEntry>) {
+    const NAME: usize = 19;
+    while let Some((head, tail)) = buf.split_at_checked(NAME) {
+        let len = usize::from(u16::from_le_bytes([head[16], head[17]]));
+        let Some(rest) = buf.get(len.max(NAME)..) else { return };
+        let ino = head[..8].try_into().map_or(0, u64::from_le_bytes);
+        if let Ok(name) = CStr::from_bytes_until_nul(tail) {
+            entries.push(DirEntry { name: name.to_bytes().to_vec(), ino, kind: head[18] });
+        }
+        buf = rest;
+    }
+}
+
+/// The bytes of `/proc/TID/NAME`.
+pub(crate) fn proc_file(tid: RealTid, name: &str) -> Os<Vec<u8>> {
+    let file = sys::open(libc::AT_FDCWD, &proc_path(tid, name)?, libc::O_RDONLY)?;
+    let mut bytes = Vec::new();
+    let mut buf = [0; 16 * 1024];
+    loop {
+        match sys::read(file.as_raw_fd(), &mut buf) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(&buf[..count]),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Where the link `/proc/TID/NAME` points.
+pub(crate) fn proc_link(tid: RealTid, name: &str) -> Os<Vec<u8>> {
+    sys::read_link(libc::AT_FDCWD, &proc_path(tid, name)?)
+}
+
+/// What `/proc/TID/stat` says of a task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskStat {
+    /// `R`, `S`, `t`, `Z`…
+    pub(crate) state: u8,
+    /// Its processor time in clock ticks.
+    pub(crate) cpu_ticks: u64,
+}
+
+/// Reads `/proc/TID/stat`.
+pub(crate) fn task_stat(tid: RealTid) -> Os<TaskStat> {
+    // For a thread group's leader, the plain file sums up all threads.
+    let bytes = proc_file(tid, &format!("task/{tid}/stat"))?;
+    parse_stat(&bytes).ok_or(Errno::EIO)
+}
+
+/// The name stands in parentheses and may hold anything, so fields count from the last one.
+fn parse_stat(bytes: &[u8]) -> Option<TaskStat> {
+    let behind_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
+    let fields: Vec<&str> = std::str::from_utf8(&bytes[behind_name..]).ok()?.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(TaskStat { state: *fields.first()?.as_bytes().first()?, cpu_ticks: ticks(11)? + ticks(12)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> RealTid {
+        RealTid::try_from(std::process::id()).unwrap()
+    }
+
+    #[test]
+    fn a_directory_is_listed_whole() {
+        let dir = std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let names: Vec<_> = list(own(), dir.as_raw_fd()).unwrap().into_iter().map(|entry| entry.name).collect();
+        for expected in ["Cargo.toml", "src", "."] {
+            assert!(names.iter().any(|name| name == expected.as_bytes()), "{expected} in {names:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_the_tasks_own() {
+        let dir = std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let at = |dirfd, path: &str| At::new(own(), dirfd, path.as_bytes()).and_then(|at| at.stat(0));
+        let manifest = at(dir.as_raw_fd(), "Cargo.toml").unwrap();
+        assert_eq!(manifest.mode & libc::S_IFMT, libc::S_IFREG);
+        assert_eq!(at(libc::AT_FDCWD, "Cargo.toml").unwrap(), manifest, "tests run in the package's directory");
+        assert_eq!(at(dir.as_raw_fd(), "").unwrap().mode & libc::S_IFMT, libc::S_IFDIR);
+        assert_eq!(at(-7, "x"), Err(Errno::EBADF));
+        assert_eq!(at(libc::AT_FDCWD, "/no/such"), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_name_with_parentheses_is_no_obstacle() {
+        let line = b"7 (a) R (b) S 1 7 7 0 -1 4194560 100 0 0 0 12 30 0 0 20 0 1 0";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!((stat.state, stat.cpu_ticks), (b'S', 42));
+        assert!(parse_stat(b"").is_none());
+    }
+}

@@ -1,0 +1,160 @@
+//! The seccomp filter: which calls of a guest stop it. Made from the kernel's table of calls.
+//!
+//! Invariants: a call that the table doesn't know stops; calls of another architecture (`int 0x80`, x32) never reach
+//! Linux; only the engine can change whether `cpuid` faults.
+
+use crate::sys;
+use fated_kernel::table::{self, Passage};
+use libc::sock_filter;
+use std::mem::offset_of;
+
+/// The third argument that tells the engine's own `arch_prctl(ARCH_SET_CPUID)` from a guest's.
+pub(crate) const OWN_CALL: u64 = 0x6661_7465;
+
+/// A number that no Linux knows, so that it always stops.
+pub(crate) const STOPPING_CALL: u64 = 1000;
+
+/// `AUDIT_ARCH_X86_64` (`<linux/audit.h>`).
+const X86_64: u32 = 0xc000_003e;
+/// `__X32_SYSCALL_BIT` (`<asm/unistd.h>`).
+const X32_BIT: u32 = 0x4000_0000;
+
+/// `SIGSYS` for calls of another architecture, so that telling them apart costs nothing on the usual path.
+const FOREIGN: sock_filter = returns(libc::SECCOMP_RET_TRAP);
+const STOP: sock_filter = returns(libc::SECCOMP_RET_TRACE);
+const LET_RUN: sock_filter = returns(libc::SECCOMP_RET_ALLOW);
+const NO_DEVICE: sock_filter = returns(libc::SECCOMP_RET_ERRNO | libc::ENODEV as u32);
+
+const fn op(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: code as u16, jt, jf, k }
+}
+
+const fn returns(action: u32) -> sock_filter {
+    op(libc::BPF_RET | libc::BPF_K, action, 0, 0)
+}
+
+const fn load(offset: usize) -> sock_filter {
+    op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset as u32, 0, 0)
+}
+
+const fn if_equal(k: u32, jt: u8, jf: u8) -> sock_filter {
+    op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k, jt, jf)
+}
+
+/// The offset of the low half of an argument.
+const fn argument(index: usize) -> usize {
+    offset_of!(libc::seccomp_data, args) + 8 * index
+}
+
+/// The whole filter.
+pub(crate) fn program() -> Vec<sock_filter> {
+    let mut program = vec![
+        load(offset_of!(libc::seccomp_data, arch)),
+        if_equal(X86_64, 1, 0),
+        FOREIGN,
+        load(offset_of!(libc::seccomp_data, nr)),
+        op(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, X32_BIT, 0, 1),
+        FOREIGN,
+        if_equal(libc::SYS_arch_prctl as u32, 0, 8),
+        load(argument(0)),
+        if_equal(sys::ARCH_GET_CPUID as u32, 4, 0),
+        if_equal(sys::ARCH_SET_CPUID as u32, 0, 4),
+        load(argument(2)),
+        if_equal(OWN_CALL as u32, 0, 1),
+        LET_RUN,
+        NO_DEVICE,
+        load(offset_of!(libc::seccomp_data, nr)),
+    ];
+    tree(&ranges(free), &mut program);
+    program
+}
+
+fn free(number: u32) -> bool {
+    table::call(u64::from(number)).is_some_and(|call| call.passage == Passage::Free)
+}
+
+/// Where a run of calls that are treated alike begins, and whether it runs free.
+fn ranges(free: impl Fn(u32) -> bool) -> Vec<(u32, bool)> {
+    let mut ranges = vec![(0, free(0))];
+    for number in 1..1024 {
+        if ranges.last().is_some_and(|&(_, last)| last != free(number)) {
+            ranges.push((number, free(number)));
+        }
+    }
+    ranges
+}
+
+/// A binary search over the ranges, the number being in the accumulator.
+fn tree(ranges: &[(u32, bool)], program: &mut Vec<sock_filter>) {
+    if let [(_, free)] = ranges {
+        program.push(if *free { LET_RUN } else { STOP });
+        return;
+    }
+    let (low, high) = ranges.split_at(ranges.len() / 2);
+    let at = program.len();
+    program.push(STOP);
+    tree(low, program);
+    // The jump over the lower half is a byte long; a table with so many ranges needs long jumps here.
+    let distance = u8::try_from(program.len() - at - 1).expect("less than 60 ranges");
+    program[at] = op(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, high[0].0, distance, 0);
+    tree(high, program);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the filter says to a call; a small interpreter of the instructions used here.
+    fn run(arch: u32, number: u32, args: [u64; 6]) -> u32 {
+        let mut data = Vec::new();
+        data.extend(number.to_le_bytes());
+        data.extend(arch.to_le_bytes());
+        data.extend(0_u64.to_le_bytes());
+        data.extend(args.iter().flat_map(|arg| arg.to_le_bytes()));
+        let program = program();
+        let (mut pc, mut acc) = (0, 0);
+        loop {
+            let op = program[pc];
+            pc += 1;
+            let taken = match u32::from(op.code) & !libc::BPF_K {
+                code if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS => {
+                    let at = op.k as usize;
+                    acc = u32::from_le_bytes(data[at..at + 4].try_into().unwrap());
+                    continue;
+                }
+                code if code == libc::BPF_RET => return op.k,
+                code if code == libc::BPF_JMP | libc::BPF_JEQ => acc == op.k,
+                code if code == libc::BPF_JMP | libc::BPF_JGE => acc >= op.k,
+                code if code == libc::BPF_JMP | libc::BPF_JSET => acc & op.k != 0,
+                code => panic!("instruction {code:#x}"),
+            };
+            pc += usize::from(if taken { op.jt } else { op.jf });
+        }
+    }
+
+    #[test]
+    fn each_call_of_the_table_stops_unless_it_is_free() {
+        for call in table::all() {
+            let expected = if call.passage == Passage::Free { LET_RUN.k } else { STOP.k };
+            assert_eq!(run(X86_64, u32::from(call.number), [0; 6]), expected, "{}", call.name);
+        }
+        assert_eq!(run(X86_64, STOPPING_CALL as u32, [0; 6]), STOP.k);
+        assert_eq!(run(X86_64, X32_BIT - 1, [0; 6]), STOP.k);
+    }
+
+    #[test]
+    fn other_architectures_are_told_apart() {
+        assert_eq!(run(0x4000_0003, 1, [0; 6]), FOREIGN.k);
+        assert_eq!(run(X86_64, X32_BIT | 1, [0; 6]), FOREIGN.k);
+        assert_eq!(run(X86_64, u32::MAX, [0; 6]), FOREIGN.k);
+    }
+
+    #[test]
+    fn only_the_engine_changes_whether_cpuid_faults() {
+        let call = |args| run(X86_64, libc::SYS_arch_prctl as u32, args);
+        assert_eq!(call([sys::ARCH_SET_CPUID, 0, OWN_CALL, 0, 0, 0]), LET_RUN.k);
+        assert_eq!(call([sys::ARCH_SET_CPUID, 1, 0, 0, 0, 0]), NO_DEVICE.k);
+        assert_eq!(call([sys::ARCH_GET_CPUID, 0, 0, 0, 0, 0]), NO_DEVICE.k);
+        assert_eq!(call([0x1002, 0x7fff_0000, 0, 0, 0, 0]), LET_RUN.k, "ARCH_SET_FS");
+    }
+}

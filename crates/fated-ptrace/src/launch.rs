@@ -1,0 +1,384 @@
+//! The first program: what it starts with, and its way from fork to its first instruction.
+//!
+//! The child prepares itself between fork and exec, waits until it is traced, and execs under the filter that all guests
+//! inherit. What fails on this way is reported through a pipe that an exec closes.
+
+use crate::error::Error;
+use crate::filter;
+use crate::process::reap;
+use crate::sys::{self, RealTid};
+use crate::tracee::{EXEC_STOP, SECCOMP_STOP};
+use fated_kernel::errno::Errno;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::ptr;
+use std::time::Duration;
+
+/// What stands behind descriptors 0, 1 and 2 of the first program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// Fated's own streams.
+    #[default]
+    Inherit,
+    /// Nothing real: all reading and writing goes through [`fated_kernel::guest::Outside`].
+    Placeholders,
+}
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program: a path, or a name that is looked for in the guest's `PATH`.
+    pub program: OsString,
+    /// Its arguments, without its own name.
+    pub args: Vec<OsString>,
+    /// Its whole environment, in this order.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts; fated's own directory if not given.
+    pub cwd: Option<PathBuf>,
+    /// What its standard streams are.
+    pub streams: Streams,
+    /// The CPU for guests and engine; the current one if not given.
+    pub cpu: Option<usize>,
+    /// How many processors `cpuid` tells of (as [`fated_kernel::config::Config::cpus`]).
+    pub cpus: u32,
+    /// How much processor time a task may burn without a call.
+    pub spin_limit: Option<Duration>,
+}
+
+impl Launch {
+    /// A program without arguments and with an empty environment.
+    #[must_use]
+    pub fn new(program: impl Into<OsString>) -> Launch {
+        Launch {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            streams: Streams::Inherit,
+            cpu: None,
+            cpus: 1,
+            spin_limit: Some(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// The soft limit of the stack, which decides where Linux puts mappings.
+const STACK_LIMIT: u64 = 8 << 20;
+/// `PR_TSC_SIGSEGV` (prctl(2)).
+const TSC_SIGSEGV: libc::c_ulong = 2;
+/// What execvp(3) searches without a `PATH`.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+const OPTIONS: i32 =
+    libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
+
+/// The steps of the child that can fail, in order, and what to do about each.
+const STEPS: [(&str, &str); 9] = [
+    ("start a session for the guest", ""),
+    ("keep the guest on one CPU", "; choose one that fated may use with --cpu"),
+    (
+        "switch address space randomization off",
+        "; a container's seccomp profile may forbid it: permit personality(ADDR_NO_RANDOMIZE)",
+    ),
+    ("limit the guest's stack and core file", "; raise the hard limit of the stack (ulimit -Hs) to 8 MiB"),
+    ("set up the guest's standard streams", ""),
+    ("enter the guest's working directory", ""),
+    ("make rdtsc trap", ""),
+    ("give up new privileges", ""),
+    ("install the system call filter", "; it needs a kernel with CONFIG_SECCOMP_FILTER"),
+];
+const CHDIR: usize = 5;
+/// The step number of the exec itself.
+const EXEC: usize = STEPS.len();
+
+/// An error of a step that has no remedy of its own.
+pub(crate) fn step(step: &'static str, errno: Errno) -> Error {
+    Error::Start { step, errno, remedy: "" }
+}
+
+/// A list of strings with the list of pointers that exec wants.
+struct Strings {
+    _strings: Vec<CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+impl Strings {
+    fn new(strings: Vec<CString>) -> Strings {
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Strings { _strings: strings, pointers }
+    }
+}
+
+/// Everything that the child needs, made before the fork: between fork and exec nothing may be allocated.
+struct Plan {
+    /// Each path to try, with the arguments for it, and those for a shell if it turns out to be a script without `#!`.
+    candidates: Vec<(CString, Strings)>,
+    argv: Strings,
+    env: Strings,
+    cwd: Option<CString>,
+    placeholders: bool,
+    affinity: libc::cpu_set_t,
+    filter: Vec<libc::sock_filter>,
+    go: OwnedFd,
+    report: OwnedFd,
+}
+
+fn c_string(bytes: &[u8], what: &str) -> Result<CString, Error> {
+    CString::new(bytes).map_err(|_| Error::Nul { what: format!("{what} {:?}", String::from_utf8_lossy(bytes)) })
+}
+
+/// The paths that execvp(3) would try for `program`.
+fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
+    let program = program.as_bytes();
+    if program.contains(&b'/') || program.is_empty() {
+        return vec![program.to_vec()];
+    }
+    let path = env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value.as_bytes());
+    path.split(|&byte| byte == b':')
+        .map(|dir| if dir.is_empty() { program.to_vec() } else { [dir, b"/", program].concat() })
+        .collect()
+}
+
+impl Plan {
+    fn new(launch: &Launch, go: OwnedFd, report: OwnedFd) -> Result<Plan, Error> {
+        let words = || [&launch.program].into_iter().chain(&launch.args);
+        let args = |words: &mut dyn Iterator<Item = &OsString>| {
+            words.map(|word| c_string(word.as_bytes(), "the argument")).collect::<Result<Vec<_>, _>>()
+        };
+        let argv = args(&mut words())?;
+        let candidates = candidates(&launch.program, &launch.env)
+            .into_iter()
+            .map(|path| {
+                let path = c_string(&path, "the program")?;
+                let mut shell = vec![c"/bin/sh".to_owned(), path.clone()];
+                shell.extend(args(&mut launch.args.iter())?);
+                Ok((path, Strings::new(shell)))
+            })
+            .collect::<Result<_, Error>>()?;
+        let variable = |(name, value): &(OsString, OsString)| {
+            c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat(), "the variable")
+        };
+        let cwd = launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes(), "the directory")).transpose()?;
+        Ok(Plan {
+            candidates,
+            argv: Strings::new(argv),
+            env: Strings::new(launch.env.iter().map(variable).collect::<Result<_, _>>()?),
+            cwd,
+            placeholders: launch.streams == Streams::Placeholders,
+            affinity: sys::affinity().map_err(|errno| step("ask for the CPUs that fated may use", errno))?,
+            filter: filter::program(),
+            go,
+            report,
+        })
+    }
+
+    /// The child's part. Makes system calls only.
+    fn child(&self, parents_ends: [RawFd; 2]) -> ! {
+        let errno = match self.prepare(parents_ends) {
+            Ok(()) => self.exec(),
+            Err(failed) => failed,
+        };
+        let bytes = [errno.0 as i32, errno.1].map(i32::to_le_bytes);
+        let _ = sys::write(self.report.as_raw_fd(), bytes.as_flattened());
+        // SAFETY: ends this process without running anything of the parent's.
+        unsafe { libc::_exit(127) }
+    }
+
+    /// Brings the process into the state that a guest begins in. The error has the number of the step.
+    fn prepare(&self, parents_ends: [RawFd; 2]) -> Result<(), (usize, i32)> {
+        let mut step = 0;
+        let mut check = |result: i64| {
+            let done = if result < 0 { Err((step, sys::last().number())) } else { Ok(()) };
+            step += 1;
+            done
+        };
+        // SAFETY: all of these are plain system calls on our own process with valid pointers; none of them allocates.
+        unsafe {
+            for fd in parents_ends {
+                libc::close(fd);
+            }
+            default_signals();
+            check(i64::from(libc::setsid()))?;
+            check(sys::set_affinity(&self.affinity).map_or(-1, |()| 0))?;
+            check(i64::from(libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong)))?;
+            check(limits())?;
+            check(self.streams())?;
+            check(self.cwd.as_ref().map_or(0, |cwd| i64::from(libc::chdir(cwd.as_ptr()))))?;
+            let everything = libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
+            let mut go = [0];
+            if everything < 0 || sys::read(self.go.as_raw_fd(), &mut go) != Ok(1) {
+                // The parent is gone, or has found that it may not trace.
+                libc::_exit(1);
+            }
+            check(i64::from(libc::prctl(libc::PR_SET_TSC, TSC_SIGSEGV, 0, 0, 0)))?;
+            check(i64::from(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)))?;
+            let program = libc::sock_fprog { len: self.filter.len() as u16, filter: self.filter.as_ptr().cast_mut() };
+            check(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program))
+        }
+    }
+
+    /// Makes 0, 1 and 2 what they have to be; a closed one becomes `/dev/null`.
+    fn streams(&self) -> i64 {
+        for fd in 0..3 {
+            // SAFETY: plain system calls on descriptors of this process.
+            let result = unsafe {
+                if !self.placeholders && libc::fcntl(fd, libc::F_GETFD) >= 0 {
+                    continue;
+                }
+                let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                // The lowest free descriptor may be the right one already.
+                if null == fd || null < 0 { null } else { libc::dup2(null, fd) }
+            };
+            if result < 0 {
+                return -1;
+            }
+        }
+        0
+    }
+
+    /// As execvp(3): the first candidate that is there; one that may not be executed only if there is no other.
+    fn exec(&self) -> (usize, i32) {
+        let mut worst = libc::ENOENT;
+        for (path, shell) in &self.candidates {
+            // SAFETY: paths end with NULs, lists of pointers with null pointers.
+            unsafe {
+                libc::execve(path.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr());
+            }
+            match sys::last().number() {
+                libc::ENOENT | libc::ENOTDIR => {}
+                libc::EACCES => worst = libc::EACCES,
+                libc::ENOEXEC if is_text(path) => {
+                    // SAFETY: as above.
+                    unsafe {
+                        libc::execve(shell.pointers[0], shell.pointers.as_ptr(), self.env.pointers.as_ptr());
+                    }
+                    return (EXEC, libc::ENOEXEC);
+                }
+                errno => return (EXEC, errno),
+            }
+        }
+        (EXEC, worst)
+    }
+}
+
+/// Whether a file that Linux doesn't know may be a script for a shell: the check that shells make.
+fn is_text(path: &CStr) -> bool {
+    let mut head = [0; 128];
+    let file = sys::open(libc::AT_FDCWD, path, libc::O_RDONLY);
+    let len = file.and_then(|file| sys::read(file.as_raw_fd(), &mut head)).unwrap_or(0);
+    !head[..len].contains(&0)
+}
+
+/// Nothing blocked, nothing ignored or handled.
+fn default_signals() {
+    // SAFETY: all bytes zero are a valid action (the default one) and a valid, empty mask. Signals that can't be
+    // changed refuse it, which is as well.
+    unsafe {
+        let default: libc::sigaction = std::mem::zeroed();
+        for signal in 1..=64 {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+fn limits() -> i64 {
+    let mut stack = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointers are valid for the calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_STACK, &raw mut stack) < 0 {
+            return -1;
+        }
+        stack.rlim_cur = STACK_LIMIT.min(stack.rlim_max);
+        if libc::setrlimit(libc::RLIMIT_STACK, &raw const stack) < 0 {
+            return -1;
+        }
+        i64::from(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))
+    }
+}
+
+/// Starts the program; returns when it stands before its first instruction, traced.
+pub(crate) fn start(launch: &Launch) -> Result<RealTid, Error> {
+    let (major, minor) = sys::linux_version().map_err(|errno| step("ask for Linux's version", errno))?;
+    if (major, minor) < (5, 13) {
+        return Err(Error::OldLinux { major, minor });
+    }
+    let pipe = || sys::pipe().map_err(|errno| step("make a pipe to the first guest", errno));
+    let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
+    let plan = Plan::new(launch, go_read, report_write)?;
+    // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
+    let tid = match unsafe { libc::fork() } {
+        -1 => return Err(step("fork the first guest", sys::last())),
+        0 => plan.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
+        tid => tid,
+    };
+    drop(plan);
+    let given_up = |error| {
+        let _ = sys::kill(tid, libc::SIGKILL);
+        reap(tid);
+        error
+    };
+    sys::ptrace(libc::PTRACE_SEIZE, tid, 0, OPTIONS as u64).map_err(|errno| given_up(Error::NoPtrace { errno }))?;
+    sys::write(go_write.as_raw_fd(), &[1]).map_err(|errno| given_up(step("release the first guest", errno)))?;
+    loop {
+        let status = sys::wait_on(tid).map_err(|errno| step("wait for the first guest", errno))?;
+        if !libc::WIFSTOPPED(status) {
+            return Err(failure(launch, &report_read));
+        }
+        match status >> 8 {
+            EXEC_STOP => return Ok(tid),
+            // The calls of the child itself; Linux answers them.
+            SECCOMP_STOP => {}
+            _ => {}
+        }
+        sys::cont(tid).map_err(|errno| given_up(step("run the first guest", errno)))?;
+    }
+}
+
+/// What the child has reported before it ended.
+fn failure(launch: &Launch, report: &OwnedFd) -> Error {
+    let mut bytes = [0; 8];
+    if sys::read(report.as_raw_fd(), &mut bytes) != Ok(8) {
+        return step("start the first guest (it was killed)", Errno::ESRCH);
+    }
+    let [at, errno] = [0, 4].map(|at| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
+    let errno = Errno::from_number(errno);
+    let program = launch.program.to_string_lossy().into_owned();
+    let directory = || launch.cwd.clone().unwrap_or_default().to_string_lossy().into_owned();
+    match at as usize {
+        EXEC => match errno {
+            Errno::ENOENT | Errno::ENOTDIR => Error::NotFound { program },
+            Errno::EACCES => Error::NotExecutable {
+                program,
+                why: "permission denied; it must be a regular file with the right to execute it (chmod +x)".into(),
+            },
+            Errno::ENOEXEC => Error::NotExecutable {
+                program,
+                why: "Linux doesn't know its format; it must be a program for x86-64 or a script that begins with #!"
+                    .into(),
+            },
+            errno => Error::NotExecutable { program, why: format!("{errno}") },
+        },
+        CHDIR => Error::Directory { directory: directory(), errno },
+        at => match STEPS.get(at) {
+            Some(&(step, remedy)) => Error::Start { step, errno, remedy },
+            None => step("start the first guest", errno),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_for_as_execvp_does() {
+        let env = [("PATH".into(), "/a::b".into())];
+        assert_eq!(candidates("x".as_ref(), &env), [&b"/a/x"[..], b"x", b"b/x"]);
+        assert_eq!(candidates("./x".as_ref(), &env), [b"./x"]);
+        assert_eq!(candidates("x".as_ref(), &[]), [&b"/bin/x"[..], b"/usr/bin/x"]);
+    }
+}

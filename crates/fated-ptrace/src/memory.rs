@@ -1,0 +1,63 @@
+//! Guest memory, read and written through process_vm_readv(2) and process_vm_writev(2): as the guest itself could, and
+//! without the task having to be stopped in any particular place.
+
+use crate::sys::{self, Os, RealTid};
+use libc::iovec;
+
+/// Copies guest memory at `addr` to `buf`; returns how many bytes could be read before a bad address.
+pub(crate) fn read(tid: RealTid, addr: u64, buf: &mut [u8]) -> usize {
+    let len = buf.len();
+    transfer(addr, len, |from, done| sys::read_memory(tid, from, &mut buf[done..]))
+}
+
+/// Copies `data` to guest memory at `addr`; returns how many bytes could be written before a bad address.
+pub(crate) fn write(tid: RealTid, addr: u64, data: &[u8]) -> usize {
+    transfer(addr, data.len(), |to, done| sys::write_memory(tid, to, &data[done..]))
+}
+
+/// Linux copies whole pages and stops before the first bad one; what it returns short is tried again from there.
+fn transfer(addr: u64, len: usize, mut copy: impl FnMut(&[iovec], usize) -> Os<usize>) -> usize {
+    let mut done = 0;
+    while done < len {
+        let Some(at) = addr.checked_add(done as u64) else { break };
+        match copy(&[sys::remote(at, len - done)], done) {
+            Ok(count) if count > 0 => done += count,
+            _ => break,
+        }
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> RealTid {
+        RealTid::try_from(std::process::id()).unwrap()
+    }
+
+    #[test]
+    fn counts_end_at_the_bad_page() {
+        const PAGE: usize = 4096;
+        // SAFETY: a fresh mapping of ours; its second page is given back at once.
+        let base = unsafe {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            let base = libc::mmap(std::ptr::null_mut(), 2 * PAGE, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+            assert_eq!(libc::munmap(base.byte_add(PAGE), PAGE), 0);
+            base.addr() as u64
+        };
+        let mut buf = [0; 100];
+        assert_eq!(read(own(), base + 4096 - 10, &mut buf), 10);
+        assert_eq!(write(own(), base + 4096 - 10, &buf), 10);
+        assert_eq!(read(own(), base + 4096, &mut buf), 0);
+    }
+
+    #[test]
+    fn addresses_that_nobody_has_read_nothing() {
+        let mut buf = [0; 16];
+        assert_eq!(read(own(), 0, &mut buf), 0);
+        assert_eq!(read(own(), u64::MAX - 4, &mut buf), 0);
+        assert_eq!(write(own(), 1 << 63, &buf), 0);
+        assert_eq!(read(own(), 8, &mut []), 0);
+    }
+}

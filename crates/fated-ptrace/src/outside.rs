@@ -1,0 +1,188 @@
+//! The standard streams: fated's own, or memory.
+
+use crate::sys;
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{FileStat, Outside};
+use fated_kernel::record::Record;
+use std::cell::RefCell;
+use std::fmt;
+
+/// Who is told of calls and of what the user should know.
+pub struct Observer {
+    /// Gets each call that has ended (with [`fated_kernel::config::Config::log`]).
+    pub call: Box<dyn Fn(&Record)>,
+    /// Gets each line for the user.
+    pub notice: Box<dyn Fn(&str)>,
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}
+
+impl Default for Observer {
+    /// One that listens to nothing.
+    fn default() -> Observer {
+        Observer { call: Box::new(|_| {}), notice: Box::new(|_| {}) }
+    }
+}
+
+/// The standard streams of fated itself.
+#[derive(Debug, Default)]
+pub struct Standard {
+    observer: Observer,
+}
+
+impl Standard {
+    /// The streams of this process.
+    #[must_use]
+    pub fn new(observer: Observer) -> Standard {
+        Standard { observer }
+    }
+}
+
+/// What [`libc::poll`] says of a descriptor now.
+fn ready(fd: i32) -> u32 {
+    let events = libc::POLLIN | libc::POLLOUT | libc::POLLPRI | libc::POLLRDHUP;
+    let mut fds = [libc::pollfd { fd, events, revents: 0 }];
+    match sys::poll(&mut fds, 0) {
+        Ok(_) => u32::from(fds[0].revents.cast_unsigned()),
+        Err(_) => 0,
+    }
+}
+
+impl Outside for Standard {
+    fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        let readable = libc::POLLIN | libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
+        if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        sys::read(fd, buf)
+    }
+
+    fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
+        loop {
+            match sys::write(fd, data) {
+                Err(Errno::EINTR) => {}
+                // Somebody has made the stream non-blocking, which is not the guest's affair.
+                Err(Errno::EAGAIN) => {
+                    let _ = sys::poll(&mut [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }], -1);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn poll(&self, fd: i32) -> u32 {
+        ready(fd)
+    }
+
+    fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
+        sys::statx(fd, c"", libc::AT_EMPTY_PATH)
+    }
+
+    fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno> {
+        sys::ioctl(fd, request, arg)
+    }
+
+    fn call(&self, record: &Record) {
+        (self.observer.call)(record);
+    }
+
+    fn notice(&self, line: String) {
+        (self.observer.notice)(&line);
+    }
+}
+
+/// Streams in memory: standard input is given, the other two are collected. To the guest they look like pipes.
+#[derive(Debug)]
+pub struct Captured {
+    input: RefCell<(Vec<u8>, usize)>,
+    output: RefCell<[Vec<u8>; 2]>,
+    tee: bool,
+    observer: Observer,
+}
+
+impl Captured {
+    /// Streams whose standard input is `input`. With `tee`, output also goes to fated's own streams.
+    #[must_use]
+    pub fn new(input: Vec<u8>, tee: bool, observer: Observer) -> Captured {
+        Captured { input: RefCell::new((input, 0)), output: RefCell::default(), tee, observer }
+    }
+
+    /// What came out so far: standard output, standard error.
+    #[must_use]
+    pub fn output(&self) -> [Vec<u8>; 2] {
+        self.output.borrow().clone()
+    }
+}
+
+impl Outside for Captured {
+    fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        if fd != 0 {
+            return Err(Errno::EBADF);
+        }
+        let mut input = self.input.borrow_mut();
+        let (bytes, at) = &mut *input;
+        let len = buf.len().min(bytes.len() - *at);
+        buf[..len].copy_from_slice(&bytes[*at..*at + len]);
+        *at += len;
+        Ok(len)
+    }
+
+    fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
+        let at = match fd {
+            1 => 0,
+            2 => 1,
+            _ => return Err(Errno::EBADF),
+        };
+        self.output.borrow_mut()[at].extend_from_slice(data);
+        if self.tee {
+            let mut rest = data;
+            while let Ok(count @ 1..) = Standard::default().write(fd, rest) {
+                rest = &rest[count..];
+            }
+        }
+        Ok(data.len())
+    }
+
+    fn poll(&self, fd: i32) -> u32 {
+        let events = if fd == 0 { libc::POLLIN } else { libc::POLLOUT };
+        u32::from(events.cast_unsigned())
+    }
+
+    fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
+        let mode = libc::S_IFIFO | 0o600;
+        Ok(FileStat { mode, nlink: 1, ino: u64::from(fd.cast_unsigned()) + 1, blksize: 4096, ..FileStat::default() })
+    }
+
+    fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
+        Err(Errno::ENOTTY)
+    }
+
+    fn call(&self, record: &Record) {
+        (self.observer.call)(record);
+    }
+
+    fn notice(&self, line: String) {
+        (self.observer.notice)(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captured_streams_give_and_take() {
+        let streams = Captured::new(b"hello".to_vec(), false, Observer::default());
+        let mut buf = [0; 3];
+        assert_eq!(streams.read(0, &mut buf), Ok(3));
+        assert_eq!(streams.read(0, &mut buf), Ok(2));
+        assert_eq!(streams.read(0, &mut buf), Ok(0), "the end");
+        assert_eq!(streams.write(2, b"oops"), Ok(4));
+        assert_eq!(streams.write(3, b""), Err(Errno::EBADF));
+        assert_eq!(streams.output(), [vec![], b"oops".to_vec()]);
+    }
+}

@@ -1,0 +1,313 @@
+//! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
+
+use crate::cpuid::Cpuid;
+use crate::error::Error;
+use crate::launch::{self, Launch};
+use crate::process::Process;
+use crate::signals::Signals;
+use crate::sys::{self, RealTid};
+use crate::tracee::{Ran, Tracee};
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{Guest, Outside, Stop};
+use fated_kernel::id::Tid;
+use fated_kernel::kernel::{Boot, Ending, Kernel, Next};
+use fated_kernel::task::Credentials;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Who decides what happens: the simulated kernel, or a stand-in in tests of the engine.
+pub trait Driver {
+    /// See [`Kernel::boot`].
+    fn boot(&self, boot: &Boot, guest: Rc<dyn Guest>) -> Tid;
+    /// See [`Kernel::next`].
+    fn next(&self) -> Next;
+    /// See [`Kernel::stopped`].
+    fn stopped(&self, tid: Tid, stop: Stop);
+    /// See [`Kernel::interrupt`].
+    fn interrupt(&self, signal: i32);
+    /// See [`Kernel::timestamp_counter`].
+    fn timestamp_counter(&self) -> u64;
+    /// See [`Kernel::auxv_random`].
+    fn auxv_random(&self) -> [u8; 16];
+}
+
+impl Driver for Rc<Kernel> {
+    fn boot(&self, boot: &Boot, guest: Rc<dyn Guest>) -> Tid {
+        Kernel::boot(self, boot, guest)
+    }
+    fn next(&self) -> Next {
+        Kernel::next(self)
+    }
+    fn stopped(&self, tid: Tid, stop: Stop) {
+        Kernel::stopped(self, tid, stop);
+    }
+    fn interrupt(&self, signal: i32) {
+        Kernel::interrupt(self, signal);
+    }
+    fn timestamp_counter(&self) -> u64 {
+        Kernel::timestamp_counter(self)
+    }
+    fn auxv_random(&self) -> [u8; 16] {
+        Kernel::auxv_random(self)
+    }
+}
+
+/// What a run has cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// How often a task was let run until it stopped.
+    pub stops: u64,
+    /// Calls that Linux carried out under the kernel's eyes, one more stop each.
+    pub natives: u64,
+    /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
+    pub traps: u64,
+    /// Tasks made.
+    pub spawns: u64,
+    /// Programs started.
+    pub execs: u64,
+}
+
+/// What all tasks of a run share.
+pub(crate) struct Shared {
+    tasks: RefCell<BTreeMap<Tid, Rc<Tracee>>>,
+    pub(crate) cpuid: Cpuid,
+    pub(crate) signals: Signals,
+    /// The spin limit in clock ticks of processor time.
+    pub(crate) spin_ticks: Option<u64>,
+    /// Where in the vDSO a `syscall` instruction stands.
+    pub(crate) vdso_gate: Option<u64>,
+    outside: Rc<dyn Outside>,
+    stats: Cell<Stats>,
+    cpuid_real: Cell<bool>,
+    foreign_call: Cell<bool>,
+}
+
+impl Shared {
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {
+        let mut stats = self.stats.get();
+        change(&mut stats);
+        self.stats.set(stats);
+    }
+
+    pub(crate) fn add(&self, key: Tid, task: Rc<Tracee>) {
+        self.tasks.borrow_mut().insert(key, task);
+    }
+
+    pub(crate) fn remove(&self, key: Tid) -> Option<Rc<Tracee>> {
+        self.tasks.borrow_mut().remove(&key)
+    }
+
+    pub(crate) fn remove_all(&self, process: &Process) {
+        for key in process.keys() {
+            self.remove(key);
+        }
+    }
+
+    /// The task `old` is the only one that is left of its process, and from now on `new`.
+    pub(crate) fn rename(&self, process: &Process, old: Tid, new: Tid) {
+        let task = self.remove(old);
+        self.remove_all(process);
+        if let Some(task) = task {
+            self.add(new, task);
+        }
+    }
+
+    pub(crate) fn notice(&self, line: String) {
+        self.outside.notice(line);
+    }
+
+    /// A guest has made a call through `int 0x80` or with an x32 number; the user hears of the first.
+    pub(crate) fn note_foreign_call(&self) {
+        if !self.foreign_call.replace(true) {
+            self.notice(
+                "a guest has made a 32-bit or x32 system call, which the ptrace engine refuses with ENOSYS".into(),
+            );
+        }
+    }
+
+    /// Whether `cpuid` can be made to fault, as far as is known.
+    pub(crate) fn traps_cpuid(&self) -> bool {
+        !self.cpuid_real.get()
+    }
+
+    /// Linux has refused to make `cpuid` fault.
+    pub(crate) fn note_cpuid(&self, errno: Errno) {
+        if !self.cpuid_real.replace(true) {
+            self.notice(format!(
+                "this processor can't hide its features ({errno}): guests see the real ones, so runs on other machines may differ"
+            ));
+        }
+    }
+}
+
+/// A program and all that comes of it, on this thread.
+pub struct Engine {
+    driver: Box<dyn Driver>,
+    shared: Rc<Shared>,
+    launch: Launch,
+    affinity: Option<libc::cpu_set_t>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("launch", &self.launch).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts a program, stopped before its first instruction, and boots the kernel with it. This thread stays on the CPU of
+    /// its guests until the engine is dropped.
+    ///
+    /// # Errors
+    /// The program can't be started, or this machine doesn't let the engine work.
+    pub fn launch(launch: &Launch, driver: impl Driver + 'static, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
+        let affinity = sys::affinity().ok();
+        let cpu = match launch.cpu {
+            Some(cpu) => cpu,
+            None => sys::current_cpu().map_err(|errno| launch::step("ask for the current CPU", errno))?,
+        };
+        sys::set_affinity(&sys::only_cpu(cpu)).map_err(|errno| Error::Start {
+            step: "run on one CPU",
+            errno,
+            remedy: "; choose one that fated may use with --cpu",
+        })?;
+        let shared = Shared {
+            tasks: RefCell::default(),
+            cpuid: Cpuid::new(launch.cpus),
+            signals: Signals::new(),
+            spin_ticks: launch.spin_limit.map(clock_ticks),
+            vdso_gate: vdso_gate(),
+            outside,
+            stats: Cell::default(),
+            cpuid_real: Cell::new(false),
+            foreign_call: Cell::new(false),
+        };
+        let engine = Engine { driver: Box::new(driver), shared: Rc::new(shared), launch: launch.clone(), affinity };
+        let tid = launch::start(launch)?;
+        engine.boot(tid)?;
+        Ok(engine)
+    }
+
+    /// Hands the first task to the kernel.
+    fn boot(&self, tid: RealTid) -> Result<(), Error> {
+        // The kernel gives the id only when it has the task.
+        let unnamed = Tid::new(1).ok_or_else(|| launch::step("name the first task", Errno::EINVAL))?;
+        let program = || self.launch.program.to_string_lossy().into_owned();
+        let link =
+            |name| crate::files::proc_link(tid, name).map_err(|errno| launch::step("look at the new program", errno));
+        let credentials = sys::credentials()
+            .map(|(uid, gid, groups)| Credentials { uid, gid, groups })
+            .map_err(|errno| launch::step("ask who fated is", errno));
+        let boot = credentials.and_then(|credentials| Ok(Boot { exe: link("exe")?, cwd: link("cwd")?, credentials }));
+        let regs = sys::get_regs(tid).map_err(|errno| launch::step("read the new program's registers", errno));
+        let (boot, regs) =
+            boot.and_then(|boot| Ok((boot, regs?))).inspect_err(|_| Process::new(tid, unnamed).kill())?;
+        let guest = Rc::new(Tracee::new(self.shared.clone(), Rc::new(Process::new(tid, unnamed)), tid, unnamed, regs));
+        guest.new_program(&self.driver.auxv_random());
+        if guest.process.is_dead() {
+            let why = "it is a 32-bit program; the ptrace engine runs those for x86-64 only".into();
+            return Err(Error::NotExecutable { program: program(), why });
+        }
+        let key = self.driver.boot(&boot, guest.clone());
+        guest.key.set(key);
+        guest.process.rename_leader(key);
+        self.shared.add(key, guest);
+        Ok(())
+    }
+
+    /// Drives the run to its end.
+    ///
+    /// # Errors
+    /// A guest spins ([`Error::Spins`]), or the user has ended the run ([`Error::Interrupted`]).
+    pub fn run(&mut self) -> Result<Ending, Error> {
+        const LONGEST_TICK: Duration = Duration::from_millis(250);
+        let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
+        let tick = tick.max(Duration::from_millis(1));
+        self.shared.signals.tick_every(tick).map_err(|errno| launch::step("set a timer", errno))?;
+        let mut current: Option<Rc<Tracee>> = None;
+        loop {
+            if let Some(signal) = self.shared.signals.fatal() {
+                return Err(Error::Interrupted { signal });
+            }
+            while let Some(signal) = self.shared.signals.next() {
+                self.driver.interrupt(signal);
+            }
+            match self.driver.next() {
+                Next::Run(tid) => {
+                    if current.as_ref().is_none_or(|task| task.key.get() != tid) {
+                        current = self.shared.tasks.borrow().get(&tid).cloned();
+                    }
+                    let Some(task) = &current else { return Err(Error::NoTask { tid }) };
+                    match task.run(&*self.driver) {
+                        Ran::Stopped(stop) => {
+                            if let (Stop::Killed { .. }, Some(signal)) = (stop, self.shared.signals.fatal()) {
+                                return Err(Error::Interrupted { signal });
+                            }
+                            self.driver.stopped(tid, stop);
+                        }
+                        Ran::Spun { address } => return Err(self.spins(tid, task, address)),
+                    }
+                }
+                Next::AwaitOutside { streams } => self.await_outside(&streams),
+                Next::Finished(ending) => return Ok(ending),
+            }
+        }
+    }
+
+    /// What the run has cost so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats.get()
+    }
+
+    fn spins(&self, tid: Tid, task: &Tracee, address: u64) -> Error {
+        let program = task.proc_link("exe").unwrap_or_else(|_| b"a program".to_vec());
+        let program = String::from_utf8_lossy(&program).into_owned();
+        Error::Spins { tid, program, address, limit: self.launch.spin_limit.unwrap_or_default() }
+    }
+
+    /// Blocks until one of the streams is ready, or a signal or tick comes; the kernel looks for itself what it was.
+    fn await_outside(&self, streams: &[(i32, u32)]) {
+        if streams.iter().any(|&(fd, events)| self.shared.outside.poll(fd) & events != 0) {
+            return;
+        }
+        let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
+        let mut fds: Vec<_> =
+            streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
+        // EINTR is what is hoped for; nothing else can fail.
+        let _ = sys::poll(&mut fds, -1);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let tasks = self.shared.tasks.take();
+        for task in tasks.values() {
+            task.process.kill();
+        }
+        if let Some(affinity) = &self.affinity {
+            // It was this thread's before; if it no longer is permitted, the narrower one stays.
+            let _ = sys::set_affinity(affinity);
+        }
+    }
+}
+
+/// A duration in the unit of `/proc/PID/stat`.
+fn clock_ticks(limit: Duration) -> u64 {
+    // SAFETY: takes a number.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
+    let ticks = limit.as_millis().saturating_mul(u128::from(per_second)) / 1000;
+    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
+}
+
+/// The offset of a `syscall` instruction in the vDSO, which is the same in every process.
+fn vdso_gate() -> Option<u64> {
+    // SAFETY: takes a number.
+    let base = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    let mut image = [0; 8192];
+    let len =
+        if base == 0 { 0 } else { crate::memory::read(RealTid::try_from(std::process::id()).ok()?, base, &mut image) };
+    image[..len].windows(2).position(|bytes| bytes == [0x0f, 0x05]).map(|at| at as u64)
+}

@@ -1,0 +1,149 @@
+//! Signals for fated itself while a run is under way: what the user's Ctrl-C asks for, and a tick that interrupts
+//! whatever the engine waits for.
+//!
+//! No handler restarts a call, so a wait ends with `EINTR` on each of them. A signal that comes just before a wait
+//! begins is seen at the next tick.
+
+use crate::sys::{self, Os};
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+/// What ends a run politely at first, and at once when it comes again.
+const ASKED: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM];
+/// The tick. Ignored by default, so that a late one does no harm.
+const TICK: i32 = libc::SIGURG;
+
+/// How often each of [`ASKED`] has come.
+static COUNTS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+/// What the handlers replaced, and by how many runs of this process they are used.
+static INSTALLED: Mutex<(usize, Vec<(i32, SavedAction)>)> = Mutex::new((0, Vec::new()));
+
+struct SavedAction(libc::sigaction);
+
+// SAFETY: a `sigaction` is plain data; its function pointers belong to the process, not to a thread.
+unsafe impl Send for SavedAction {}
+
+extern "C" fn count(signal: i32) {
+    if let Some(at) = ASKED.iter().position(|&asked| asked == signal) {
+        COUNTS[at].fetch_add(1, Relaxed);
+    }
+}
+
+fn action(handler: usize, flags: i32) -> libc::sigaction {
+    // SAFETY: all bytes zero are a valid `sigaction`: no handler, no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = flags;
+    action
+}
+
+fn replace(signal: i32, new: &libc::sigaction) -> Option<(i32, SavedAction)> {
+    // SAFETY: all bytes zero are a valid `sigaction`.
+    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: both are valid actions; `count` does nothing that a handler may not do.
+    let result = unsafe { libc::sigaction(signal, &raw const *new, &raw mut old) };
+    (result == 0).then_some((signal, SavedAction(old)))
+}
+
+fn install() {
+    let mut installed = INSTALLED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    installed.0 += 1;
+    if installed.0 > 1 {
+        return;
+    }
+    let counting = action(count as extern "C" fn(i32) as usize, 0);
+    let mut saved: Vec<_> = ASKED.iter().chain([&TICK]).filter_map(|&signal| replace(signal, &counting)).collect();
+    // If SIGCHLD were ignored, as some parents leave it, Linux would reap our children itself.
+    saved.extend(replace(libc::SIGCHLD, &action(libc::SIG_DFL, libc::SA_NOCLDSTOP)));
+    installed.1 = saved;
+}
+
+fn uninstall() {
+    let mut installed = INSTALLED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    installed.0 -= 1;
+    if installed.0 == 0 {
+        for (signal, old) in std::mem::take(&mut installed.1) {
+            replace(signal, &old.0);
+        }
+    }
+}
+
+/// The handlers of one run, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// How many of each had come when the kernel was last told.
+    told: Cell<[u32; 4]>,
+    /// How many had come at the start.
+    start: [u32; 4],
+    timer: Cell<Option<libc::timer_t>>,
+}
+
+fn counts() -> [u32; 4] {
+    [0, 1, 2, 3].map(|at| COUNTS[at].load(Relaxed))
+}
+
+impl Signals {
+    /// Installs the handlers.
+    pub(crate) fn new() -> Signals {
+        install();
+        let start = counts();
+        Signals { told: Cell::new(start), start, timer: Cell::new(None) }
+    }
+
+    /// Interrupts this thread's waits every `interval` from now on.
+    pub(crate) fn tick_every(&self, interval: Duration) -> Os<()> {
+        // SAFETY: all bytes zero are a valid `sigevent`.
+        let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = TICK;
+        // SAFETY: takes nothing.
+        event.sigev_notify_thread_id = unsafe { libc::gettid() };
+        let mut timer = ptr::null_mut();
+        // SAFETY: both are valid for the call.
+        if unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) } < 0 {
+            return Err(sys::last());
+        }
+        let every = libc::timespec { tv_sec: interval.as_secs() as i64, tv_nsec: i64::from(interval.subsec_nanos()) };
+        let spec = libc::itimerspec { it_interval: every, it_value: every };
+        self.stop_ticking();
+        self.timer.set(Some(timer));
+        // SAFETY: the timer has just been made.
+        if unsafe { libc::timer_settime(timer, 0, &raw const spec, ptr::null_mut()) } < 0 {
+            return Err(sys::last());
+        }
+        Ok(())
+    }
+
+    fn stop_ticking(&self) {
+        if let Some(timer) = self.timer.take() {
+            // SAFETY: the timer was made by `tick_every` and is deleted once.
+            unsafe { libc::timer_delete(timer) };
+        }
+    }
+
+    /// A signal that the kernel hasn't been told of yet.
+    pub(crate) fn next(&self) -> Option<i32> {
+        let (now, mut told) = (counts(), self.told.get());
+        let at = (0..4).find(|&at| now[at] != told[at])?;
+        told[at] = now[at];
+        self.told.set(told);
+        Some(ASKED[at])
+    }
+
+    /// The signal that ends the run at once: `SIGTERM`, or any that came twice.
+    pub(crate) fn fatal(&self) -> Option<i32> {
+        let now = counts();
+        let came = |at: usize| now[at].wrapping_sub(self.start[at]);
+        (0..4).find(|&at| came(at) >= if ASKED[at] == libc::SIGTERM { 1 } else { 2 }).map(|at| ASKED[at])
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.stop_ticking();
+        uninstall();
+    }
+}

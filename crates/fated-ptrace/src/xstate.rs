@@ -1,0 +1,162 @@
+//! The extended state (FPU, SSE, AVX…) between ptrace's form and that of a signal frame.
+//!
+//! Both hold the standard format of `xsave`. A frame names in `sw_reserved` what it holds and ends with a magic number
+//! (`<asm/sigcontext.h>`, `struct _fpx_sw_bytes`). Frames hold x87, SSE and AVX, and of the rest what the task uses, so
+//! that they are the same on machines with and without AVX-512 and AMX.
+
+use crate::cpuid;
+use crate::sys::{self, Os, RealTid};
+use fated_kernel::errno::Errno;
+use std::ops::Range;
+
+/// Where the frame says what it holds.
+const SOFTWARE: usize = 464;
+/// `FP_XSTATE_MAGIC1`, `FP_XSTATE_MAGIC2`.
+const MAGIC1: u32 = 0x4650_5853;
+const MAGIC2: u32 = 0x4650_5845;
+/// The size of what `fxsave` stores.
+const LEGACY: usize = 512;
+/// Where `xstate_bv` stands, and where the components begin.
+const HEADER: Range<usize> = LEGACY..LEGACY + 64;
+/// x87, SSE, AVX.
+const USUAL: u64 = 7;
+/// Protection keys belong to the memory's owner, not to the program's arithmetic.
+const PKRU: u64 = 1 << 9;
+/// More than any processor's state is long.
+const MAX: usize = 16 * 1024;
+
+fn word(image: &[u8], at: usize) -> u64 {
+    image.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+fn half(image: &[u8], at: usize) -> u32 {
+    image.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+/// Where component `number` (2 or more) stands in the standard format.
+fn component(number: u32) -> Range<usize> {
+    let leaf = cpuid::real(0xd, number);
+    leaf.ebx as usize..(leaf.ebx + leaf.eax) as usize
+}
+
+/// The components beyond x87 and SSE among `features`.
+fn components(features: u64) -> impl Iterator<Item = Range<usize>> {
+    (2..63).filter(move |number| features >> number & 1 != 0).map(component)
+}
+
+fn fetch(tid: RealTid) -> Os<Vec<u8>> {
+    let mut image = vec![0; MAX];
+    let len = sys::get_xstate(tid, &mut image)?;
+    image.truncate(len);
+    if len < HEADER.end { Err(Errno::ENODEV) } else { Ok(image) }
+}
+
+/// The state of a stopped task, as a signal frame has it.
+pub(crate) fn get(tid: RealTid) -> Os<Vec<u8>> {
+    Ok(to_frame(fetch(tid)?))
+}
+
+/// Replaces the state of a stopped task by that of a signal frame.
+pub(crate) fn set(tid: RealTid, frame: &[u8]) -> Os<()> {
+    let mut image = fetch(tid)?;
+    from_frame(&mut image, frame)?;
+    sys::set_xstate(tid, &image)
+}
+
+fn to_frame(mut image: Vec<u8>) -> Vec<u8> {
+    let (supported, used) = (word(&image, SOFTWARE), word(&image, HEADER.start));
+    let features = supported & (USUAL | used & !PKRU);
+    let size = components(features).map(|range| range.end).max().unwrap_or(HEADER.end);
+    image.resize(size, 0);
+    image[HEADER.start..HEADER.start + 8].copy_from_slice(&(used & features).to_le_bytes());
+    image[SOFTWARE..LEGACY].fill(0);
+    image[SOFTWARE..SOFTWARE + 4].copy_from_slice(&MAGIC1.to_le_bytes());
+    image[SOFTWARE + 4..SOFTWARE + 8].copy_from_slice(&(size as u32 + 4).to_le_bytes());
+    image[SOFTWARE + 8..SOFTWARE + 16].copy_from_slice(&features.to_le_bytes());
+    image[SOFTWARE + 16..SOFTWARE + 20].copy_from_slice(&(size as u32).to_le_bytes());
+    image.extend(MAGIC2.to_le_bytes());
+    image
+}
+
+/// Puts what `frame` holds into `image`. A frame without its magic numbers holds x87 and SSE only, as for Linux.
+fn from_frame(image: &mut [u8], frame: &[u8]) -> Os<()> {
+    if frame.len() < LEGACY {
+        return Err(Errno::EINVAL);
+    }
+    let size = half(frame, SOFTWARE + 16) as usize;
+    let whole = half(frame, SOFTWARE) == MAGIC1
+        && (HEADER.end..=MAX).contains(&size)
+        && frame.len() >= size + 4
+        && half(frame, size) == MAGIC2;
+    let supported = word(image, SOFTWARE);
+    let (held, used) = if whole {
+        (word(frame, SOFTWARE + 8) & supported, word(frame, HEADER.start))
+    } else {
+        // Everything else goes back to its initial state.
+        (supported & !PKRU, 3)
+    };
+    if whole && used & !held != 0 {
+        return Err(Errno::EINVAL);
+    }
+    image[..SOFTWARE].copy_from_slice(&frame[..SOFTWARE]);
+    for range in components(held & used) {
+        let (Some(to), Some(from)) = (image.get_mut(range.clone()), frame.get(range)) else {
+            return Err(Errno::EINVAL);
+        };
+        to.copy_from_slice(from);
+    }
+    let now_used = word(image, HEADER.start) & !held | used & held;
+    image[HEADER.start..HEADER.start + 8].copy_from_slice(&now_used.to_le_bytes());
+    image[HEADER.start + 8..HEADER.end].fill(0);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The state of a task that uses SSE, AVX and (where there is one) `more`.
+    fn image(more: u64) -> Vec<u8> {
+        let mut image: Vec<u8> = (0..MAX).map(|at| at as u8).collect();
+        image[SOFTWARE..SOFTWARE + 8].copy_from_slice(&(USUAL | more).to_le_bytes());
+        image[HEADER].fill(0);
+        image[HEADER.start..HEADER.start + 8].copy_from_slice(&(6_u64 | more).to_le_bytes());
+        image
+    }
+
+    #[test]
+    fn a_frame_holds_what_the_task_uses() {
+        let frame = to_frame(image(PKRU));
+        assert_eq!(half(&frame, SOFTWARE), MAGIC1);
+        assert_eq!(frame.len(), component(2).end + 4);
+        assert_eq!(half(&frame, frame.len() - 4), MAGIC2);
+        assert_eq!(word(&frame, HEADER.start), 6);
+    }
+
+    #[test]
+    fn there_and_back_changes_nothing() {
+        let original = image(PKRU);
+        let mut back = image(PKRU);
+        back[..SOFTWARE].fill(0xff);
+        back[component(2)].fill(0xff);
+        from_frame(&mut back, &to_frame(original.clone())).unwrap();
+        assert!(back == original);
+    }
+
+    #[test]
+    fn a_frame_without_magic_holds_the_legacy_state() {
+        let mut frame = to_frame(image(0));
+        frame[SOFTWARE] ^= 1;
+        let mut back = image(0);
+        from_frame(&mut back, &frame).unwrap();
+        assert_eq!(word(&back, HEADER.start), 3);
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        assert_eq!(from_frame(&mut image(0), &[0; 100]), Err(Errno::EINVAL));
+        let mut frame = to_frame(image(0));
+        frame[HEADER.start + 7] = 0x80;
+        assert_eq!(from_frame(&mut image(0), &frame), Err(Errno::EINVAL));
+    }
+}
