@@ -1,5 +1,6 @@
 //! `docs/SYSCALLS.md` is made from the kernel's table, and the table has the numbers of the host's headers.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fated_kernel::table::{self, Passage, Status};
@@ -66,6 +67,35 @@ fn name(passage: Passage) -> &'static str {
         Passage::Mended => "mended",
         Passage::Emulated => "emulated",
     }
+}
+
+/// What the kernel's dispatch names is modelled, at least in part, or native with mending; what is modelled is named in
+/// the code of a call; what is refused has no code.
+#[test]
+fn statuses_agree_with_the_code() {
+    let dispatch = "crates/fated-kernel/src/sys/mod.rs";
+    let dispatched = numbers(&xtask::text(dispatch.as_ref()));
+    let calls = xtask::files("rs").into_iter().filter(|path| path.starts_with("crates/fated-kernel/src/sys"));
+    let in_code: BTreeSet<String> = calls.flat_map(|path| numbers(&xtask::text(&path))).collect();
+    let mut problems = Vec::new();
+    for call in table::all() {
+        match call.status {
+            Status::Modelled | Status::Partial(_) if !in_code.contains(call.name) => {
+                problems.push(format!("{} is listed as modelled and has no code", call.name));
+            }
+            Status::Refused(_) if dispatched.contains(call.name) => {
+                problems.push(format!("{} is listed as refused and {dispatch} names it", call.name));
+            }
+            _ => {}
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+/// The calls whose numbers a source names.
+fn numbers(source: &str) -> BTreeSet<String> {
+    let names = source.split("__NR_").skip(1);
+    names.map(|rest| rest.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect()).collect()
 }
 
 /// Debian's header is older than the table, so it knows fewer calls.
