@@ -1,0 +1,39 @@
+//! `fated bench`: tables of docs/BENCHMARKS.md. Everything is measured in one run, on one CPU, by the same program
+//! ([`work`]), so that numbers of one table can be compared with each other, and with nothing else.
+
+mod machine;
+mod stop;
+mod strace;
+mod table;
+mod wait;
+mod work;
+
+use std::io::Write as _;
+
+use crate::cli::{Bench, BenchArgs};
+
+/// Runs a benchmark and prints its table.
+pub fn run(bench: &Bench) -> anyhow::Result<()> {
+    let (name, common) = match bench {
+        Bench::Wait { common, .. } => ("wait", common),
+        Bench::Stop { common, .. } => ("stop", common),
+        Bench::Strace { common } => ("strace", common),
+    };
+    let table = match bench {
+        Bench::Wait { max, common } => wait::measure(*max, common)?,
+        Bench::Stop { max, common } => stop::measure(*max, common)?,
+        Bench::Strace { common } => strace::measure(common)?,
+    };
+    let text = match common {
+        BenchArgs { json: true, .. } => format!("{}\n", table.json(name)),
+        BenchArgs { markdown: true, .. } => table.markdown(name),
+        _ => table.text(),
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Says what is being measured, on standard error.
+fn progress(what: &str) {
+    eprintln!("measuring: {what}");
+}

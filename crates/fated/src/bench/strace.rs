@@ -1,0 +1,39 @@
+//! The same work natively, under strace(1) and under fated.
+
+use super::table::Table;
+use super::work::{self, Load, Under, Work};
+use super::{machine, progress};
+use crate::cli::BenchArgs;
+
+const ROWS: [(&str, Load); 8] = [
+    ("a call (getppid)", Load { mode: "call", idle: 0, count: 10_000 }),
+    ("reading the clock", Load { mode: "clock", idle: 0, count: 10_000 }),
+    ("a byte to another process and back", Load { mode: "pipe", idle: 0, count: 2000 }),
+    ("a thread's turn and back", Load { mode: "thread", idle: 0, count: 2000 }),
+    ("open, fstat, read, close", Load { mode: "file", idle: 0, count: 2000 }),
+    ("fork, exec /bin/true, wait", Load { mode: "exec", idle: 0, count: 50 }),
+    ("fork, wait by pid", Load { mode: "wait-pid", idle: 0, count: 100 }),
+    ("fork, wait by pid, 1000 other children", Load { mode: "wait-pid", idle: 1000, count: 100 }),
+];
+
+/// Measures all of it.
+pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
+    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds)?;
+    let mut notes = Vec::new();
+    let strace = work::is_installed("strace");
+    if !strace {
+        notes.push("no strace: install it to compare".to_owned());
+    }
+    let mut rows = Vec::new();
+    for (label, load) in ROWS {
+        let host = work.time(Under::Host, load)?;
+        let traced = if strace { work.time(Under::Strace, load)? } else { None };
+        let fated = work.time(Under::Fated, load)?;
+        let ratio = traced.zip(fated).map(|(traced, fated)| traced / fated);
+        rows.push((label.to_owned(), vec![host, traced, fated, ratio]));
+    }
+    progress("done");
+    let columns = ["host", "strace -f", "fated", "strace / fated"].map(str::to_owned).to_vec();
+    notes.push("The last column is a ratio: above 1, fated is faster than strace.".to_owned());
+    Ok(Table { caption: "Microseconds for each unit of work, all on one CPU.", corner: "", columns, rows, notes })
+}

@@ -1,0 +1,266 @@
+// The program that `fated bench` measures: one kind of kernel work at a time.
+//
+//   work MODE ROUNDS COUNT [N]
+//
+// Prepares, then does ROUNDS times COUNT units, and writes one byte to standard output before the first round and
+// after each one. Whoever reads them has the real time, which a simulated clock hides. With N, that many children wait
+// in pause() meanwhile. Exit codes: 0 done, 2 wrong use, 3 not so many children possible, 1 anything else.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long rounds, count, idle;
+
+static void fail(const char *what) {
+  fprintf(stderr, "work: failed to %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static void mark(void) {
+  if (write(1, ".", 1) != 1) exit(1);
+}
+
+static void in_rounds(void (*unit)(void)) {
+  mark();
+  for (long round = 0; round < rounds; round++) {
+    for (long i = 0; i < count; i++) unit();
+    mark();
+  }
+}
+
+// One call that does nothing.
+
+static void call(void) { syscall(SYS_getppid); }
+
+static void clock_read(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+}
+
+// A byte to another process and back.
+
+static int to_echo, from_echo;
+
+static void echo_trip(void) {
+  char byte = 0;
+  if (write(to_echo, &byte, 1) != 1 || read(from_echo, &byte, 1) != 1) fail("exchange a byte");
+}
+
+static void pipe_trips(void) {
+  int there[2], back[2];
+  if (pipe(there) || pipe(back)) fail("make a pipe");
+  pid_t echo = fork();
+  if (echo < 0) fail("fork");
+  if (echo == 0) {
+    char byte;
+    close(there[1]);
+    close(back[0]);
+    while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1) {}
+    _exit(0);
+  }
+  close(there[0]);
+  close(back[1]);
+  to_echo = there[1];
+  from_echo = back[0];
+  in_rounds(echo_trip);
+  close(to_echo);
+  waitpid(echo, NULL, 0);
+}
+
+// To another thread and back, through a mutex and a condition.
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
+enum turn { MAIN, OTHER, OVER };
+static enum turn turn = MAIN;
+
+static void pass_turn(enum turn from, enum turn to) {
+  pthread_mutex_lock(&lock);
+  while (turn != from && turn != OVER) pthread_cond_wait(&turned, &lock);
+  if (turn != OVER) turn = to;
+  pthread_cond_signal(&turned);
+  pthread_mutex_unlock(&lock);
+}
+
+static void *other_thread(void *unused) {
+  for (;;) {
+    pthread_mutex_lock(&lock);
+    enum turn now = turn;
+    pthread_mutex_unlock(&lock);
+    if (now == OVER) return unused;
+    pass_turn(OTHER, MAIN);
+  }
+}
+
+static void thread_trip(void) { pass_turn(MAIN, OTHER); }
+
+static void thread_trips(void) {
+  pthread_t other;
+  if ((errno = pthread_create(&other, NULL, other_thread, NULL))) fail("make a thread");
+  in_rounds(thread_trip);
+  pass_turn(MAIN, OVER);
+  pthread_join(other, NULL);
+}
+
+// Files and programs.
+
+static void file(void) {
+  char buffer[4096];
+  struct stat stat;
+  int fd = open("/etc/passwd", O_RDONLY);
+  if (fd < 0 || fstat(fd, &stat) || read(fd, buffer, sizeof buffer) < 0) fail("read /etc/passwd");
+  close(fd);
+}
+
+static void program(void) {
+  int status;
+  pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child == 0) {
+    execl("/bin/true", "true", (char *)NULL);
+    _exit(1);
+  }
+  if (waitpid(child, &status, 0) != child || status != 0) fail("run /bin/true");
+}
+
+// A fork and the wait for that child, while others idle.
+
+static pid_t *idlers;
+
+// The idlers are traced too if somebody else is to be.
+static int traced;
+
+static void reap_idlers(long made) {
+  for (long i = 0; i < made; i++) kill(idlers[i], SIGKILL);
+  for (long i = 0; i < made; i++) waitpid(idlers[i], NULL, 0);
+}
+
+static void make_idlers(void) {
+  pid_t self = getpid();
+  idlers = calloc(idle + 1, sizeof *idlers);
+  if (!idlers) fail("get memory");
+  for (long i = 0; i < idle; i++) {
+    pid_t child = fork();
+    if (child < 0) {
+      int why = errno;
+      reap_idlers(i);
+      fprintf(stderr, "work: only %ld of %ld children: %s\n", i, idle, strerror(why));
+      exit(3);
+    }
+    if (child == 0) {
+      // Nobody stays behind if the parent is killed.
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != self) _exit(0);
+      for (;;) pause();
+    }
+    if (traced && ptrace(PTRACE_SEIZE, child, NULL, PTRACE_O_EXITKILL)) fail("trace an idle child");
+    idlers[i] = child;
+  }
+}
+
+static void fork_and_wait(int any) {
+  int status;
+  pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child == 0) _exit(7);
+  if (waitpid(any ? -1 : child, &status, 0) != child || WEXITSTATUS(status) != 7) fail("wait for the new child");
+}
+
+static void wait_pid(void) { fork_and_wait(0); }
+static void wait_any(void) { fork_and_wait(1); }
+
+// The least that a tracer can do for one call: let the tracee run, wait, read and write its registers.
+
+static pid_t tracee;
+
+static void stop_with(pid_t whom) {
+  struct user_regs_struct regs;
+  int status;
+  if (ptrace(PTRACE_CONT, tracee, NULL, NULL)) fail("continue the tracee");
+  if (waitpid(whom, &status, __WALL) != tracee || status >> 8 != (SIGTRAP | PTRACE_EVENT_SECCOMP << 8))
+    fail("wait for the tracee's call");
+  if (ptrace(PTRACE_GETREGS, tracee, NULL, &regs)) fail("read the tracee's registers");
+  regs.orig_rax = -1;
+  regs.rax = 1;
+  if (ptrace(PTRACE_SETREGS, tracee, NULL, &regs)) fail("write the tracee's registers");
+}
+
+static void stop_pid(void) { stop_with(tracee); }
+static void stop_any(void) { stop_with(-1); }
+
+static void stops(void (*unit)(void)) {
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+  int go[2];
+  char byte = 0;
+  if (pipe(go)) fail("make a pipe");
+  tracee = fork();
+  if (tracee < 0) fail("fork");
+  if (tracee == 0) {
+    close(go[1]);
+    if (read(go[0], &byte, 1) != 1) _exit(1);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) _exit(1);
+    for (;;) call();
+  }
+  if (ptrace(PTRACE_SEIZE, tracee, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP)) fail("trace a child");
+  if (write(go[1], &byte, 1) != 1) fail("release the tracee");
+  int status;
+  if (waitpid(tracee, &status, __WALL) != tracee || !WIFSTOPPED(status)) fail("wait for the tracee's first call");
+  in_rounds(unit);
+  kill(tracee, SIGKILL);
+  waitpid(tracee, &status, __WALL);
+}
+
+static void stops_pid(void) { stops(stop_pid); }
+static void stops_any(void) { stops(stop_any); }
+
+int main(int argc, char **argv) {
+  static const struct {
+    const char *name;
+    void (*unit)(void);
+    void (*whole)(void);
+  } modes[] = {
+      {"call", call, NULL},       {"clock", clock_read, NULL},     {"pipe", NULL, pipe_trips},
+      {"file", file, NULL},       {"thread", NULL, thread_trips},  {"exec", program, NULL},
+      {"wait-pid", wait_pid, NULL}, {"wait-any", wait_any, NULL},
+      {"stop-pid", NULL, stops_pid}, {"stop-any", NULL, stops_any},
+  };
+  if (argc < 4) return 2;
+  rounds = atol(argv[2]);
+  count = atol(argv[3]);
+  idle = argc > 4 ? atol(argv[4]) : 0;
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+    if (strcmp(argv[1], modes[i].name)) continue;
+    traced = !strncmp(argv[1], "stop", 4);
+    make_idlers();
+    if (modes[i].whole)
+      modes[i].whole();
+    else
+      in_rounds(modes[i].unit);
+    reap_idlers(idle);
+    return 0;
+  }
+  return 2;
+}

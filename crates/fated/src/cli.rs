@@ -1,0 +1,320 @@
+//! The command line as it is typed. [`crate::settings`] makes of it what a run needs.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use clap::builder::styling::AnsiColor;
+use clap::builder::{OsStringValueParser, Styles, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fated_kernel::config::Policy;
+
+const STYLES: Styles =
+    Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold());
+
+const EXAMPLES: &str = "\
+Examples:
+  fated run -- sh -c 'date; echo $$; head -c 4 /dev/urandom | od -An -tx1'
+                                          the same four bytes, pid and date each time
+  fated run --seed 7 make -j4             other random numbers, another order
+  fated run --verify -- python3 test.py   run twice, compare everything
+  fated run --log - --stats -- ls -l      show every call, then how many of each";
+
+/// Run any Linux program in a world whose time, scheduling, randomness and ids are decided by a seed.
+#[derive(Debug, Parser)]
+#[command(name = "fated", version, styles = STYLES, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program: same files, same options and same seed give the same run, to the byte
+    #[command(after_long_help = RUN_HELP)]
+    Run(Box<RunArgs>),
+    /// Measure fated on this machine, beside plain Linux and strace
+    #[command(subcommand, disable_help_subcommand = true)]
+    Bench(Bench),
+    /// Print a completion script, for example for ~/.local/share/bash-completion/completions/fated
+    Completions {
+        /// The shell that it is for
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff: fated man | man -l -
+    Man,
+}
+
+const RUN_HELP: &str = "\
+What a run depends on:
+  The program, its arguments and options, the seed, the environment, standard input, and the files that it
+  reads. The first ones are given here; the last ones are as you leave them. A program that changes its own inputs
+  (a database, a build directory) gives the same run again only from a fresh copy: see --fresh.
+  The environment is inherited unless you say --clear-env, and it differs from one terminal to the next; for
+  runs to be compared between machines, use --clear-env with --env PATH and whatever the program needs.
+
+Exit status:
+  the program's own, 128 + n if signal n killed it, or
+  123  --verify found a difference
+  124  the run was given up: all tasks wait forever, or one spins (--spin-limit)
+  125  fated failed: wrong options, no permission to trace, a guest killed from outside
+  126  the program can't be executed
+  127  there is no such program
+
+Examples:
+  fated run --seed 7 -- sh -c 'date; echo $RANDOM'
+  fated run --clear-env --env PATH --env LANG=C.UTF-8 --cwd /tmp -- perl -e 'print %ENV'
+  fated run --verify --fresh build -- make -j4
+  fated run --policy pct:3 --seed 12 -- ./test-with-threads
+  fated run --log calls.jsonl -- ./server";
+
+/// `fated run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Decides every random number, the order of tasks and all ids
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "The world")]
+    pub seed: u64,
+
+    /// When the run begins, as guests see it: RFC 3339, or seconds since 1970 behind @
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "2026-01-01T00:00:00Z",
+        value_parser = crate::epoch::parse,
+        help_heading = "The world"
+    )]
+    pub epoch: u64,
+
+    /// The name of the machine
+    #[arg(long, value_name = "NAME", default_value = "fated", value_parser = hostname, help_heading = "The world")]
+    pub hostname: String,
+
+    /// How many processors guests see; one task runs at a time all the same
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "The world")]
+    pub cpus: u32,
+
+    /// How many tasks may live at once; a fork beyond that fails with EAGAIN
+    ///
+    /// The host's own limits (ulimit -u, /proc/sys/kernel/pid_max) hold as well.
+    #[arg(long, value_name = "N", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..), help_heading = "The world")]
+    pub max_tasks: u32,
+
+    /// Set a variable for the guest, or with NAME alone pass it on (repeatable)
+    #[arg(
+        long,
+        value_name = "NAME[=VALUE]",
+        value_parser = OsStringValueParser::new().try_map(|text| variable(&text)),
+        help_heading = "The program"
+    )]
+    pub env: Vec<Variable>,
+
+    /// Start from an empty environment; only --env adds to it
+    #[arg(long, help_heading = "The program")]
+    pub clear_env: bool,
+
+    /// Run in this directory
+    #[arg(long, value_name = "DIR", help_heading = "The program")]
+    pub cwd: Option<PathBuf>,
+
+    /// Run in a fresh copy of this directory, which is removed at the end
+    ///
+    /// The copy stands beside DIR as DIR.fated, so that its path is always the same; one run at a time can use it.
+    /// What the run leaves in it is lost unless the program puts it elsewhere.
+    #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
+    pub fresh: Option<PathBuf>,
+
+    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), or pct[:N]
+    /// (seeded priorities with N changes, 3 unless told; finds rare orders)
+    #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy, help_heading = "Scheduling and time")]
+    pub policy: Policy,
+
+    /// How many calls a task makes before another one gets its turn; the seed varies it by half
+    #[arg(long, value_name = "CALLS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Scheduling and time")]
+    pub slice: u32,
+
+    /// What a system call costs in virtual time, in nanoseconds
+    #[arg(long, value_name = "NS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000), help_heading = "Scheduling and time")]
+    pub call_cost: u64,
+
+    /// Give up when a task runs for this many real seconds without a system call; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Scheduling and time")]
+    pub spin_limit: u64,
+
+    /// Run twice and compare standard output, standard error, exit status and every call
+    ///
+    /// The first run's output is shown, the second one's only compared; standard input is read once, wholly, before
+    /// the first one starts. Guests see pipes where you see a terminal. Both runs must find the same files: see --fresh.
+    #[arg(long, help_heading = "What to show")]
+    pub verify: bool,
+
+    /// Write every call to FILE, one a line: JSON if it ends in .json or .jsonl, else as strace does; - for standard error
+    #[arg(long, value_name = "FILE", help_heading = "What to show")]
+    pub log: Option<PathBuf>,
+
+    /// At the end, print calls by name, stops and times to standard error
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "What to show")]
+    pub stats: Option<StatsFormat>,
+
+    /// How guests are executed
+    #[arg(long, value_name = "NAME", default_value = "ptrace", help_heading = "Inside fated")]
+    pub engine: EngineName,
+
+    /// The real CPU that everything runs on; the one that fated happens to be on unless told
+    #[arg(long, value_name = "N", help_heading = "Inside fated")]
+    pub cpu: Option<usize>,
+
+    /// How waits find a child: by index, or by scanning all children as Linux does (to measure the difference)
+    #[arg(long, value_name = "HOW", default_value = "index", help_heading = "Inside fated")]
+    pub wait: WaitBy,
+
+    /// The program, searched in the guest's PATH, and its arguments
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true, value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// A name, and a value unless it is to be passed on.
+pub type Variable = (OsString, Option<OsString>);
+
+/// `--stats=FORMAT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// Tables.
+    Text,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// `--engine NAME`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// Guests are real processes, traced with ptrace and seccomp
+    Ptrace,
+}
+
+/// `--wait HOW`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitBy {
+    /// In constant time.
+    Index,
+    /// In a time that grows with the number of children.
+    Scan,
+}
+
+/// `fated bench`.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Time a fork and the wait for it, for a parent that has 1 to 8000 other children
+    Wait {
+        /// The most children to try
+        #[arg(long, value_name = "N", default_value_t = 8000)]
+        max: u32,
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
+    /// Time one emulated call while 0 to 10000 other guests are idle, beside the floor of ptrace itself
+    Stop {
+        /// The most idle guests to try
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        max: u32,
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
+    /// Time the same work natively, under strace -f and under fated
+    Strace {
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
+}
+
+/// What all benchmarks take.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// How many times each number is measured; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// The CPU to measure on; the last permitted one unless told
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Print one JSON object instead of a table
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// Print a Markdown section with command, machine and date instead of a table
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+fn hostname(text: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err("a name has 1 to 64 printable characters".to_owned()) }
+}
+
+fn variable(text: &OsStr) -> Result<Variable, String> {
+    let bytes = text.as_bytes();
+    let (name, value) = match bytes.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned())),
+        None => (bytes, None),
+    };
+    if name.is_empty() { Err("the name is empty".to_owned()) } else { Ok((OsStr::from_bytes(name).to_owned(), value)) }
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    match text.split_once(':') {
+        None if text == "rr" => Ok(Policy::RoundRobin),
+        None if text == "random" => Ok(Policy::Random),
+        None if text == "pct" => Ok(Policy::Pct { changes: 3 }),
+        Some(("pct", changes)) => changes
+            .parse()
+            .map(|changes| Policy::Pct { changes })
+            .map_err(|error| format!("pct:N needs a number: {error}")),
+        _ => Err("choose rr, random, pct or pct:N".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn run(args: &[&str]) -> RunArgs {
+        let args = ["fated", "run"].iter().chain(args);
+        match Cli::try_parse_from(args).expect("the arguments are valid").command {
+            Command::Run(run) => *run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn everything_behind_the_program_is_its_own() {
+        for args in [&["--seed", "3", "ls", "--seed", "4"][..], &["--seed", "3", "--", "ls", "--seed", "4"]] {
+            let args = run(args);
+            assert_eq!((args.seed, args.command), (3, vec!["ls".into(), "--seed".into(), "4".into()]));
+        }
+    }
+
+    #[test]
+    fn stats_take_a_format_only_behind_an_equals_sign() {
+        assert_eq!(run(&["--stats", "json"]).stats, Some(StatsFormat::Text));
+        assert_eq!(run(&["--stats=json", "ls"]).stats, Some(StatsFormat::Json));
+    }
+
+    #[test]
+    fn values() {
+        assert_eq!(policy("pct:7"), Ok(Policy::Pct { changes: 7 }));
+        assert!(policy("pct:x").is_err() && policy("fifo").is_err());
+        assert_eq!(variable("A=b=c".as_ref()), Ok(("A".into(), Some("b=c".into()))));
+        assert_eq!(variable("A".as_ref()), Ok(("A".into(), None)));
+        assert!(variable("=x".as_ref()).is_err());
+        assert!(hostname("").is_err() && hostname("a b").is_err() && hostname("box-1").is_ok());
+    }
+}

@@ -1,0 +1,80 @@
+//! Exit codes of the command, the convention of env(1) and of shells: the guest's own as they are, from 123 up ours.
+
+use std::process::ExitCode;
+
+/// `--verify` found two runs that differ.
+pub const DIFFERENT: u8 = 123;
+/// The run was given up: its tasks wait for each other forever, or one spins.
+pub const GIVEN_UP: u8 = 124;
+/// fated itself failed, or a guest was killed from outside.
+pub const FAILED: u8 = 125;
+
+/// How a wait status (wait(2)) looks to a shell: 128 + n for signal n.
+#[must_use]
+pub fn of_status(status: i32) -> u8 {
+    match status & 0x7f {
+        0 => (status >> 8) as u8,
+        signal => 128 | signal as u8,
+    }
+}
+
+/// A wait status as a sentence has it.
+#[must_use]
+pub fn describe(status: i32) -> String {
+    match status & 0x7f {
+        0 => format!("exit status {}", (status >> 8) & 0xff),
+        signal => format!("killed by signal {signal}"),
+    }
+}
+
+/// An error that has a code of its own.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to exit with.
+    pub code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// A failure that ends fated with `code`.
+    pub fn new(code: u8, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The code that an error ends fated with.
+#[must_use]
+pub fn of_error(error: &anyhow::Error) -> ExitCode {
+    let failure = error.chain().find_map(|it| it.downcast_ref::<Failure>()).map(|it| it.code);
+    let engine = || error.chain().find_map(|it| it.downcast_ref::<fated_ptrace::Error>()).map(of_engine);
+    ExitCode::from(failure.or_else(engine).unwrap_or(FAILED))
+}
+
+fn of_engine(error: &fated_ptrace::Error) -> u8 {
+    match error {
+        fated_ptrace::Error::Spins { .. } => GIVEN_UP,
+        other => other.exit_code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_as_a_shell_gives_them() {
+        assert_eq!(of_status(0), 0);
+        assert_eq!(of_status(7 << 8), 7);
+        assert_eq!(of_status(9), 137);
+        assert_eq!(of_status(11 | 0x80), 139);
+        assert_eq!(describe(11 | 0x80), "killed by signal 11");
+    }
+}

@@ -1,0 +1,170 @@
+//! A record of the log as one line: for people as strace(1) writes it, for programs as JSON.
+
+use fated_kernel::record::{Ended, Record, What};
+use fated_kernel::table::{self, Ret};
+use serde_json::{Value, json};
+
+/// `TASK SECONDS call(arguments) = result`, seconds since `epoch_ns`, without a line feed.
+#[must_use]
+pub fn text(record: &Record, epoch_ns: u64) -> String {
+    let elapsed = record.time_ns.saturating_sub(epoch_ns);
+    let head = format!("{} {}.{:09}", record.tid, elapsed / 1_000_000_000, elapsed % 1_000_000_000);
+    match &record.what {
+        What::Call { call, args, ended } => {
+            format!("{head} {}({}) = {}", name(call.number), args.join(", "), result(call.number, ended))
+        }
+        What::Signal { signal, code } => format!("{head} --- {} (code {code}) ---", signal_name(*signal)),
+        What::Exit { status } => match status & 0x7f {
+            0 => format!("{head} +++ exited with {} +++", (status >> 8) & 0xff),
+            signal => format!("{head} +++ killed by {} +++", signal_name(signal)),
+        },
+    }
+}
+
+/// One object, times in nanoseconds since 1970, without a line feed.
+#[must_use]
+pub fn json(record: &Record) -> Value {
+    let mut object = json!({
+        "time_ns": record.time_ns,
+        "pid": record.pid.get(),
+        "tid": record.tid.get(),
+    });
+    let what = match &record.what {
+        What::Call { call, args, ended } => json!({
+            "call": name(call.number),
+            "args": args,
+            match ended { Ended::Failed(_) => "error", _ => "result" }: match ended {
+                Ended::Value(value) => json!(*value as i64),
+                Ended::Failed(errno) => json!(errno.to_string()),
+                Ended::Away => Value::Null,
+            },
+        }),
+        What::Signal { signal, code } => json!({ "signal": signal_name(*signal), "code": code }),
+        What::Exit { status } => match status & 0x7f {
+            0 => json!({ "exit": (status >> 8) & 0xff }),
+            signal => json!({ "killed": signal_name(signal) }),
+        },
+    };
+    if let (Some(object), Value::Object(what)) = (object.as_object_mut(), what) {
+        object.extend(what);
+    }
+    object
+}
+
+/// The name of a call; Linux gives some numbers none.
+#[must_use]
+pub fn name(number: u64) -> String {
+    table::call(number).map_or_else(|| format!("call_{number}"), |info| info.name.to_owned())
+}
+
+fn result(number: u64, ended: &Ended) -> String {
+    match ended {
+        Ended::Failed(errno) => format!("-1 {errno}"),
+        Ended::Away => "?".to_owned(),
+        Ended::Value(value) => match table::call(number).map(|info| info.ret) {
+            Some(Ret::Ptr | Ret::Flags) => format!("{value:#x}"),
+            Some(Ret::Mode) => format!("{value:#o}"),
+            _ => format!("{}", *value as i64),
+        },
+    }
+}
+
+const SIGNALS: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
+/// The name of a signal, as strace(1) gives it.
+#[must_use]
+pub fn signal_name(signal: i32) -> String {
+    let known = usize::try_from(signal - 1).ok().and_then(|at| SIGNALS.get(at));
+    match known {
+        Some(name) => (*name).to_owned(),
+        None if (32..=64).contains(&signal) => format!("SIGRT_{}", signal - 32),
+        None => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fated_kernel::errno::Errno;
+    use fated_kernel::guest::Call;
+    use fated_kernel::id::{Pid, Tid};
+
+    const EPOCH_NS: u64 = 1_767_225_600_000_000_000;
+
+    #[track_caller]
+    fn check(what: What, in_text: &str, in_json: &str) {
+        let (pid, tid) = (Pid::new(2).unwrap(), Tid::new(5).unwrap());
+        let record = Record { time_ns: EPOCH_NS + 1_000_012_000, pid, tid, what };
+        assert_eq!(text(&record, EPOCH_NS), format!("5 1.000012000 {in_text}"));
+        let mut expected: Value = serde_json::from_str(in_json).unwrap();
+        for (key, value) in [("time_ns", record.time_ns), ("pid", 2), ("tid", 5)] {
+            expected[key] = value.into();
+        }
+        assert_eq!(json(&record), expected);
+    }
+
+    fn call(number: u64, args: &[&str], ended: Ended) -> What {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        What::Call { call: Call { number, args: [0; 6] }, args, ended }
+    }
+
+    #[test]
+    fn calls() {
+        check(
+            call(3, &["4"], Ended::Failed(Errno::EBADF)),
+            "close(4) = -1 EBADF",
+            r#"{"call":"close","args":["4"],"error":"EBADF"}"#,
+        );
+        check(
+            call(9, &["0", "4096"], Ended::Value(0x1000)),
+            "mmap(0, 4096) = 0x1000",
+            r#"{"call":"mmap","args":["0","4096"],"result":4096}"#,
+        );
+        check(call(60, &["1"], Ended::Away), "exit(1) = ?", r#"{"call":"exit","args":["1"],"result":null}"#);
+        check(
+            call(400, &[], Ended::Failed(Errno::ENOSYS)),
+            "call_400() = -1 ENOSYS",
+            r#"{"call":"call_400","args":[],"error":"ENOSYS"}"#,
+        );
+    }
+
+    #[test]
+    fn events() {
+        check(What::Signal { signal: 17, code: 1 }, "--- SIGCHLD (code 1) ---", r#"{"signal":"SIGCHLD","code":1}"#);
+        check(What::Exit { status: 7 << 8 }, "+++ exited with 7 +++", r#"{"exit":7}"#);
+        check(What::Exit { status: 9 }, "+++ killed by SIGKILL +++", r#"{"killed":"SIGKILL"}"#);
+        check(What::Exit { status: 34 }, "+++ killed by SIGRT_2 +++", r#"{"killed":"SIGRT_2"}"#);
+    }
+}

@@ -1,0 +1,97 @@
+//! `fated run`: starts the program, drives it to its end, and says how it ended.
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use fated_kernel::config::Config;
+use fated_kernel::guest::Outside;
+use fated_kernel::kernel::{Ending, Kernel};
+use fated_ptrace::{Engine, Launch, Observer, Standard};
+
+use crate::cli::RunArgs;
+use crate::exit::{self, Failure};
+use crate::fresh::Fresh;
+use crate::logfile::LogFile;
+use crate::settings::Settings;
+use crate::{stats, verify};
+
+/// Runs what was asked for; the result is fated's exit code.
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::resolve(args)?;
+    let log = args.log.as_deref().map(|path| LogFile::create(path, args.epoch)).transpose()?.map(Rc::new);
+    if args.verify {
+        return verify::run(args, &settings, log);
+    }
+    let observer = Observer { call: to_log(log.clone()), notice: Box::new(notice) };
+    let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
+    let run = once(&settings.config_now(), &launch(&settings, fresh.as_ref()), Rc::new(Standard::new(observer)));
+    // The log is worth most when the run has failed.
+    let logged = log.map_or(Ok(()), |log| log.finish());
+    let (ended, cost) = run?;
+    stats::print(args.stats, &cost)?;
+    let code = code(ended?)?;
+    logged?;
+    Ok(code)
+}
+
+/// How a run ended.
+pub type Ended = Result<Ending, fated_ptrace::Error>;
+
+/// What a run has cost.
+#[derive(Debug)]
+pub struct Cost {
+    /// The kernel, with its counters and its clock.
+    pub kernel: Rc<Kernel>,
+    /// The engine's counters.
+    pub engine: fated_ptrace::Stats,
+    /// How long it took really.
+    pub real: Duration,
+}
+
+/// Starts the program and drives it to its end.
+#[expect(clippy::disallowed_methods, reason = "--stats tells how long a run takes really")]
+pub fn once(config: &Config, launch: &Launch, outside: Rc<dyn Outside>) -> anyhow::Result<(Ended, Cost)> {
+    let start = Instant::now();
+    let kernel = Kernel::new(config.clone(), outside.clone());
+    let mut engine = Engine::launch(launch, kernel.clone(), outside)?;
+    let ended = engine.run();
+    let stats = engine.stats();
+    drop(engine);
+    Ok((ended, Cost { kernel, engine: stats, real: start.elapsed() }))
+}
+
+/// What to start, in the fresh directory if there is one.
+pub fn launch(settings: &Settings, fresh: Option<&Fresh>) -> Launch {
+    let mut launch = settings.launch.clone();
+    if let Some(fresh) = fresh {
+        launch.cwd = Some(fresh.path().to_owned());
+    }
+    launch
+}
+
+/// Hands calls on to the log, if there is one.
+pub fn to_log(log: Option<Rc<LogFile>>) -> Box<dyn Fn(&fated_kernel::record::Record)> {
+    match log {
+        Some(log) => Box::new(move |record| log.write(record)),
+        None => Box::new(|_| {}),
+    }
+}
+
+/// Shows the user a line.
+pub fn notice(line: &str) {
+    eprintln!("fated: {line}");
+}
+
+/// The exit code of a run that came to its end, or why it came to none.
+pub fn code(ending: Ending) -> anyhow::Result<ExitCode> {
+    match ending {
+        Ending::Exited(status) => Ok(ExitCode::from(exit::of_status(status))),
+        Ending::Deadlock(tasks) => {
+            let tasks: String = tasks.iter().map(|task| format!("\n  {task}")).collect();
+            let message = format!("every task waits for something that can't happen any more:{tasks}");
+            Err(Failure::new(exit::GIVEN_UP, message).into())
+        }
+        Ending::Broken(why) => Err(Failure::new(exit::FAILED, why).into()),
+    }
+}

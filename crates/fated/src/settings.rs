@@ -1,0 +1,72 @@
+//! What a run needs, made of what was typed and of the environment. Nothing of the run has happened yet.
+
+#![expect(clippy::disallowed_methods, reason = "the one place that reads fated's environment and when a run begins")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use fated_kernel::config::Config;
+use fated_ptrace::{Launch, Streams};
+
+use crate::cli::{EngineName, RunArgs, WaitBy};
+
+/// A run, ready to be started as often as one likes.
+#[derive(Debug)]
+pub struct Settings {
+    /// What the kernel decides by.
+    pub config: Config,
+    /// What the engine starts.
+    pub launch: Launch,
+}
+
+impl Settings {
+    /// Reads the environment and fills in what `args` leave open.
+    pub fn resolve(args: &RunArgs) -> anyhow::Result<Settings> {
+        let EngineName::Ptrace = args.engine;
+        let (program, arguments) = args.command.split_first().context("failed to run nothing: name a program")?;
+        let mut launch = Launch::new(program.clone());
+        launch.args = arguments.to_vec();
+        launch.env = environment(args);
+        launch.cwd.clone_from(&args.cwd);
+        launch.streams = if args.verify { Streams::Placeholders } else { Streams::Inherit };
+        launch.cpu = args.cpu;
+        launch.cpus = args.cpus;
+        launch.spin_limit = (args.spin_limit > 0).then(|| Duration::from_secs(args.spin_limit));
+        let config = Config {
+            seed: args.seed,
+            epoch_ns: args.epoch,
+            call_cost_ns: args.call_cost,
+            policy: args.policy,
+            slice_calls: args.slice,
+            hostname: args.hostname.clone(),
+            cpus: args.cpus,
+            max_tasks: args.max_tasks,
+            wait_by_scan: args.wait == WaitBy::Scan,
+            real_start_ns: 0,
+            log: args.log.is_some() || args.verify,
+        };
+        Ok(Settings { config, launch })
+    }
+
+    /// The configuration of a run that begins now.
+    #[must_use]
+    pub fn config_now(&self) -> Config {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
+        Config { real_start_ns: i64::try_from(now).unwrap_or(i64::MAX), ..self.config.clone() }
+    }
+}
+
+/// The guest's variables, by name: shells hand theirs on in an order that means nothing.
+fn environment(args: &RunArgs) -> Vec<(OsString, OsString)> {
+    let inherited = std::env::vars_os().filter(|_| !args.clear_env);
+    let mut variables: BTreeMap<OsString, OsString> = inherited.collect();
+    for (name, value) in &args.env {
+        match value.clone().or_else(|| std::env::var_os(name)) {
+            Some(value) => variables.insert(name.clone(), value),
+            None => variables.remove(name),
+        };
+    }
+    variables.into_iter().collect()
+}

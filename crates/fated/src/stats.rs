@@ -1,0 +1,87 @@
+//! `--stats`, and what is said of refused calls without it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::cli::StatsFormat;
+use crate::run::{self, Cost};
+
+/// Prints what a run has cost, or without a format only which calls were refused, to standard error.
+pub fn print(format: Option<StatsFormat>, cost: &Cost) -> anyhow::Result<()> {
+    let refused = cost.kernel.stats.refused();
+    let text = match format {
+        Some(StatsFormat::Text) => text(cost),
+        Some(StatsFormat::Json) => format!("{}\n", json(cost)),
+        None if refused.is_empty() => return Ok(()),
+        None => {
+            run::notice(&format!("calls that fated refuses with ENOSYS so far: {}", list(&refused)));
+            return Ok(());
+        }
+    };
+    std::io::stderr().write_all(text.as_bytes()).context("failed to print the statistics")
+}
+
+fn virtual_time(cost: &Cost) -> Duration {
+    Duration::from_nanos(cost.kernel.timers.now().saturating_sub(cost.kernel.config.epoch_ns))
+}
+
+fn text(cost: &Cost) -> String {
+    let (calls, refused) = (cost.kernel.stats.by_name(), cost.kernel.stats.refused());
+    let total: u64 = calls.iter().map(|(_, count)| count).sum();
+    let (of_guests, real) = (virtual_time(cost), cost.real);
+    let engine = cost.engine;
+    let mut text = format!(
+        "\
+virtual time  {:>16.6} s
+real time     {:>16.6} s
+stops         {:>16}   (a task ran until it stopped)
+calls         {total:>16}   (seen by the simulated kernel; harmless ones pass without a stop)
+native calls  {:>16}   (of these, carried out by Linux)
+traps         {:>16}   (rdtsc, rdtscp, cpuid)
+tasks         {:>16}
+programs      {:>16}
+",
+        of_guests.as_secs_f64(),
+        real.as_secs_f64(),
+        engine.stops,
+        cost.kernel.stats.natives(),
+        engine.traps,
+        // The first of each is not made by a guest.
+        engine.spawns + 1,
+        engine.execs + 1,
+    );
+    if !refused.is_empty() {
+        let _ = writeln!(text, "refused       {}", list(&refused));
+    }
+    let _ = writeln!(text, "\n       count  call");
+    for (name, count) in &calls {
+        let _ = writeln!(text, "{count:12}  {name}");
+    }
+    text
+}
+
+fn json(cost: &Cost) -> Value {
+    let counts = |list: Vec<(&'static str, u64)>| -> Value {
+        list.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect::<serde_json::Map<_, _>>().into()
+    };
+    json!({
+        "virtual_ns": u64::try_from(virtual_time(cost).as_nanos()).unwrap_or(u64::MAX),
+        "real_ns": u64::try_from(cost.real.as_nanos()).unwrap_or(u64::MAX),
+        "stops": cost.engine.stops,
+        "native_calls": cost.kernel.stats.natives(),
+        "traps": cost.engine.traps,
+        "tasks": cost.engine.spawns + 1,
+        "programs": cost.engine.execs + 1,
+        "calls": counts(cost.kernel.stats.by_name()),
+        "refused": counts(cost.kernel.stats.refused()),
+    })
+}
+
+fn list(calls: &[(&'static str, u64)]) -> String {
+    let each: Vec<String> = calls.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+    each.join(", ")
+}

@@ -1,0 +1,288 @@
+//! `--verify`: the same run twice. The second one is compared while it goes on, so that logs of any length fit: the
+//! first one's lies in a file without a name.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, BufWriter, IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use fated_kernel::kernel::Ending;
+use fated_kernel::record::Record;
+use fated_ptrace::{Captured, Observer};
+
+use crate::cli::RunArgs;
+use crate::exit::{self, Failure};
+use crate::fresh::Fresh;
+use crate::logfile::LogFile;
+use crate::run::{self, Cost, Ended};
+use crate::settings::Settings;
+use crate::{line, stats};
+
+/// How many lines before the first difference are shown.
+const BEFORE: usize = 4;
+/// How many lines from the first difference on are shown, of each run.
+const AFTER: usize = 3;
+
+/// Runs twice and compares.
+pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> anyhow::Result<ExitCode> {
+    let input = read_input()?;
+    let epoch_ns = settings.config.epoch_ns;
+
+    let written = Rc::new(RefCell::new(Written::new()?));
+    let sink = written.clone();
+    let to_log = run::to_log(log.clone());
+    let call = move |record: &Record| {
+        sink.borrow_mut().push(&line::text(record, epoch_ns));
+        to_log(record);
+    };
+    let observer = Observer { call: Box::new(call), notice: Box::new(run::notice) };
+    let (first, cost, first_output) = once(args, settings, Captured::new(input.clone(), true, observer))?;
+    if let Some(log) = log {
+        log.finish()?;
+    }
+    stats::print(args.stats, &cost)?;
+    // After an error there is nothing to compare: a task spins, or the user has ended the run.
+    let first = first?;
+
+    let compared = Rc::new(RefCell::new(Compared::new(written.borrow_mut().rewind()?)));
+    let sink = compared.clone();
+    let call = move |record: &Record| sink.borrow_mut().push(line::text(record, epoch_ns));
+    let observer = Observer { call: Box::new(call), notice: Box::new(|_| {}) };
+    let (second, _, second_output) = once(args, settings, Captured::new(input, false, observer))?;
+    let second = second?;
+
+    let mut differences = String::new();
+    let calls = compared.borrow_mut().finish(&mut differences)?;
+    for (name, first, second) in [
+        ("standard output", &first_output[0], &second_output[0]),
+        ("standard error", &first_output[1], &second_output[1]),
+    ] {
+        compare_output(&mut differences, name, first, second);
+    }
+    if first != second {
+        let (first, second) = (describe(&first), describe(&second));
+        let _ = write!(differences, "\nthe ends differ:\n  run 1  {first}\n  run 2  {second}");
+    }
+    if differences.is_empty() {
+        let bytes = first_output[0].len() + first_output[1].len();
+        let end = describe(&first);
+        run::notice(&format!("two runs, the same: {calls} calls and events, {bytes} bytes of output, {end}"));
+        return run::code(first);
+    }
+    let hint = "\ndoes the program change its own inputs? --fresh DIR gives each run a copy";
+    let hint = if args.fresh.is_some() { "" } else { hint };
+    Err(Failure::new(exit::DIFFERENT, format!("two runs, not the same:{differences}{hint}")).into())
+}
+
+/// All of standard input; nobody is asked to type it.
+fn read_input() -> anyhow::Result<Vec<u8>> {
+    let mut input = Vec::new();
+    if !io::stdin().is_terminal() {
+        io::stdin().read_to_end(&mut input).context("failed to read standard input")?;
+    }
+    Ok(input)
+}
+
+fn once(args: &RunArgs, settings: &Settings, outside: Captured) -> anyhow::Result<(Ended, Cost, [Vec<u8>; 2])> {
+    let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
+    let outside = Rc::new(outside);
+    let launch = run::launch(settings, fresh.as_ref());
+    let (ended, cost) = run::once(&settings.config_now(), &launch, outside.clone())?;
+    Ok((ended, cost, outside.output()))
+}
+
+fn describe(ending: &Ending) -> String {
+    match ending {
+        Ending::Exited(status) => exit::describe(*status),
+        Ending::Deadlock(tasks) => format!("given up, {} tasks wait forever", tasks.len()),
+        Ending::Broken(why) => why.clone(),
+    }
+}
+
+fn compare_output(differences: &mut String, name: &str, first: &[u8], second: &[u8]) {
+    let lines = |output| -> Vec<&[u8]> { <[u8]>::split(output, |&byte| byte == b'\n').collect() };
+    let (first, second) = (lines(first), lines(second));
+    let longest = first.len().max(second.len());
+    let Some(at) = (0..longest).find(|&at| first.get(at) != second.get(at)) else { return };
+    let show = |line: Option<&&[u8]>| line.map_or("(over)".to_owned(), |line| line.escape_ascii().to_string());
+    let (first, second) = (show(first.get(at)), show(second.get(at)));
+    let _ = write!(differences, "\n{name} differs from line {} on:\n  run 1  {first}\n  run 2  {second}", at + 1);
+}
+
+/// The log of the first run.
+#[derive(Debug)]
+struct Written {
+    file: BufWriter<File>,
+    failed: Option<io::Error>,
+}
+
+impl Written {
+    fn new() -> anyhow::Result<Written> {
+        let folder = std::env::temp_dir();
+        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(&folder);
+        let file =
+            file.with_context(|| format!("failed to make a nameless file in {}; set TMPDIR", folder.display()))?;
+        Ok(Written { file: BufWriter::with_capacity(1 << 18, file), failed: None })
+    }
+
+    fn push(&mut self, line: &str) {
+        if self.failed.is_none() {
+            self.failed = writeln!(self.file, "{line}").err();
+        }
+    }
+
+    fn rewind(&mut self) -> anyhow::Result<File> {
+        let failed = self.failed.take().map_or(Ok(()), Err);
+        let mut file = failed
+            .and_then(|()| self.file.flush())
+            .and_then(|()| self.file.get_ref().try_clone())
+            .context("failed to keep the first run's log")?;
+        file.rewind().context("failed to read the first run's log")?;
+        Ok(file)
+    }
+}
+
+/// The log of the second run beside that of the first one.
+#[derive(Debug)]
+struct Compared {
+    first: io::Lines<BufReader<File>>,
+    same: u64,
+    before: VecDeque<String>,
+    from_first: Vec<String>,
+    from_second: Vec<String>,
+    failed: Option<io::Error>,
+}
+
+impl Compared {
+    fn new(first: File) -> Compared {
+        Compared {
+            first: BufReader::new(first).lines(),
+            same: 0,
+            before: VecDeque::new(),
+            from_first: Vec::new(),
+            from_second: Vec::new(),
+            failed: None,
+        }
+    }
+
+    fn next_of_first(&mut self) -> Option<String> {
+        match self.first.next()? {
+            Ok(line) => Some(line),
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    /// The second run has written a line.
+    fn push(&mut self, line: String) {
+        if self.from_second.len() >= AFTER {
+            return;
+        }
+        if !self.from_second.is_empty() {
+            self.from_second.push(line);
+            return;
+        }
+        match self.next_of_first() {
+            Some(first) if first == line => {
+                self.same += 1;
+                if self.before.len() == BEFORE {
+                    self.before.pop_front();
+                }
+                self.before.push_back(line);
+            }
+            first => {
+                self.from_first.extend(first);
+                self.from_second.push(line);
+            }
+        }
+    }
+
+    /// The second run is over: tells of a difference, and how many lines were the same.
+    fn finish(&mut self, differences: &mut String) -> anyhow::Result<u64> {
+        while self.from_first.len() < AFTER
+            && let Some(line) = self.next_of_first()
+        {
+            self.from_first.push(line);
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error).context("failed to read the first run's log");
+        }
+        if self.from_first.is_empty() && self.from_second.is_empty() {
+            return Ok(self.same);
+        }
+        let _ =
+            write!(differences, "\nthe calls differ from number {} on (task, virtual seconds, call):", self.same + 1);
+        for line in &self.before {
+            let _ = write!(differences, "\n  both   {line}");
+        }
+        for (name, lines) in [("run 1", &self.from_first), ("run 2", &self.from_second)] {
+            if lines.is_empty() {
+                let _ = write!(differences, "\n  {name}  (over)");
+            }
+            for line in lines {
+                let _ = write!(differences, "\n  {name}  {line}");
+            }
+        }
+        Ok(self.same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(first: &[&str], second: &[&str], expected: &str) {
+        let mut written = Written::new().unwrap();
+        first.iter().for_each(|line| written.push(line));
+        let mut compared = Compared::new(written.rewind().unwrap());
+        second.iter().for_each(|line| compared.push((*line).to_owned()));
+        let mut differences = String::new();
+        compared.finish(&mut differences).unwrap();
+        assert_eq!(differences, expected);
+    }
+
+    #[test]
+    fn logs() {
+        check(&[], &[], "");
+        check(&["a", "b"], &["a", "b"], "");
+        check(
+            &["a", "b", "c", "d", "e", "f"],
+            &["a", "b", "c", "d", "e", "x", "y"],
+            "\nthe calls differ from number 6 on (task, virtual seconds, call):\n  both   b\n  both   c\n  both   d\n  both   e\
+             \n  run 1  f\n  run 2  x\n  run 2  y",
+        );
+        check(
+            &["a"],
+            &["a", "b", "c", "d", "e"],
+            "\nthe calls differ from number 2 on (task, virtual seconds, call):\n  both   a\n  run 1  (over)\
+             \n  run 2  b\n  run 2  c\n  run 2  d",
+        );
+        check(
+            &["a", "b"],
+            &[],
+            "\nthe calls differ from number 1 on (task, virtual seconds, call):\n  run 1  a\n  run 1  b\n  run 2  (over)",
+        );
+    }
+
+    #[test]
+    fn outputs() {
+        let mut differences = String::new();
+        compare_output(&mut differences, "standard output", b"one\ntwo\n", b"one\ntwo\n");
+        assert_eq!(differences, "");
+        compare_output(&mut differences, "standard output", b"one\ntwo\n", b"one\nt\x00o\n");
+        compare_output(&mut differences, "standard error", b"one", b"one\n");
+        assert_eq!(
+            differences,
+            "\nstandard output differs from line 2 on:\n  run 1  two\n  run 2  t\\x00o\
+             \nstandard error differs from line 2 on:\n  run 1  (over)\n  run 2  "
+        );
+    }
+}
