@@ -66,8 +66,6 @@ impl Launch {
 
 /// The soft limit of the stack, which decides where Linux puts mappings.
 const STACK_LIMIT: u64 = 8 << 20;
-/// `PR_TSC_SIGSEGV` (prctl(2)).
-const TSC_SIGSEGV: libc::c_ulong = 2;
 /// What execvp(3) searches without a `PATH`.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const OPTIONS: i32 =
@@ -211,7 +209,7 @@ impl Plan {
                 // The parent is gone, or has found that it may not trace.
                 libc::_exit(1);
             }
-            check(i64::from(libc::prctl(libc::PR_SET_TSC, TSC_SIGSEGV, 0, 0, 0)))?;
+            check(i64::from(libc::prctl(libc::PR_SET_TSC, libc::PR_TSC_SIGSEGV, 0, 0, 0)))?;
             check(i64::from(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)))?;
             let program = libc::sock_fprog { len: self.filter.len() as u16, filter: self.filter.as_ptr().cast_mut() };
             check(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program))

@@ -10,6 +10,8 @@
 //! Invariants: no real pid, descriptor or time of fated's own reaches the kernel; every child is reaped by its id; nothing
 //! that a guest does panics.
 
+mod alike;
+pub mod bench;
 mod cpuid;
 mod error;
 mod exec;

@@ -1,5 +1,6 @@
 //! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
 
+use crate::alike::Alike;
 use crate::cpuid::Cpuid;
 use crate::error::Error;
 use crate::launch::{self, Launch};
@@ -226,6 +227,7 @@ impl Engine {
         let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
         let tick = tick.max(Duration::from_millis(1));
         self.shared.signals.tick_every(tick).map_err(|errno| launch::step("set a timer", errno))?;
+        let alike = Alike::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {
             if let Some(signal) = self.shared.signals.fatal() {
@@ -240,6 +242,7 @@ impl Engine {
                         current = self.shared.tasks.borrow().get(&tid).cloned();
                     }
                     let Some(task) = &current else { return Err(Error::NoTask { tid }) };
+                    alike.trap(self.shared.traps_cpuid());
                     match task.run(&*self.driver) {
                         Ran::Stopped(stop) => {
                             if let (Stop::Killed { .. }, Some(signal)) = (stop, self.shared.signals.fatal()) {
