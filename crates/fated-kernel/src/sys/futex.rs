@@ -324,17 +324,22 @@ pub fn wake_address(cx: &Cx, addr: u64, count: usize) {
 
 /// Marks the locks that an ending task holds as its, and passes them on.
 pub fn exit_robust_list(cx: &Cx) {
+    let own = cx.task.tid.get().get();
+    for futex in wanted_locks(cx) {
+        if cx.read_u32(futex.addr).is_ok_and(|word| word & FUTEX_TID_MASK == own) {
+            let _ = inherit(cx, &futex);
+        }
+    }
     let head = cx.task.robust_list.take();
     if head != 0 {
         // A list that can't be read ends here, as in Linux.
         let _ = walk_robust_list(cx, head);
     }
-    let own = cx.task.tid.get().get();
-    for futex in wanted_locks(cx) {
-        if cx.read_u32(futex.addr).is_ok_and(|word| word & FUTEX_TID_MASK == own) {
-            let _ = hand_over(cx, &futex, |owner, more| grant(cx, &futex, owner, more, FUTEX_OWNER_DIED));
-        }
-    }
+}
+
+/// Gives the lock of an ending task to the first that waits for it, if there is one.
+fn inherit(cx: &Cx, futex: &Futex) -> Result<bool, Errno> {
+    hand_over(cx, futex, |owner, more| grant(cx, futex, owner, more, FUTEX_OWNER_DIED))
 }
 
 fn walk_robust_list(cx: &Cx, head: u64) -> Result<(), Errno> {
@@ -369,10 +374,10 @@ fn owner_died(cx: &Cx, entry: u64, offset: u64, pending: bool) -> Result<(), Err
     if word & FUTEX_TID_MASK != cx.task.tid.get().get() {
         return Ok(());
     }
-    // Those that wait for the lock itself are served by the caller: the owner stays entered until then.
-    if !(pi && is_wanted(cx, &futex)) {
-        cx.write_u32(futex.addr, word & FUTEX_WAITERS | FUTEX_OWNER_DIED)?;
+    if pi && inherit(cx, &futex)? {
+        return Ok(());
     }
+    cx.write_u32(futex.addr, word & FUTEX_WAITERS | FUTEX_OWNER_DIED)?;
     if !pi && word & FUTEX_WAITERS != 0 {
         wake(cx, &futex, 1, ANY)?;
     }
