@@ -18,6 +18,7 @@ macro_rules! errnos {
                 match self {
                     $(Errno::$name => Some(stringify!($name)),)*
                     Errno::ERESTARTSYS => Some("ERESTARTSYS"),
+                    Errno::ERESTARTNOINTR => Some("ERESTARTNOINTR"),
                     Errno::ERESTARTNOHAND => Some("ERESTARTNOHAND"),
                     Errno::ERESTART_RESTARTBLOCK => Some("ERESTART_RESTARTBLOCK"),
                     _ => None,
@@ -39,8 +40,10 @@ errnos! {
 
 impl Errno {
     /// Restart if the handler asked for it or there is none, else `EINTR` (`include/linux/errno.h`).
-    /// This one and the two below never reach a guest.
+    /// This one and the three below never reach a guest.
     pub const ERESTARTSYS: Errno = Errno(512);
+    /// Restart whatever handlers asked for.
+    pub const ERESTARTNOINTR: Errno = Errno(513);
     /// Restart only if no handler runs.
     pub const ERESTARTNOHAND: Errno = Errno(514);
     /// Restart through restart_syscall(2) with what is left of the time.

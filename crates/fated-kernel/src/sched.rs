@@ -113,6 +113,16 @@ impl Scheduler {
         ready.remove(at)
     }
 
+    /// The running task gives its turn to the next one, at the end of the call it is in.
+    pub(crate) fn yield_turn(&self, task: &Task) {
+        if matches!(self.policy, Policy::Pct { .. }) {
+            self.lowest.set(self.lowest.get().saturating_sub(1));
+            task.priority.set(self.lowest.get());
+        }
+        let (_, length) = task.slice.get();
+        task.slice.set((length, length));
+    }
+
     /// Counts a call of the running task; `true` if its turn is over and another could run.
     pub(crate) fn slice_over(&self, task: &Task) -> bool {
         if matches!(self.policy, Policy::Pct { .. }) {

@@ -8,7 +8,8 @@ use crate::id::{Pid, Tid};
 use crate::queue::Queue;
 use crate::sched::Rest;
 use crate::signal::{Actions, Pending, SigSet};
-use crate::sys::time::ProcessTimers;
+use crate::sys::sched::Scheduling;
+use crate::sys::timer::ProcessTimers;
 use alloc::{boxed::Box, collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -64,6 +65,8 @@ pub struct Task {
     pub(crate) slice: Cell<(u32, u32)>,
     /// Its priority under PCT.
     pub(crate) priority: Cell<u64>,
+    /// How it asked to be scheduled, which changes nothing.
+    pub(crate) scheduling: Cell<Scheduling>,
     /// Virtual time it has used.
     pub cpu_ns: Cell<u64>,
     /// Stopped by a signal: it doesn't run until it is continued.

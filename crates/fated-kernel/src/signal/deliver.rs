@@ -7,6 +7,7 @@ use crate::family::Signal;
 use crate::kernel::Kernel;
 use crate::record::What;
 use crate::sched::Rest;
+use crate::sys::timer;
 use alloc::rc::Rc;
 
 /// Why interrupted calls go on by themselves: the two bytes of the `syscall` instruction.
@@ -18,7 +19,7 @@ impl Kernel {
     /// arranged to go on if no handler ran.
     pub(crate) fn deliver(self: &Rc<Self>, cx: &Cx) {
         let task = &cx.task;
-        while let Some(info) = take(cx) {
+        while let Some(info) = cx.take_signal(SigSet(!task.mask.get().0)) {
             let signal = info.signal();
             let actions = task.actions.borrow().clone();
             let action = actions.borrow().get(signal);
@@ -75,7 +76,8 @@ impl Kernel {
         let task = &cx.task;
         let signal = info.signal();
         if let Some(how) = task.interrupted.take() {
-            if how == Errno::ERESTARTSYS && action.flags & SA_RESTART != 0 {
+            let restarts = how == Errno::ERESTARTSYS && action.flags & SA_RESTART != 0;
+            if restarts || how == Errno::ERESTARTNOINTR {
                 restart(cx, how);
             }
             // Otherwise the call has failed with EINTR, which is what the registers say already.
@@ -88,12 +90,14 @@ impl Kernel {
     }
 }
 
-/// The next signal: the task's own before the process's, but synchronous ones first of all.
-fn take(cx: &Cx) -> Option<SigInfo> {
-    let task = &cx.task;
-    let wanted = SigSet(!task.mask.get().0);
-    let own = task.pending.borrow_mut().take(wanted);
-    own.or_else(|| task.process.pending.borrow_mut().take(wanted))
+impl Cx {
+    /// Takes the next signal out of `wanted`: the task's own before the process's, but synchronous ones first of all.
+    pub(crate) fn take_signal(&self, wanted: SigSet) -> Option<SigInfo> {
+        let own = self.task.pending.borrow_mut().take(wanted);
+        let mut info = own.or_else(|| self.process().pending.borrow_mut().take(wanted))?;
+        timer::taken(&self.kernel, self.process(), &mut info);
+        Some(info)
+    }
 }
 
 /// Lets the task make its call again: the same one, or restart_syscall(2), which knows how much time is left.

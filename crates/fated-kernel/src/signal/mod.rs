@@ -290,7 +290,8 @@ impl Pending {
     /// Adds one; standard signals are kept once, real-time signals queue. `false` if the queue is full.
     pub fn add(&mut self, info: SigInfo) -> bool {
         let signal = info.signal();
-        if signal < 32 && self.set.has(signal) {
+        // Those of timers are made beforehand, one for each timer, and always queue.
+        if signal < 32 && self.set.has(signal) && info.code() != SI_TIMER {
             return true;
         }
         if self.queue.len() >= QUEUE_LIMIT {

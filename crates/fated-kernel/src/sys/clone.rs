@@ -10,7 +10,7 @@ use crate::kernel::{Boot, Kernel};
 use crate::queue::Queue;
 use crate::sched::Rest;
 use crate::signal::{Actions, Pending, SigSet, nr};
-use crate::sys::time::ProcessTimers;
+use crate::sys::timer::ProcessTimers;
 use crate::task::{AltStack, Credentials, MmId, Process, Task};
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
@@ -212,6 +212,7 @@ impl Kernel {
             altstack: Cell::new(if keeps_altstack { parent.altstack.get() } else { AltStack::default() }),
             clear_child_tid: Cell::new(if flags & u64::from(c::CLONE_CHILD_CLEARTID) != 0 { request.child_tid } else { 0 }),
             comm: Cell::new(parent.comm.get()),
+            scheduling: Cell::new(parent.scheduling.get().inherited()),
             ..Task::new(tid, process.clone(), guest)
         });
         process.tasks.borrow_mut().push(child.clone());
@@ -272,6 +273,7 @@ impl Task {
             comm: Cell::new([0; 16]),
             slice: Cell::new((0, 1)),
             priority: Cell::new(0),
+            scheduling: Cell::default(),
             cpu_ns: Cell::new(0),
             halted: Cell::new(false),
             parked: Cell::new(false),

@@ -71,6 +71,7 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
     let process = cx.process();
     process.execed.set(true);
     process.timers.exec(kernel);
+    super::prctl::exec(process);
     if let Ok(exe) = task.guest.proc_link("exe") {
         *process.exe.borrow_mut() = exe;
     }

@@ -282,16 +282,16 @@ pub async fn rt_sigtimedwait(cx: Cx, a: Args) -> SysResult {
     let timeout = cx.read_timespec(timeout_addr)?;
     let deadline = timeout.map(|ns| cx.kernel.timers.now().saturating_add(ns));
     let info = loop {
-        if let Some(info) = take(&cx, wanted) {
+        if let Some(info) = cx.take_signal(wanted) {
             break info;
         }
         cx.task.sigwait.set(wanted);
         let woken = cx.sleep(&[], deadline).await;
         cx.task.sigwait.set(SigSet::EMPTY);
         match woken {
-            Woken::Timeout => break take(&cx, wanted).ok_or(Errno::EAGAIN)?,
+            Woken::Timeout => break cx.take_signal(wanted).ok_or(Errno::EAGAIN)?,
             // One of those waited for, or another one that has a handler.
-            Woken::Signal => break take(&cx, wanted).ok_or(Errno::EINTR)?,
+            Woken::Signal => break cx.take_signal(wanted).ok_or(Errno::EINTR)?,
             Woken::Event => {}
         }
     };
@@ -299,9 +299,4 @@ pub async fn rt_sigtimedwait(cx: Cx, a: Args) -> SysResult {
         cx.write(info_addr, &info.0)?;
     }
     Ok((info.signal() as u64).into())
-}
-
-fn take(cx: &Cx, wanted: SigSet) -> Option<SigInfo> {
-    let own = cx.task.pending.borrow_mut().take(wanted);
-    own.or_else(|| cx.process().pending.borrow_mut().take(wanted))
 }
