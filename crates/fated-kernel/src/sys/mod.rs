@@ -103,6 +103,7 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
     }
     let cost = kernel.config.call_cost_ns;
     cx.task.cpu_ns.set(cx.task.cpu_ns.get() + cost);
+    timer::cpu_spent(cx);
     kernel.pass_time(cost);
     match dispatch(cx, call) {
         Step::Now(result) => finish(cx, call, described, result),
@@ -142,7 +143,12 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
         Ok(Outcome::Value(value)) => value,
         Ok(Outcome::Pass) => return task.guest.pass(),
         Ok(Outcome::Resume | Outcome::Away) => return,
-        Err(error @ (Errno::ERESTARTSYS | Errno::ERESTARTNOHAND | Errno::ERESTART_RESTARTBLOCK)) => {
+        Err(
+            error @ (Errno::ERESTARTSYS
+            | Errno::ERESTARTNOINTR
+            | Errno::ERESTARTNOHAND
+            | Errno::ERESTART_RESTARTBLOCK),
+        ) => {
             task.interrupted.set(Some(error));
             -i64::from(Errno::EINTR.number()) as u64
         }
@@ -218,6 +224,9 @@ fn dispatch(cx: &Cx, call: Call) -> Step {
         // futexes
         __NR_futex => futex::futex(cx, a),
         __NR_futex_waitv => futex::futex_waitv(cx, a),
+        __NR_futex_wake => now(futex::futex_wake(cx, a)),
+        __NR_futex_wait => futex::futex_wait(cx, a),
+        __NR_futex_requeue => now(futex::futex_requeue(cx, a)),
         __NR_set_robust_list => now(futex::set_robust_list(cx, a)),
         __NR_get_robust_list => now(futex::get_robust_list(cx, a)),
         // time
@@ -265,7 +274,7 @@ fn dispatch(cx: &Cx, call: Call) -> Step {
         __NR_sched_get_priority_max => now(sched::sched_get_priority_max(a)),
         __NR_sched_get_priority_min => now(sched::sched_get_priority_min(a)),
         __NR_sched_rr_get_interval => now(sched::sched_rr_get_interval(cx, a)),
-        __NR_membarrier => now(sched::membarrier(a)),
+        __NR_membarrier => now(sched::membarrier(cx, a)),
         __NR_rseq => now(Err(Errno::ENOSYS)),
         __NR_prctl => Step::Now(prctl::prctl(cx, a)),
         __NR_arch_prctl => Step::Now(prctl::arch_prctl(cx, a)),
