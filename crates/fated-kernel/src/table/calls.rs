@@ -127,8 +127,8 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     95 umask(Mode) -> Mode: Seen Native;
     96 gettimeofday(Ptr, Ptr) -> Zero: Emulated Modelled;
     97 getrlimit(Int, Ptr) -> Zero: Emulated Modelled;
-    98 getrusage(Int, Ptr) -> Zero: Emulated Modelled;
-    99 sysinfo(Ptr) -> Zero: Emulated Modelled;
+    98 getrusage(Int, Ptr) -> Zero: Emulated Partial("CPU time is the virtual cost of calls; memory and faults are constants");
+    99 sysinfo(Ptr) -> Zero: Emulated Partial("memory and load are constants");
     100 times(Ptr) -> Int: Emulated Modelled;
     101 ptrace(Int, Pid, Ptr, Ptr) -> Int: Emulated Refused("not yet: a guest can't trace another");
     102 getuid() -> Id: Emulated Modelled;
@@ -164,7 +164,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     132 utime(Path, Ptr) -> Zero: Seen Native;
     133 mknod(Path, Mode, Word) -> Zero: Seen Native;
     134 uselib(Path) -> Zero: Emulated Refused(GONE);
-    135 personality(Flags) -> Flags: Emulated Partial("only the default and ADDR_NO_RANDOMIZE");
+    135 personality(Flags) -> Flags: Emulated Partial("kept and reported; the layout of memory stays");
     136 ustat(Word, Ptr) -> Zero: Emulated Refused("tells of the real machine; statfs is the current call");
     137 statfs(Path, Ptr) -> Zero: Mended Native;
     138 fstatfs(Fd, Ptr) -> Zero: Mended Native;
@@ -186,8 +186,8 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     154 modify_ldt(Int, Ptr, Len) -> Int: Emulated Refused("16- and 32-bit segments are not supported");
     155 pivot_root(Path, Path) -> Zero: Emulated Refused(NAMESPACE);
     156 _sysctl(Ptr) -> Zero: Emulated Refused(GONE);
-    157 prctl(Int, Word, Word, Word, Word) -> Int: Emulated Partial("names, death signal, subreaper, dumpable, no_new_privs; other options are refused");
-    158 arch_prctl(Flags, Ptr) -> Zero: Free Native;
+    157 prctl(Int, Word, Word, Word, Word) -> Int: Seen Partial("names, death signal, subreaper, dumpable, no_new_privs, timer slack and the like; what needs a right gives EPERM, the rest EINVAL");
+    158 arch_prctl(Flags, Ptr) -> Zero: Seen Partial("segment bases; CPUID faults and AMX as on a processor without them");
     159 adjtimex(Ptr) -> Int: Emulated Refused("not yet: clock adjustment");
     160 setrlimit(Int, Ptr) -> Zero: Emulated Partial("kept and reported; enforced for descriptors only");
     161 chroot(Path) -> Zero: Emulated Refused(NAMESPACE);
@@ -231,7 +231,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     199 fremovexattr(Fd, Str) -> Zero: Seen Native;
     200 tkill(Pid, Signal) -> Zero: Emulated Modelled;
     201 time(Ptr) -> Int: Emulated Modelled;
-    202 futex(Ptr, Flags, Uint, Ptr, Ptr, Uint) -> Int: Emulated Partial("not yet: priority inheritance");
+    202 futex(Ptr, Flags, Uint, Ptr, Ptr, Uint) -> Int: Emulated Partial("priority inheritance hands locks over but inherits no priority; no FUTEX_WAIT_REQUEUE_PI");
     203 sched_setaffinity(Pid, Len, Ptr) -> Zero: Emulated Modelled;
     204 sched_getaffinity(Pid, Len, Ptr) -> Int: Emulated Modelled;
     205 set_thread_area(Ptr) -> Zero: Emulated Refused("32-bit only; Linux refuses it too");
@@ -259,7 +259,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     227 clock_settime(Clock, Ptr) -> Zero: Emulated Partial("always EPERM, as for a user without the right");
     228 clock_gettime(Clock, Ptr) -> Zero: Emulated Modelled;
     229 clock_getres(Clock, Ptr) -> Zero: Emulated Modelled;
-    230 clock_nanosleep(Clock, Flags, Ptr, Ptr) -> Zero: Emulated Modelled;
+    230 clock_nanosleep(Clock, Flags, Ptr, Ptr) -> Zero: Emulated Partial("not on clocks of CPU time");
     231 exit_group(Int) -> Never: Emulated Modelled;
     232 epoll_wait(Fd, Ptr, Int, Int) -> Int: Emulated Modelled;
     233 epoll_ctl(Fd, Int, Fd, Ptr) -> Zero: Emulated Modelled;
@@ -331,7 +331,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     299 recvmmsg(Fd, Ptr, Uint, Flags, Ptr) -> Int: Emulated Refused(NET);
     300 fanotify_init(Flags, Flags) -> Fd: Emulated Refused(ADMIN);
     301 fanotify_mark(Fd, Flags, Word, Dir, Path) -> Zero: Emulated Refused(ADMIN);
-    302 prlimit64(Pid, Int, Ptr, Ptr) -> Zero: Emulated Partial("kept and reported; enforced for descriptors only");
+    302 prlimit64(Pid, Int, Ptr, Ptr) -> Zero: Emulated Partial("kept and reported; enforced for descriptors only, and those of the caller alone");
     303 name_to_handle_at(Dir, Path, Ptr, Ptr, Flags) -> Zero: Emulated Refused("handles tell of the real file system");
     304 open_by_handle_at(Fd, Ptr, Flags) -> Fd: Emulated Refused("handles tell of the real file system");
     305 clock_adjtime(Clock, Ptr) -> Int: Emulated Refused("not yet: clock adjustment");
@@ -396,9 +396,9 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     451 cachestat(Fd, Ptr, Ptr, Flags) -> Zero: Emulated Refused("tells of the real machine's page cache");
     452 fchmodat2(Dir, Path, Mode, Flags) -> Zero: Seen Native;
     453 map_shadow_stack(Ptr, Len, Flags) -> Ptr: Emulated Refused("not every CPU has shadow stacks");
-    454 futex_wake(Ptr, Word, Int, Flags) -> Int: Emulated Refused("not every Linux has it; futex does the same");
-    455 futex_wait(Ptr, Word, Word, Flags, Ptr, Clock) -> Zero: Emulated Refused("not every Linux has it; futex does the same");
-    456 futex_requeue(Ptr, Flags, Int, Int) -> Int: Emulated Refused("not every Linux has it; futex does the same");
+    454 futex_wake(Ptr, Word, Int, Flags) -> Int: Emulated Modelled;
+    455 futex_wait(Ptr, Word, Word, Flags, Ptr, Clock) -> Zero: Emulated Modelled;
+    456 futex_requeue(Ptr, Flags, Int, Int) -> Int: Emulated Modelled;
     457 statmount(Ptr, Ptr, Len, Flags) -> Zero: Emulated Refused(NAMESPACE);
     458 listmount(Ptr, Ptr, Len, Flags) -> Len: Emulated Refused(NAMESPACE);
     459 lsm_get_self_attr(Uint, Ptr, Ptr, Flags) -> Int: Emulated Refused(SANDBOX);
