@@ -33,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a program: same files, same options and same seed give the same run, to the byte
-    #[command(after_long_help = RUN_HELP)]
+    #[command(after_long_help = RUN_HELP, override_usage = "fated run [OPTIONS] [--] <PROGRAM> [ARGS]...")]
     Run(Box<RunArgs>),
     /// Measure fated on this machine, beside plain Linux and strace
     #[command(subcommand, disable_help_subcommand = true)]
@@ -43,17 +43,17 @@ pub enum Command {
         /// The shell that it is for
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, in roff: fated man | man -l -
+    /// Print the manual page, for man -l -
     Man,
 }
 
 const RUN_HELP: &str = "\
 What a run depends on:
-  The program, its arguments and options, the seed, the environment, standard input, and the files that it
-  reads. The first ones are given here; the last ones are as you leave them. A program that changes its own inputs
-  (a database, a build directory) gives the same run again only from a fresh copy: see --fresh.
-  The environment is inherited unless you say --clear-env, and it differs from one terminal to the next; for
-  runs to be compared between machines, use --clear-env with --env PATH and whatever the program needs.
+  The program, its arguments, the options, the environment, standard input, and the files that it reads. \
+A program that changes its own inputs (a database, a build directory) gives the same run again only from a fresh copy: \
+see --fresh.
+  The environment is inherited unless you say --clear-env, and it differs from one terminal to the next. For runs \
+to be compared between machines, use --clear-env and --env for whatever the program needs.
 
 Exit status:
   the program's own, 128 + n if signal n killed it, or

@@ -8,6 +8,7 @@ mod exit;
 mod fresh;
 mod line;
 mod logfile;
+mod man;
 mod run;
 mod settings;
 mod stats;
@@ -44,30 +45,8 @@ fn execute(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => return run::run(args),
         Command::Bench(bench) => bench::run(bench)?,
         Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "fated", &mut text),
-        Command::Man => manual(&mut text)?,
+        Command::Man => text = man::page()?,
     }
     std::io::stdout().write_all(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// One page: the command, then its subcommands.
-fn manual(text: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut command = Cli::command();
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(text)?;
-    for subcommand in command.get_subcommands() {
-        let name = format!("fated {}", subcommand.get_name());
-        let man = clap_mangen::Man::new(subcommand.clone().display_name(&name));
-        writeln!(text, ".SH \"{}\"", name.to_uppercase())?;
-        man.render_description_section(text)?;
-        man.render_options_section(text)?;
-        for nested in subcommand.get_subcommands() {
-            writeln!(text, ".SS \"{name} {}\"", nested.get_name())?;
-            writeln!(text, "{}", nested.get_about().map(ToString::to_string).unwrap_or_default())?;
-        }
-        if let Some(help) = subcommand.get_after_long_help() {
-            writeln!(text, ".PP\n.nf\n{}\n.fi", help.to_string().replace('\\', "\\e").replace('-', "\\-"))?;
-        }
-    }
-    Ok(())
 }

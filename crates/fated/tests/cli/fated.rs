@@ -1,0 +1,237 @@
+//! Starts fated and finds its guests.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes as long as this, unless it hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How a run of fated ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// As a shell gives it.
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Checks the exit code.
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Outcome {
+        assert_eq!(self.code, expected, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Checks all of standard output.
+    #[track_caller]
+    pub fn stdout(self, expected: &str) -> Outcome {
+        assert_eq!(self.stdout, expected, "stderr:\n{}", self.stderr);
+        self
+    }
+
+    /// Checks that standard error says all of this.
+    #[track_caller]
+    pub fn says(self, expected: &[&str]) -> Outcome {
+        for part in expected {
+            assert!(self.stderr.contains(part), "no {part:?} in:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+/// `fated` with these arguments, to its end.
+#[track_caller]
+pub fn fated(args: &[&str]) -> Outcome {
+    with_input(args, "")
+}
+
+/// `fated run` with these arguments, to its end.
+#[track_caller]
+pub fn run(args: &[&str]) -> Outcome {
+    fated(&[&["run"], args].concat())
+}
+
+/// `fated` with these arguments and this standard input.
+#[track_caller]
+pub fn with_input(args: &[&str], input: &str) -> Outcome {
+    let mut running = Running::start(args);
+    running.input().write_all(input.as_bytes()).unwrap_or(());
+    running.end()
+}
+
+/// A fated that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    args: Vec<String>,
+}
+
+impl Running {
+    /// Starts it.
+    #[track_caller]
+    pub fn start(args: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fated"));
+        command.args(args).env("FATED_TEST_VARIABLE", "inherited").env("TZ", "UTC").env("LC_ALL", "C");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("cargo has built fated");
+        Running { child, args: args.iter().map(|&arg| arg.to_owned()).collect() }
+    }
+
+    /// Its standard input.
+    #[track_caller]
+    pub fn input(&mut self) -> &mut std::process::ChildStdin {
+        self.child.stdin.as_mut().expect("it is a pipe")
+    }
+
+    /// Waits until a guest has written a line.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        let stdout = self.child.stdout.as_mut().expect("it is a pipe");
+        // Without a buffer, so that nothing behind the line is lost.
+        let mut byte = [0];
+        while stdout.read(&mut byte).expect("a pipe can be read") == 1 && byte != *b"\n" {
+            line.push(char::from(byte[0]));
+        }
+        line
+    }
+
+    /// From now on nobody reads standard output.
+    pub fn close_output(&mut self) {
+        drop(self.child.stdout.take());
+    }
+
+    /// Sends a signal to fated itself.
+    #[track_caller]
+    pub fn signal(&self, signal: &str) {
+        kill(signal, self.child.id());
+    }
+
+    /// Closes standard input and waits for the end.
+    #[track_caller]
+    pub fn end(mut self) -> Outcome {
+        drop(self.child.stdin.take());
+        let stderr = self.child.stderr.take().expect("it is a pipe");
+        let stderr = std::thread::spawn(move || text(stderr));
+        let stdout = self.child.stdout.take();
+        let stdout = std::thread::spawn(move || stdout.map_or_else(String::new, text));
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                break status;
+            }
+            assert!(start.elapsed() < LIMIT, "fated hangs: {:?}", self.args);
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("it has ended");
+        let [stdout, stderr] = [stdout, stderr].map(|it| it.join().expect("a pipe can be read"));
+        Outcome { code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(from: impl std::io::Read) -> String {
+    let mut bytes = Vec::new();
+    BufReader::new(from).read_to_end(&mut bytes).expect("a pipe can be read");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// kill(1).
+#[track_caller]
+pub fn kill(signal: &str, pid: u32) {
+    let status = Command::new("kill").args(["-s", signal, "--", &pid.to_string()]).status().expect("kill is there");
+    assert!(status.success(), "failed to send {signal} to {pid}");
+}
+
+/// A word that no other process has among its arguments.
+#[derive(Debug)]
+pub struct Marker(String);
+
+impl Marker {
+    pub fn new() -> Marker {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        Marker(format!("fated-marker-{}-{}-", std::process::id(), COUNT.fetch_add(1, Relaxed)))
+    }
+
+    pub fn word(&self) -> &str {
+        &self.0
+    }
+
+    /// The processes that have the word among their arguments, but for fated itself.
+    pub fn guests(&self) -> Vec<u32> {
+        let processes = fs::read_dir("/proc").expect("/proc is there").flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid: &u32| {
+            // Whoever has gone meanwhile has no arguments.
+            let file = fs::File::open(format!("/proc/{pid}/cmdline"));
+            let arguments: Vec<Vec<u8>> =
+                file.map_or(Vec::new(), |file| BufReader::new(file).split(0).flatten().collect());
+            let is_fated = arguments.first().is_some_and(|it| it == env!("CARGO_BIN_EXE_fated").as_bytes());
+            !is_fated && arguments.iter().any(|it| it == self.0.as_bytes())
+        })
+        .collect()
+    }
+
+    /// Waits until none is left; what was killed may need a moment to go.
+    #[track_caller]
+    pub fn gone(&self) {
+        let start = Instant::now();
+        while !self.guests().is_empty() {
+            assert!(start.elapsed() < LIMIT, "guests are left: {:?}", self.guests());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// A directory of its own, removed at the end.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("cargo's directory is ours");
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("cargo's directory has a plain name")
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.path())
+    }
+
+    /// Writes a file; returns its path.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.file(name);
+        fs::write(&path, content).expect("the directory is ours");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether a command is there.
+pub fn is_installed(command: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(command).exists())
+}

@@ -1,0 +1,158 @@
+//! What goes wrong: nothing hangs, nothing is left, and the message says what happened.
+
+use crate::Test;
+use crate::fated::{Marker, Running, kill, run};
+
+pub const TESTS: &[Test] = &[
+    ("killed_fated_leaves_no_guest", &[], killed_fated_leaves_no_guest),
+    ("guest_killed_from_outside", &[], guest_killed_from_outside),
+    ("signals_for_fated", &[], signals_for_fated),
+    ("guest_that_blocks_all_signals", &["perl"], guest_that_blocks_all_signals),
+    ("guest_that_closes_all_descriptors", &["perl"], guest_that_closes_all_descriptors),
+    ("limit_of_tasks", &["perl"], limit_of_tasks),
+    ("fork_bomb", &["perl"], fork_bomb),
+    ("guest_that_spins", &["perl"], guest_that_spins),
+    ("deadlock", &["perl"], deadlock),
+    ("stopped_guest", &[], stopped_guest),
+    ("orphans_end_with_the_run", &[], orphans),
+    ("fated_under_fated", &[], fated_under_fated),
+    ("output_that_nobody_reads", &[], output_that_nobody_reads),
+];
+
+/// Two processes that wait for standard input, once they have said so.
+const WAITS: &str = "exec 3<&0; (echo ready; read x <&3) & wait";
+
+#[track_caller]
+fn start_waiting(marker: &Marker, options: &[&str]) -> Running {
+    let mut running = Running::start(&[&["run"], options, &["sh", "-c", WAITS, marker.word()]].concat());
+    assert_eq!(running.line(), "ready");
+    assert_eq!(marker.guests().len(), 2, "the marker finds both processes");
+    running
+}
+
+fn killed_fated_leaves_no_guest() {
+    for options in [&[][..], &["--verify", "--stats"]] {
+        let marker = Marker::new();
+        if options.is_empty() {
+            let running = start_waiting(&marker, options);
+            running.signal("KILL");
+            running.end().code(137);
+        } else {
+            // With --verify standard input is memory, so that nothing waits for it; it ends by itself.
+            let running = Running::start(&[&["run"], options, &["sh", "-c", WAITS, marker.word()]].concat());
+            running.end().code(0);
+        }
+        marker.gone();
+    }
+}
+
+fn guest_killed_from_outside() {
+    let marker = Marker::new();
+    let running = start_waiting(&marker, &[]);
+    let guest = marker.guests()[0];
+    kill("KILL", guest);
+    let mut running = running;
+    // Whoever of the two it was, the run goes on until the engine looks at it.
+    std::io::Write::write_all(running.input(), b"x\nx\n").unwrap_or(());
+    running.end().code(125).says(&["killed by signal 9 from outside"]);
+    marker.gone();
+}
+
+fn signals_for_fated() {
+    for (signal, code) in [("INT", 130), ("HUP", 129), ("TERM", 143)] {
+        let marker = Marker::new();
+        let running = start_waiting(&marker, &[]);
+        running.signal(signal);
+        running.end().code(code);
+        marker.gone();
+    }
+}
+
+fn guest_that_blocks_all_signals() {
+    let marker = Marker::new();
+    let script = "use POSIX; my $all = POSIX::SigSet->new; $all->fillset; sigprocmask(SIG_BLOCK, $all); $| = 1; \
+                  print \"ready\\n\"; <STDIN>";
+    let start = || {
+        let mut running = Running::start(&["run", "perl", "-e", script, marker.word()]);
+        assert_eq!(running.line(), "ready");
+        running
+    };
+    start().end().code(0);
+    let running = start();
+    running.signal("TERM");
+    running.end().code(143);
+    let running = start();
+    running.signal("KILL");
+    running.end().code(137);
+    marker.gone();
+}
+
+fn guest_that_closes_all_descriptors() {
+    run(&["sh", "-c", "exec 0<&- 1>&- 2>&-; echo nowhere; exit 7"]).code(7).stdout("");
+    run(&[
+        "perl",
+        "-e",
+        "use POSIX; POSIX::close($_) for 0..1100; my $p = fork; exit 8 if !$p; waitpid $p, 0; exit $? >> 8",
+    ])
+    .code(8)
+    .stdout("");
+}
+
+fn limit_of_tasks() {
+    let script = "my @c; while (defined(my $p = fork)) { if (!$p) { sleep 1000; exit } push @c, $p } \
+                  print scalar(@c), ' ', $!+0, \"\\n\"; kill 9, @c; my $n = 0; $n++ while wait > 0; \
+                  print $n, ' ', defined(fork) ? 'again' : 'never', \"\\n\"";
+    let outcome = run(&["--max-tasks", "20", "perl", "-e", script]).code(0);
+    // 11 is EAGAIN; the parent is a task as well.
+    assert!(outcome.stdout.starts_with("19 11\n19 again\n"), "{}", outcome.stdout);
+}
+
+fn fork_bomb() {
+    let marker = Marker::new();
+    let script = "$| = 1; print \"ready\\n\"; while (1) { fork }";
+    let mut running = Running::start(&["run", "--max-tasks", "64", "perl", "-e", script, marker.word()]);
+    assert_eq!(running.line(), "ready");
+    while marker.guests().len() < 32 {}
+    assert!(marker.guests().len() <= 64);
+    running.signal("TERM");
+    running.end().code(143);
+    marker.gone();
+}
+
+fn guest_that_spins() {
+    let marker = Marker::new();
+    let outcome = run(&["--spin-limit", "1", "perl", "-e", "1 while 1", marker.word()]).code(124);
+    outcome.says(&["perl", "pid ", "0x", "without a system call", "--spin-limit"]);
+    marker.gone();
+}
+
+fn deadlock() {
+    let marker = Marker::new();
+    let script = "pipe(R, W); if (!fork) { sleep 5; wait; <R>; exit } <R>";
+    let outcome = run(&["perl", "-e", script, marker.word()]).code(124);
+    outcome.says(&["every task waits", "perl in read("]);
+    marker.gone();
+}
+
+fn stopped_guest() {
+    run(&["sh", "-c", "kill -STOP $$"]).code(124).says(&["stopped"]);
+}
+
+fn orphans() {
+    let marker = Marker::new();
+    run(&["sh", "-c", "sleep 1000000 & exit 6", marker.word()]).code(6);
+    marker.gone();
+}
+
+/// The simulated kernel has no ptrace, which looks to fated like a machine that forbids it.
+fn fated_under_fated() {
+    run(&[env!("CARGO_BIN_EXE_fated"), "run", "true"]).code(125).says(&["fated: failed to "]);
+}
+
+fn output_that_nobody_reads() {
+    let mut running = Running::start(&["run", "sh", "-c", "echo ready; while echo more; do :; done; exit 3"]);
+    assert_eq!(running.line(), "ready");
+    running.close_output();
+    // A shell dies of SIGPIPE, as natively.
+    running.end().code(141);
+}

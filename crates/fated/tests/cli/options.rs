@@ -1,0 +1,194 @@
+//! What options do, and what fated exits with.
+
+use crate::Test;
+use crate::fated::{Folder, fated, run, with_input};
+
+pub const TESTS: &[Test] = &[
+    ("help", &[], help),
+    ("wrong_use", &[], wrong_use),
+    ("generated_files", &[], generated_files),
+    ("exit_codes", &[], exit_codes),
+    ("programs_that_do_not_run", &[], programs_that_do_not_run),
+    ("streams", &[], streams),
+    ("environment", &[], environment),
+    ("directory", &[], directory),
+    ("world", &[], world),
+    ("seed", &[], seed),
+    ("policies", &[], policies),
+    ("stacks_do_not_depend_on_the_order_of_variables", &[], order_of_variables),
+];
+
+fn help() {
+    let top = fated(&["--help"]).code(0);
+    for word in ["Examples:", "run", "bench", "completions", "man"] {
+        assert!(top.stdout.contains(word), "no {word:?} in:\n{}", top.stdout);
+    }
+    let long = fated(&["run", "--help"]).code(0);
+    let sections =
+        ["The world:", "The program:", "Scheduling and time:", "What to show:", "Inside fated:", "Exit status:"];
+    let options = ["--seed", "--epoch", "--hostname", "--env", "--clear-env", "--cwd", "--verify", "--log", "--stats"];
+    for word in sections.iter().chain(&options) {
+        assert!(long.stdout.contains(word), "no {word:?} in:\n{}", long.stdout);
+    }
+    let version = fated(&["--version"]).code(0);
+    assert_eq!(version.stdout, format!("fated {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// So that nothing of fated's own looks like a guest's exit status.
+fn wrong_use() {
+    for args in [
+        &[][..],
+        &["run"],
+        &["run", "--sed", "1", "true"],
+        &["run", "--seed", "-1", "true"],
+        &["run", "--epoch", "tomorrow", "true"],
+        &["run", "--env", "=x", "true"],
+        &["run", "--policy", "fifo", "true"],
+        &["run", "--cpus", "0", "true"],
+        &["run", "--engine", "magic", "true"],
+        &["run", "--cpu", "100000", "true"],
+        &["run", "--log", "/nowhere/log", "true"],
+        &["run", "--fresh", "/nowhere", "true"],
+        &["bench", "wait", "--rounds", "0"],
+    ] {
+        let outcome = fated(args).code(125).stdout("");
+        assert!(!outcome.stderr.is_empty());
+    }
+}
+
+fn generated_files() {
+    for (shell, word) in [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete -c fated")] {
+        let script = fated(&["completions", shell]).code(0).stdout;
+        assert!(script.contains(word) && script.contains("verify"), "{script}");
+    }
+    let manual = fated(&["man"]).code(0).stdout;
+    for word in [".TH fated", "EXIT STATUS", "\\-\\-verify", "FATED RUN", "fated bench wait"] {
+        assert!(manual.to_uppercase().contains(&word.to_uppercase()), "no {word:?} in:\n{manual}");
+    }
+}
+
+fn exit_codes() {
+    for code in [0, 1, 2, 42, 123, 255] {
+        run(&["sh", "-c", &format!("exit {code}")]).code(code).says(&[]);
+    }
+    for (signal, code) in [("TERM", 143), ("KILL", 137), ("USR1", 138), ("SEGV", 139)] {
+        run(&["sh", "-c", &format!("kill -{signal} $$; exit 3")]).code(code);
+    }
+}
+
+fn programs_that_do_not_run() {
+    run(&["--", "/nowhere/at/all"]).code(127).says(&["fated: failed to run /nowhere/at/all"]);
+    run(&["no-such-program-anywhere"]).code(127);
+    run(&["--env", "PATH=/nowhere", "sh"]).code(127).says(&["PATH"]);
+    run(&["/etc/passwd"]).code(126).says(&["failed to run /etc/passwd", "chmod"]);
+    run(&["/"]).code(126);
+    let folder = Folder::new("formats");
+    let text = folder.write("garbage", "\x7f\x01\x02 no program at all \x00");
+    executable(&text);
+    run(&[&text]).code(126);
+    let old = folder.write("old", elf32());
+    executable(&old);
+    run(&[&old]).code(126).says(&["32-bit"]);
+    let script = folder.write("script", "#!/nowhere/interpreter\n");
+    executable(&script);
+    run(&[&script]).code(127);
+    let script = folder.write("script", "#!/bin/sh\necho $# \"$2\"; exit 5\n");
+    executable(&script);
+    run(&[&script, "a", "b c"]).code(5).stdout("2 b c\n");
+    run(&["--cwd", folder.path(), "./script"]).code(5).stdout("0 \n");
+}
+
+fn executable(path: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
+}
+
+/// A program for i386 that only exits: a header, one segment, nine bytes of code (elf(5)).
+fn elf32() -> Vec<u8> {
+    const BASE: u32 = 0x0804_8000;
+    const HEADERS: u32 = 52 + 32;
+    let code = [0x31, 0xdb, 0x31, 0xc0, 0x40, 0xcd, 0x80, 0xeb, 0xfe];
+    let size = HEADERS + 9;
+    let mut image = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let half = |image: &mut Vec<u8>, value: u16| image.extend(value.to_le_bytes());
+    let word = |image: &mut Vec<u8>, value: u32| image.extend(value.to_le_bytes());
+    half(&mut image, 2); // an executable
+    half(&mut image, 3); // for i386
+    for value in [1, BASE + HEADERS, 52, 0, 0] {
+        word(&mut image, value);
+    }
+    for value in [52, 32, 1, 0, 0, 0] {
+        half(&mut image, value);
+    }
+    // One loadable segment: all of the file, readable and executable.
+    for value in [1, 0, BASE, BASE, size, size, 5, 0x1000] {
+        word(&mut image, value);
+    }
+    image.extend(code);
+    image
+}
+
+fn streams() {
+    with_input(&["run", "cat"], "one\ntwo\n").code(0).stdout("one\ntwo\n");
+    let outcome = run(&["sh", "-c", "echo out; echo err >&2"]).code(0).stdout("out\n");
+    assert_eq!(outcome.stderr, "err\n");
+    let long = "0123456789abcdef\n".repeat(20_000);
+    with_input(&["run", "sh", "-c", "cat | cat"], &long).code(0).stdout(&long);
+}
+
+fn environment() {
+    let variable = "FATED_TEST_VARIABLE";
+    let show = ["sh", "-c", "echo \"$FATED_TEST_VARIABLE\""];
+    run(&show).stdout("inherited\n");
+    run(&[&["--env", "FATED_TEST_VARIABLE=a=b c"][..], &show].concat()).stdout("a=b c\n");
+    run(&["--clear-env", "/usr/bin/env"]).code(0).stdout("");
+    run(&["--clear-env", "--env", "B=2", "--env", variable, "--env", "A=1", "--env", "FATED_NOT_SET", "/usr/bin/env"])
+        .code(0)
+        .stdout("A=1\nB=2\nFATED_TEST_VARIABLE=inherited\n");
+}
+
+fn directory() {
+    run(&["--cwd", "/usr/bin", "/bin/pwd"]).code(0).stdout("/usr/bin\n");
+    run(&["--cwd", "/nowhere", "true"]).code(125).says(&["/nowhere", "--cwd"]);
+}
+
+fn world() {
+    run(&["uname", "-n"]).stdout("fated\n");
+    run(&["--hostname", "box-7", "uname", "-n"]).stdout("box-7\n");
+    run(&["date", "+%FT%TZ"]).stdout("2026-01-01T00:00:00Z\n");
+    run(&["--epoch", "1999-12-31T23:30:00.5-00:30", "date", "+%FT%TZ"]).stdout("2000-01-01T00:00:00Z\n");
+    run(&["--epoch", "@86400", "date", "+%F"]).stdout("1970-01-02\n");
+    run(&["nproc"]).stdout("1\n");
+    run(&["--cpus", "3", "nproc"]).stdout("3\n");
+    // An hour takes no time.
+    run(&["sh", "-c", "sleep 3600; date +%T"]).stdout("01:00:00\n");
+}
+
+fn seed() {
+    let draw = |seed: &str| run(&["--seed", seed, "sh", "-c", "od -An -N16 -tx1 /dev/urandom; echo $$"]).code(0).stdout;
+    assert_eq!(draw("1"), draw("1"));
+    assert_ne!(draw("1"), draw("2"));
+    assert_eq!(draw("0"), run(&["sh", "-c", "od -An -N16 -tx1 /dev/urandom; echo $$"]).stdout, "0 is the default");
+}
+
+fn policies() {
+    let script = "for i in 1 2 3 4 5 6; do (echo $i; echo $i) & done; wait";
+    for policy in ["rr", "random", "pct", "pct:5"] {
+        let order = |seed: &str| {
+            let outcome = run(&["--policy", policy, "--slice", "2", "--seed", seed, "sh", "-c", script]).code(0);
+            assert_eq!(outcome.stdout.lines().count(), 12);
+            outcome.stdout
+        };
+        let seeds = ["1", "2", "3", "4", "5", "6", "7", "8"];
+        let orders: Vec<String> = seeds.iter().map(|seed| order(seed)).collect();
+        assert!(orders.iter().any(|order| *order != orders[0]), "{policy}: no seed changes the order");
+        assert_eq!(orders[3], order(seeds[3]), "{policy}");
+    }
+}
+
+fn order_of_variables() {
+    let show = ["/usr/bin/env"];
+    let forth = run(&[&["--clear-env", "--env", "A=1", "--env", "B=2"][..], &show].concat());
+    let back = run(&[&["--clear-env", "--env", "B=2", "--env", "A=1"][..], &show].concat());
+    assert_eq!(forth, back);
+}
