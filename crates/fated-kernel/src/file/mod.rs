@@ -13,7 +13,18 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::fmt::Debug;
 
+pub mod dev;
+pub mod directory;
+pub mod fifo;
+pub mod snapshot;
+pub mod epoll;
+pub mod eventfd;
+pub mod native;
+pub mod outside;
+pub mod pidfd;
 pub mod pipe;
+pub mod signalfd;
+pub mod timerfd;
 
 /// The bits of poll(2).
 #[expect(missing_docs, reason = "the names are Linux's own")]
@@ -49,6 +60,10 @@ pub trait File: Debug {
     /// Writes at `offset` (pwrite(2)); the position stays.
     fn write_at(&self, _cx: &Cx, _from: &mut Buffers, _offset: u64) -> Result<u64, Errno> {
         Err(Errno::ESPIPE)
+    }
+    /// Whether a write that waits goes on until all is written: pipes and streams do, counters don't.
+    fn writes_all(&self) -> bool {
+        false
     }
     /// The [`poll`] bits that hold now.
     fn poll(&self) -> u32 {
@@ -149,6 +164,15 @@ impl OpenFile {
     #[must_use]
     pub fn writable(&self) -> bool {
         self.flags.get() & O_ACCMODE != 0
+    }
+
+    /// The queue to wait in for a change of readiness. That of a signalfd is the waiting process's own.
+    #[must_use]
+    pub fn watched_queue<'a>(&'a self, cx: &'a Cx) -> Option<&'a Queue> {
+        match self.downcast::<signalfd::SignalFd>() {
+            Some(_) => Some(&cx.task.process.signalled),
+            None => self.file.queue(),
+        }
     }
 
     /// The file as a `T`, if it is one.
@@ -269,6 +293,9 @@ impl Cx {
         Errno::of_return(value).map_or(Ok(value as u64), Err)
     }
 }
+
+/// The inode that Linux has behind most objects without a place in a file system.
+pub const ANON_INODE: u64 = 9;
 
 /// The stat of an object that has no place in a file system.
 #[must_use]

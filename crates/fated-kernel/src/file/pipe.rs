@@ -1,4 +1,7 @@
 //! Pipes (pipe(7)).
+//!
+//! A pipe is a row of buffers of at most a page each, as in Linux: how much fits depends on how it was written. Small writes
+//! are whole because a page takes them or a buffer is free for them.
 
 use super::{File, O_ACCMODE, O_WRONLY, anonymous_name, anonymous_stat, poll};
 use crate::cx::Cx;
@@ -11,22 +14,43 @@ use crate::user::Buffers;
 use alloc::{collections::VecDeque, rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use linux_raw_sys::general::O_DIRECT;
 
+/// What a buffer holds, and the most that a write keeps whole (`PIPE_BUF`).
+const PAGE: usize = 4096;
 /// What a pipe holds (`F_GETPIPE_SZ`), at first.
-pub const CAPACITY: usize = 65536;
-/// Writes of at most so many bytes are whole (`PIPE_BUF`).
-const ATOMIC: usize = 4096;
+pub const CAPACITY: usize = 16 * PAGE;
 
 /// The pipe between the ends.
 #[derive(Debug)]
 pub struct Pipe {
     ino: u64,
     made_ns: u64,
-    data: RefCell<VecDeque<u8>>,
-    capacity: Cell<usize>,
+    buffers: RefCell<VecDeque<Buffer>>,
+    /// How many buffers there may be.
+    slots: Cell<usize>,
     readers: Cell<usize>,
     writers: Cell<usize>,
+    /// Woken when data comes or the writers change; when room comes or the readers change; at both.
+    filled: Queue,
+    drained: Queue,
     changed: Queue,
+}
+
+/// A page of a pipe.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// What has been read of it.
+    start: usize,
+    /// Read as one, and never filled up (`O_DIRECT`).
+    packet: bool,
+}
+
+impl Buffer {
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
 }
 
 /// An open end of a pipe, or both in one (`O_RDWR`).
@@ -35,6 +59,7 @@ pub struct End {
     pipe: Rc<Pipe>,
     reads: bool,
     writes: bool,
+    packets: Cell<bool>,
 }
 
 impl Pipe {
@@ -44,10 +69,12 @@ impl Pipe {
         Rc::new(Pipe {
             ino: kernel.next_serial(),
             made_ns: kernel.timers.now(),
-            data: RefCell::default(),
-            capacity: Cell::new(CAPACITY),
+            buffers: RefCell::default(),
+            slots: Cell::new(CAPACITY / PAGE),
             readers: Cell::new(0),
             writers: Cell::new(0),
+            filled: Queue::new(kernel),
+            drained: Queue::new(kernel),
             changed: Queue::new(kernel),
         })
     }
@@ -59,8 +86,8 @@ impl Pipe {
         let writes = flags & O_ACCMODE != 0;
         self.readers.set(self.readers.get() + usize::from(reads));
         self.writers.set(self.writers.get() + usize::from(writes));
-        self.changed.wake();
-        Rc::new(End { pipe: self.clone(), reads, writes })
+        self.ends_changed(reads, writes);
+        Rc::new(End { pipe: self.clone(), reads, writes, packets: Cell::new(flags & O_DIRECT != 0) })
     }
 
     /// Whether someone has the reading end, and the writing end.
@@ -75,8 +102,35 @@ impl Pipe {
         &self.changed
     }
 
-    fn room(&self) -> usize {
-        self.capacity.get().saturating_sub(self.data.borrow().len())
+    fn ends_changed(&self, reader: bool, writer: bool) {
+        if writer {
+            self.filled.wake();
+        }
+        if reader {
+            self.drained.wake();
+        }
+        self.changed.wake();
+    }
+
+    fn is_full(&self) -> bool {
+        self.buffers.borrow().len() >= self.slots.get()
+    }
+
+    fn len(&self) -> usize {
+        self.buffers.borrow().iter().map(|buffer| buffer.rest().len()).sum()
+    }
+
+    /// Appends what doesn't make up a page to the last buffer, if it fits there as a whole.
+    fn fill_up(&self, from: &mut Buffers) -> Result<usize, Errno> {
+        let odd = from.left() as usize % PAGE;
+        let mut buffers = self.buffers.borrow_mut();
+        let Some(last) = buffers.back_mut().filter(|last| !last.packet && odd > 0 && last.bytes.len() + odd <= PAGE)
+        else {
+            return Ok(0);
+        };
+        let data = from.take(odd)?;
+        last.bytes.extend_from_slice(&data);
+        if data.len() < odd { Err(Errno::EFAULT) } else { Ok(odd) }
     }
 }
 
@@ -90,22 +144,79 @@ impl End {
     /// `F_GETPIPE_SZ`.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.pipe.capacity.get()
+        self.pipe.slots.get() * PAGE
     }
 
     /// `F_SETPIPE_SZ`.
     pub fn set_capacity(&self, wanted: usize) -> Result<usize, Errno> {
+        const HIGHEST: usize = 1 << 31;
+        /// `/proc/sys/fs/pipe-max-size`.
         const LIMIT: usize = 1 << 20;
-        if wanted > LIMIT {
+        if wanted > HIGHEST {
+            return Err(Errno::EINVAL);
+        }
+        let capacity = wanted.max(PAGE).next_power_of_two();
+        if capacity > LIMIT && capacity > self.capacity() {
             return Err(Errno::EPERM);
         }
-        let capacity = wanted.max(4096).next_power_of_two();
-        if capacity < self.pipe.data.borrow().len() {
+        if capacity / PAGE < self.pipe.buffers.borrow().len() {
             return Err(Errno::EBUSY);
         }
-        self.pipe.capacity.set(capacity);
+        self.pipe.slots.set(capacity / PAGE);
+        self.pipe.drained.wake();
         self.pipe.changed.wake();
         Ok(capacity)
+    }
+
+    /// Whether each write is a packet of its own (`O_DIRECT`).
+    pub fn set_packets(&self, packets: bool) {
+        self.packets.set(packets);
+    }
+
+    /// Writes as far as there is room. What went in before a bad address or a full pipe counts.
+    fn fill(&self, from: &mut Buffers) -> Result<usize, Errno> {
+        let pipe = &self.pipe;
+        let mut done = if self.packets.get() { 0 } else { pipe.fill_up(from)? };
+        while from.left() > 0 {
+            if pipe.is_full() {
+                return if done > 0 { Ok(done) } else { Err(Errno::EAGAIN) };
+            }
+            let wanted = PAGE.min(from.left() as usize);
+            match from.take(wanted) {
+                Ok(bytes) if bytes.len() == wanted => {
+                    pipe.buffers.borrow_mut().push_back(Buffer { bytes, start: 0, packet: self.packets.get() });
+                    done += wanted;
+                }
+                _ if done > 0 => return Ok(done),
+                _ => return Err(Errno::EFAULT),
+            }
+        }
+        Ok(done)
+    }
+
+    fn drain(&self, to: &mut Buffers) -> Result<usize, Errno> {
+        let mut buffers = self.pipe.buffers.borrow_mut();
+        let mut done = 0;
+        while to.left() > 0 {
+            let Some(first) = buffers.front_mut() else { break };
+            let wanted = first.rest().len().min(to.left() as usize);
+            let put = match to.put(first.rest()) {
+                Ok(put) => put,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            };
+            first.start += put;
+            done += put;
+            let packet = first.packet;
+            if packet || first.rest().is_empty() {
+                // What doesn't fit of a packet is lost.
+                buffers.pop_front();
+            }
+            if packet || put < wanted {
+                break;
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -115,52 +226,43 @@ impl File for End {
         if to.left() == 0 {
             return Ok(0);
         }
-        if pipe.data.borrow().is_empty() {
+        if pipe.buffers.borrow().is_empty() {
             return if pipe.writers.get() == 0 { Ok(0) } else { Err(Errno::EAGAIN) };
         }
-        let mut data = pipe.data.borrow_mut();
-        let mut done = 0;
-        let (front, back) = data.as_slices();
-        for part in [front, back] {
-            if !part.is_empty() && to.left() > 0 {
-                match to.put(part) {
-                    Ok(n) => done += n,
-                    Err(error) if done == 0 => return Err(error),
-                    Err(_) => break,
-                }
-            }
+        let was_full = pipe.is_full();
+        let done = self.drain(to)?;
+        if was_full && !pipe.is_full() {
+            pipe.drained.wake();
         }
-        data.drain(..done);
-        drop(data);
         pipe.changed.wake();
         Ok(done as u64)
     }
 
     fn write(&self, cx: &Cx, from: &mut Buffers) -> Result<u64, Errno> {
         let pipe = &self.pipe;
+        if from.left() == 0 {
+            return Ok(0);
+        }
         if pipe.readers.get() == 0 {
             let (pid, uid) = (cx.process().pid.get(), cx.process().credentials.borrow().uid[0]);
             cx.kernel.send_to_task(&cx.task, SigInfo::from_process(nr::PIPE, SI_USER, pid, uid));
             return Err(Errno::EPIPE);
         }
-        if from.left() == 0 {
-            return Ok(0);
-        }
-        let room = pipe.room();
-        if room == 0 || (from.left() as usize <= ATOMIC && (from.left() as usize) > room) {
-            return Err(Errno::EAGAIN);
-        }
-        let data = from.take(room)?;
-        pipe.data.borrow_mut().extend(&data);
+        let done = self.fill(from)?;
+        pipe.filled.wake();
         pipe.changed.wake();
-        Ok(data.len() as u64)
+        Ok(done as u64)
+    }
+
+    fn writes_all(&self) -> bool {
+        true
     }
 
     fn poll(&self) -> u32 {
         let pipe = &self.pipe;
         let mut bits = 0;
         if self.reads {
-            if !pipe.data.borrow().is_empty() {
+            if !pipe.buffers.borrow().is_empty() {
                 bits |= poll::IN | poll::RDNORM;
             }
             if pipe.writers.get() == 0 {
@@ -168,7 +270,7 @@ impl File for End {
             }
         }
         if self.writes {
-            if pipe.room() >= ATOMIC {
+            if !pipe.is_full() {
                 bits |= poll::OUT | poll::WRNORM;
             }
             if pipe.readers.get() == 0 {
@@ -179,7 +281,11 @@ impl File for End {
     }
 
     fn queue(&self) -> Option<&Queue> {
-        Some(&self.pipe.changed)
+        Some(match (self.reads, self.writes) {
+            (true, false) => &self.pipe.filled,
+            (false, true) => &self.pipe.drained,
+            _ => &self.pipe.changed,
+        })
     }
 
     fn stat(&self, _cx: &Cx) -> Result<FileStat, Errno> {
@@ -187,11 +293,10 @@ impl File for End {
     }
 
     fn ioctl(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
-        const FIONREAD: u32 = 0x541b;
-        if request != FIONREAD {
+        if request != linux_raw_sys::ioctl::FIONREAD {
             return Err(Errno::ENOTTY);
         }
-        cx.write_u32(arg, self.pipe.data.borrow().len() as u32)?;
+        cx.write_u32(arg, self.pipe.len() as u32)?;
         Ok(0)
     }
 
@@ -213,6 +318,10 @@ impl Drop for End {
         let pipe = &self.pipe;
         pipe.readers.set(pipe.readers.get() - usize::from(self.reads));
         pipe.writers.set(pipe.writers.get() - usize::from(self.writes));
-        pipe.changed.wake();
+        if pipe.readers.get() == 0 && pipe.writers.get() == 0 {
+            // A named pipe that nobody has open is empty.
+            pipe.buffers.take();
+        }
+        pipe.ends_changed(self.reads, self.writes);
     }
 }

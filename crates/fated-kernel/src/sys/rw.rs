@@ -1,0 +1,289 @@
+//! read(2), write(2) and their kin.
+//!
+//! What the real Linux has, it reads and writes itself, unseen. On the kernel's own files a call is tried at once; only if it
+//! must wait does it become a future.
+
+use super::{Args, Outcome, Step, SysResult, later, now};
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::file::native::NativeFile;
+use crate::file::{OpenFile, poll};
+use crate::sched::Woken;
+use crate::user::Buffers;
+use alloc::rc::Rc;
+use linux_raw_sys::general as c;
+
+/// The end of what guests may address (`TASK_SIZE_MAX`).
+const USER_END: u64 = 0x7fff_ffff_f000;
+
+/// `access_ok`: addresses beyond the user's half of the space are refused before anything happens.
+pub(super) fn check_range(addr: u64, len: u64) -> Result<(), Errno> {
+    match addr.checked_add(len) {
+        Some(end) if end <= USER_END => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+pub(super) fn pass() -> Step {
+    Step::Now(Ok(Outcome::Pass))
+}
+
+/// Where a call reads or writes: a pointer and a length, or a vector of them.
+enum Place {
+    One(u64, u64),
+    Many(u64, u64),
+}
+
+impl Place {
+    fn buffers(&self, cx: &Cx) -> Result<Buffers, Errno> {
+        match *self {
+            Place::One(addr, len) => {
+                check_range(addr, len)?;
+                Ok(Buffers::one(cx, addr, len))
+            }
+            Place::Many(addr, count) => Buffers::many(cx, addr, count),
+        }
+    }
+}
+
+pub fn read(cx: &Cx, a: Args) -> Step {
+    read_to(cx, a[0], &Place::One(a[1], a[2]), false)
+}
+
+pub fn readv(cx: &Cx, a: Args) -> Step {
+    read_to(cx, a[0], &Place::Many(a[1], a[2]), false)
+}
+
+pub fn write(cx: &Cx, a: Args) -> Step {
+    write_from(cx, a[0], &Place::One(a[1], a[2]), false)
+}
+
+pub fn writev(cx: &Cx, a: Args) -> Step {
+    write_from(cx, a[0], &Place::Many(a[1], a[2]), false)
+}
+
+pub fn pread64(cx: &Cx, a: Args) -> Step {
+    read_at(cx, a[0], &Place::One(a[1], a[2]), a[3])
+}
+
+pub fn preadv(cx: &Cx, a: Args) -> Step {
+    read_at(cx, a[0], &Place::Many(a[1], a[2]), a[3])
+}
+
+pub fn pwrite64(cx: &Cx, a: Args) -> Step {
+    write_at(cx, a[0], &Place::One(a[1], a[2]), a[3])
+}
+
+pub fn pwritev(cx: &Cx, a: Args) -> Step {
+    write_at(cx, a[0], &Place::Many(a[1], a[2]), a[3])
+}
+
+/// The flags of preadv2(2) and pwritev2(2) that make sense on files without a place; whether not to wait.
+fn check_flags(flags: u64) -> Result<bool, Errno> {
+    const KNOWN: u32 = c::RWF_HIPRI | c::RWF_DSYNC | c::RWF_SYNC | c::RWF_NOWAIT | c::RWF_APPEND;
+    let flags = flags as u32;
+    if flags & !KNOWN != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(flags & c::RWF_NOWAIT != 0) }
+}
+
+pub fn preadv2(cx: &Cx, a: Args) -> Step {
+    let place = Place::Many(a[1], a[2]);
+    match (a[3], check_flags(a[5])) {
+        (u64::MAX, flags) => read_to(cx, a[0], &place, flags.unwrap_or(false)),
+        (offset, _) => read_at(cx, a[0], &place, offset),
+    }
+}
+
+pub fn pwritev2(cx: &Cx, a: Args) -> Step {
+    let place = Place::Many(a[1], a[2]);
+    match (a[3], check_flags(a[5])) {
+        (u64::MAX, flags) => write_from(cx, a[0], &place, flags.unwrap_or(false)),
+        (offset, _) => write_at(cx, a[0], &place, offset),
+    }
+}
+
+/// Waits until `open` may be ready for `bits`.
+pub(super) async fn wait_for(cx: &Cx, open: &OpenFile, bits: u32) -> Result<(), Errno> {
+    let _outside = cx.await_streams(open.file.stream().map(|stream| (stream, bits)).into_iter());
+    let Some(queue) = open.watched_queue(cx) else { return Err(Errno::EAGAIN) };
+    match cx.sleep(&[queue], None).await {
+        Woken::Signal => Err(Errno::ERESTARTSYS),
+        Woken::Event | Woken::Timeout => Ok(()),
+    }
+}
+
+fn read_to(cx: &Cx, fd: u64, place: &Place, nowait: bool) -> Step {
+    let Some(open) = cx.file(fd as i32).filter(|open| !open.file.is_native()) else { return pass() };
+    if !open.readable() {
+        return now(Err(Errno::EBADF));
+    }
+    let mut to = match place.buffers(cx) {
+        Ok(to) => to,
+        Err(error) => return now(Err(error)),
+    };
+    match open.file.read(cx, &mut to) {
+        Err(Errno::EAGAIN) if !nowait && !open.nonblocking() => later(read_later(cx.clone(), open, to)),
+        result => now(result),
+    }
+}
+
+async fn read_later(cx: Cx, open: Rc<OpenFile>, mut to: Buffers) -> SysResult {
+    loop {
+        wait_for(&cx, &open, poll::IN).await?;
+        match open.file.read(&cx, &mut to) {
+            Err(Errno::EAGAIN) if !open.nonblocking() => {}
+            result => return result.map(Outcome::Value),
+        }
+    }
+}
+
+fn write_from(cx: &Cx, fd: u64, place: &Place, nowait: bool) -> Step {
+    let Some(open) = cx.file(fd as i32) else { return pass() };
+    if open.file.is_native() {
+        NativeFile::note_change(cx, &open);
+        return pass();
+    }
+    if !open.writable() {
+        return now(Err(Errno::EBADF));
+    }
+    let from = match place.buffers(cx) {
+        Ok(from) => from,
+        Err(error) => return now(Err(error)),
+    };
+    let mut writing = Writing { open, from, done: 0, nowait };
+    match writing.go_on(cx) {
+        Some(result) => now(result),
+        None => later(write_later(cx.clone(), writing)),
+    }
+}
+
+/// A write of which a part may be done.
+struct Writing {
+    open: Rc<OpenFile>,
+    from: Buffers,
+    done: u64,
+    nowait: bool,
+}
+
+impl Writing {
+    /// Writes what there is room for; `None` if the rest has to wait.
+    fn go_on(&mut self, cx: &Cx) -> Option<Result<u64, Errno>> {
+        loop {
+            match self.open.file.write(cx, &mut self.from) {
+                Ok(n) => {
+                    self.done += n;
+                    if n == 0 || self.from.left() == 0 || !self.open.file.writes_all() {
+                        return Some(Ok(self.done));
+                    }
+                }
+                Err(Errno::EAGAIN) if !self.nowait && !self.open.nonblocking() => return None,
+                Err(error) => return Some(self.so_far(error)),
+            }
+        }
+    }
+
+    /// What has been written counts more than why the rest wasn't.
+    fn so_far(&self, error: Errno) -> Result<u64, Errno> {
+        if self.done > 0 { Ok(self.done) } else { Err(error) }
+    }
+}
+
+async fn write_later(cx: Cx, mut writing: Writing) -> SysResult {
+    loop {
+        if let Err(error) = wait_for(&cx, &writing.open, poll::OUT).await {
+            return writing.so_far(error).map(Outcome::Value);
+        }
+        if let Some(result) = writing.go_on(&cx) {
+            return result.map(Outcome::Value);
+        }
+    }
+}
+
+fn read_at(cx: &Cx, fd: u64, place: &Place, offset: u64) -> Step {
+    let Some(open) = cx.file(fd as i32).filter(|open| !open.file.is_native()) else { return pass() };
+    let read = || {
+        check_offset(cx, &open, offset)?;
+        if !open.readable() {
+            return Err(Errno::EBADF);
+        }
+        open.file.read_at(cx, &mut place.buffers(cx)?, offset)
+    };
+    now(read())
+}
+
+fn write_at(cx: &Cx, fd: u64, place: &Place, offset: u64) -> Step {
+    let Some(open) = cx.file(fd as i32) else { return pass() };
+    if open.file.is_native() {
+        NativeFile::note_change(cx, &open);
+        return pass();
+    }
+    let write = || {
+        check_offset(cx, &open, offset)?;
+        if !open.writable() {
+            return Err(Errno::EBADF);
+        }
+        open.file.write_at(cx, &mut place.buffers(cx)?, offset)
+    };
+    now(write())
+}
+
+/// Linux looks at the offset first, then whether there are offsets at all, then whether the access mode allows it.
+fn check_offset(cx: &Cx, open: &OpenFile, offset: u64) -> Result<(), Errno> {
+    if (offset as i64) < 0 {
+        Err(Errno::EINVAL)
+    } else if open.file.seek(cx, 0, c::SEEK_CUR) == Err(Errno::ESPIPE) {
+        Err(Errno::ESPIPE)
+    } else {
+        Ok(())
+    }
+}
+
+pub fn lseek(cx: &Cx, a: Args) -> SysResult {
+    const HIGHEST_WHENCE: u32 = 4;
+    let whence = a[2] as u32;
+    match cx.file(a[0] as i32) {
+        Some(open) if !open.file.is_native() => {
+            if whence > HIGHEST_WHENCE {
+                return Err(Errno::EINVAL);
+            }
+            open.file.seek(cx, a[1] as i64, whence).map(Outcome::Value)
+        }
+        _ => Ok(Outcome::Pass),
+    }
+}
+
+/// Copies between two descriptors happen inside the real Linux, or not at all: `EINVAL` says that this pair of files can't, and
+/// programs fall back to read and write.
+fn copy(cx: &Cx, from: u64, to: u64) -> SysResult {
+    let native = |fd| cx.file(fd as i32).is_none_or(|open| open.file.is_native());
+    if !native(from) || !native(to) {
+        cx.check_open(from as i32)?;
+        cx.check_open(to as i32)?;
+        return Err(Errno::EINVAL);
+    }
+    if let Some(open) = cx.file(to as i32) {
+        NativeFile::note_change(cx, &open);
+    }
+    Ok(Outcome::Pass)
+}
+
+pub fn sendfile(cx: &Cx, a: Args) -> SysResult {
+    copy(cx, a[1], a[0])
+}
+
+pub fn copy_file_range(cx: &Cx, a: Args) -> SysResult {
+    copy(cx, a[0], a[2])
+}
+
+pub fn splice(cx: &Cx, a: Args) -> SysResult {
+    copy(cx, a[0], a[2])
+}
+
+pub fn tee(cx: &Cx, a: Args) -> SysResult {
+    copy(cx, a[0], a[1])
+}
+
+/// Lending pages to a pipe or taking them; only the kernel's own pipes could, and they have no pages.
+pub fn vmsplice(cx: &Cx, a: Args) -> SysResult {
+    cx.check_open(a[0] as i32)?;
+    Err(if cx.file(a[0] as i32).is_some() { Errno::EINVAL } else { Errno::EBADF })
+}
