@@ -26,7 +26,7 @@ pub enum Status {
 /// How a call gets past the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Passage {
-    /// Linux answers without the engine seeing the call. It is neither scheduled nor logged.
+    /// Linux answers without the engine seeing the call, unless the run keeps a log. It is not scheduled and takes no time.
     Free,
     /// One stop, on the way in; then the simulated kernel answers or lets Linux do it, unchanged.
     Seen,

@@ -38,7 +38,7 @@ All {} system calls of Linux 6.18 on x86-64:
         counts.refused
     );
     for (passage, meaning) in [
-        (Passage::Free, "no stop: neither scheduled nor logged"),
+        (Passage::Free, "no stop, unless the run keeps a log: not scheduled, takes no time"),
         (Passage::Seen, "one stop, then the kernel answers or Linux does it, unchanged"),
         (Passage::Mended, "two stops: Linux does it, and the result is mended where it tells of the outside"),
         (Passage::Emulated, "one stop: the call doesn't reach Linux as the guest made it"),
