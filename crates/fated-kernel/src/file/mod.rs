@@ -15,15 +15,15 @@ use core::fmt::Debug;
 
 pub mod dev;
 pub mod directory;
-pub mod fifo;
-pub mod snapshot;
 pub mod epoll;
 pub mod eventfd;
+pub mod fifo;
 pub mod native;
 pub mod outside;
 pub mod pidfd;
 pub mod pipe;
 pub mod signalfd;
+pub mod snapshot;
 pub mod timerfd;
 
 /// The bits of poll(2).

@@ -31,6 +31,8 @@ pub struct Pipe {
     slots: Cell<usize>,
     readers: Cell<usize>,
     writers: Cell<usize>,
+    /// How often a reading and a writing end have been opened so far.
+    opened: Cell<(u64, u64)>,
     /// Woken when data comes or the writers change; when room comes or the readers change; at both.
     filled: Queue,
     drained: Queue,
@@ -73,6 +75,7 @@ impl Pipe {
             slots: Cell::new(CAPACITY / PAGE),
             readers: Cell::new(0),
             writers: Cell::new(0),
+            opened: Cell::default(),
             filled: Queue::new(kernel),
             drained: Queue::new(kernel),
             changed: Queue::new(kernel),
@@ -86,6 +89,8 @@ impl Pipe {
         let writes = flags & O_ACCMODE != 0;
         self.readers.set(self.readers.get() + usize::from(reads));
         self.writers.set(self.writers.get() + usize::from(writes));
+        let (readers, writers) = self.opened.get();
+        self.opened.set((readers + u64::from(reads), writers + u64::from(writes)));
         self.ends_changed(reads, writes);
         Rc::new(End { pipe: self.clone(), reads, writes, packets: Cell::new(flags & O_DIRECT != 0) })
     }
@@ -94,6 +99,12 @@ impl Pipe {
     #[must_use]
     pub fn ends(&self) -> (bool, bool) {
         (self.readers.get() > 0, self.writers.get() > 0)
+    }
+
+    /// How often the reading end, and the writing end, have been opened so far.
+    #[must_use]
+    pub fn opened(&self) -> (u64, u64) {
+        self.opened.get()
     }
 
     /// Woken when data, room or ends come and go.

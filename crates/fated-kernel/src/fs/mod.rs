@@ -10,6 +10,8 @@
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::file::OpenFile;
+use crate::file::directory::Directory;
 use crate::file::pipe::Pipe;
 use crate::guest::FileStat;
 use crate::id::Pid;
@@ -253,6 +255,12 @@ impl Fs {
         self.forget_cwds();
     }
 
+    /// A directory has gone.
+    pub fn forget_directory(&self, path: &[u8]) {
+        self.directories.borrow_mut().remove(path);
+        self.forget_cwds();
+    }
+
     /// A working directory has changed.
     pub fn forget_cwds(&self) {
         self.cwds.borrow_mut().clear();
@@ -313,11 +321,17 @@ fn now(kernel: &Kernel) -> i64 {
     i64::try_from(kernel.timers.now()).unwrap_or(i64::MAX)
 }
 
+/// Whether a file or directory of the real Linux stands behind an open file.
+#[must_use]
+pub fn is_real(open: &OpenFile) -> bool {
+    open.file.is_native() || open.downcast::<Directory>().is_some_and(Directory::is_real)
+}
+
 impl Cx {
     /// What stands behind descriptor `fd`, as the guest may see it.
     pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
         match self.file(fd) {
-            Some(open) if !open.file.is_real() => open.file.stat(self),
+            Some(open) if !is_real(&open) => open.file.stat(self),
             _ => self.task.guest.stat(fd, b"", 0).map(|real| self.kernel.fs.mend(&self.kernel, &real)),
         }
     }

@@ -1,0 +1,306 @@
+//! From a path to what stands there.
+//!
+//! Linux resolves the paths of real files itself. But a path may lead into `/proc`, `/sys` or `/dev`, straight, by `..`
+//! or over links, and there the kernel's own files stand (see [`super::made`]). [`walk`] goes through each path as
+//! namei does (path_resolution(7)), at the cost of one look at the last component: what is a directory and no link is
+//! remembered. From there a path can also lead back to real files (`/proc/self/cwd/x`); then Linux is given the path
+//! that [`walk`] found in place of the guest's.
+
+use super::made::{self, Jump, Node};
+use super::{Fs, kind};
+use crate::cx::{Cx, PATH_MAX};
+use crate::errno::Errno;
+use crate::file::OpenFile;
+use crate::file::directory::Directory;
+use crate::guest::FileStat;
+use alloc::{rc::Rc, vec::Vec};
+
+/// `AT_FDCWD`.
+pub const AT_FDCWD: i32 = -100;
+/// `AT_SYMLINK_NOFOLLOW`.
+pub const NOFOLLOW: u32 = 0x100;
+/// How many links a path may lead over (`MAXSYMLINKS`).
+const MAX_LINKS: u32 = 40;
+
+/// What a path leads to.
+#[derive(Debug)]
+pub enum Place {
+    /// The business of the real Linux: what stands there, or why nothing does.
+    Real(Result<FileStat, Errno>),
+    /// A file of the kernel's own.
+    Made(Node),
+    /// What is behind a descriptor (`/proc/PID/fd/N`), known to the kernel.
+    Open(Rc<OpenFile>),
+}
+
+/// A path that has been gone through.
+#[derive(Debug)]
+pub struct Target {
+    /// What stands there.
+    pub place: Place,
+    /// An absolute path without links, except the last component if it wasn't to be followed. Where the name does not
+    /// exist it is where it would be made.
+    pub path: Vec<u8>,
+    /// The guest's path means something else to the real Linux: [`Target::path`] must take its place.
+    pub detour: bool,
+    /// The number of the directory that it is in, if that is known already.
+    parent: Option<u64>,
+}
+
+impl Target {
+    /// What the real Linux has there; something of the kernel's own is `other`.
+    pub fn real(&self, other: Errno) -> Result<&Result<FileStat, Errno>, Errno> {
+        match &self.place {
+            Place::Real(stat) => Ok(stat),
+            _ => Err(other),
+        }
+    }
+
+    /// The number of the real directory that the name stands in.
+    pub fn parent(&self, cx: &Cx) -> Option<u64> {
+        if self.parent.is_some() {
+            return self.parent;
+        }
+        let at = self.path.iter().rposition(|&byte| byte == b'/')?;
+        let parent = self.path.get(..at)?;
+        let fs = &cx.kernel.fs;
+        fs.known_directory(parent).or_else(|| {
+            let path = if parent.is_empty() { b"/" } else { parent };
+            let real = cx.task.guest.stat(AT_FDCWD, path, 0).ok()?;
+            Some(fs.note_directory(parent, &real))
+        })
+    }
+}
+
+/// Where a relative path begins.
+enum Base {
+    /// At a path; `/` is the empty one.
+    Path(Rc<[u8]>),
+    /// At a real directory of this number whose path is known to be no root of the kernel's own files. A single name is
+    /// looked up there directly.
+    Directory(i32, u64),
+}
+
+fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
+    if dirfd == AT_FDCWD {
+        return cx.kernel.fs.cwd(cx).map(Base::Path);
+    }
+    if let Some(open) = cx.file(dirfd)
+        && let Some(directory) = open.downcast::<Directory>()
+    {
+        match directory.real_number() {
+            None => return Ok(Base::Path(directory.path().into())),
+            Some(number) if single && directory.path() != b"/" => return Ok(Base::Directory(dirfd, number)),
+            Some(_) => {}
+        }
+    }
+    if !cx.task.guest.stat(dirfd, b"", 0)?.is(kind::DIRECTORY) {
+        return Err(Errno::ENOTDIR);
+    }
+    cx.task.guest.proc_link(&alloc::format!("fd/{dirfd}")).map(|path| Base::Path(path.into()))
+}
+
+fn is_single(path: &[u8]) -> bool {
+    !path.contains(&b'/') && path != b".." && path != b"."
+}
+
+/// Goes through `path` from `dirfd`; `follow` tells whether a link at its end is followed.
+pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno> {
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let mut start = Rc::from(&b""[..]);
+    if path.first() != Some(&b'/') {
+        match base(cx, dirfd, is_single(path))? {
+            Base::Path(path) => start = path,
+            Base::Directory(fd, number) => {
+                let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
+                if !(follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
+                    return Ok(Target { place: Place::Real(stat), path: path.to_vec(), detour: false, parent: Some(number) });
+                }
+                start = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?.into();
+            }
+        }
+    }
+    let mut at = start.to_vec();
+    if at == b"/" {
+        at.clear();
+    }
+    if !at.is_empty() && at.first() != Some(&b'/') || at.ends_with(b" (deleted)") {
+        // A directory that isn't reachable any more has nothing in it.
+        let place = Place::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
+        return Ok(Target { place, path: path.to_vec(), detour: false, parent: None });
+    }
+    Walker { cx, at, rest: path.to_vec(), follow, links: 0, detour: false, place: None }.run()
+}
+
+struct Walker<'a> {
+    cx: &'a Cx,
+    /// Where it stands: an absolute path, empty for the root.
+    at: Vec<u8>,
+    /// What is left to go.
+    rest: Vec<u8>,
+    follow: bool,
+    links: u32,
+    detour: bool,
+    /// What stands at `at`, if it has been looked at.
+    place: Option<Place>,
+}
+
+/// What the walker does after a component.
+enum Then {
+    GoOn,
+    Stop,
+}
+
+impl Walker<'_> {
+    fn run(mut self) -> Result<Target, Errno> {
+        while let Some((name, last)) = self.next_name() {
+            self.place = None;
+            match &*name {
+                b"." => {}
+                b".." => {
+                    let end = self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+                    self.at.truncate(end);
+                }
+                name => {
+                    self.at.push(b'/');
+                    self.at.extend_from_slice(name);
+                    if let Then::Stop = self.enter(last)? {
+                        break;
+                    }
+                }
+            }
+        }
+        if self.place.is_none() {
+            self.place = Some(self.look()?);
+        }
+        if self.at.is_empty() {
+            self.at.push(b'/');
+        }
+        let place = self.place.unwrap_or(Place::Real(Err(Errno::ENOENT)));
+        Ok(Target { place, path: self.at, detour: self.detour, parent: None })
+    }
+
+    /// The next component, and whether it is the last one, without a slash behind it.
+    fn next_name(&mut self) -> Option<(Vec<u8>, bool)> {
+        let from = self.rest.iter().position(|&byte| byte != b'/')?;
+        let tail = self.rest.get(from..)?;
+        let len = tail.iter().position(|&byte| byte == b'/').unwrap_or(tail.len());
+        let name = tail.get(..len)?.to_vec();
+        self.rest.drain(..from + len);
+        Some((name, self.rest.is_empty()))
+    }
+
+    fn look(&self) -> Result<Place, Errno> {
+        if made::is_made(&self.at) {
+            return made::find(self.cx, &self.at).map(Place::Made);
+        }
+        let path = if self.at.is_empty() { b"/" } else { &*self.at };
+        Ok(Place::Real(self.cx.task.guest.stat(AT_FDCWD, path, NOFOLLOW)))
+    }
+
+    fn enter(&mut self, last: bool) -> Result<Then, Errno> {
+        let fs: &Fs = &self.cx.kernel.fs;
+        if !last && fs.known_directory(&self.at).is_some() {
+            return Ok(Then::GoOn);
+        }
+        let place = self.look()?;
+        let follows = !last || self.follow;
+        match &place {
+            Place::Made(node) => {
+                // Those of `/dev` that Linux may see have the same names there.
+                self.detour |= !matches!(node, Node::Device(_)) && self.at != b"/dev";
+                match node {
+                    Node::Link(to) if follows => {
+                        let to = to.clone();
+                        return self.link(&to);
+                    }
+                    Node::Jump(jump) if follows => {
+                        let jump = jump.clone();
+                        return self.jump(&jump);
+                    }
+                    Node::Directory(_) => {}
+                    _ if !last => return Err(Errno::ENOTDIR),
+                    _ => {}
+                }
+            }
+            Place::Real(Ok(stat)) if stat.is(kind::DIRECTORY) => {
+                fs.note_directory(&self.at, stat);
+            }
+            Place::Real(Ok(stat)) if stat.is(kind::LINK) && follows => {
+                let to = self.cx.task.guest.read_link(AT_FDCWD, &self.at)?;
+                return self.link(&to);
+            }
+            Place::Real(Ok(_)) if last => {}
+            Place::Real(Ok(_)) => return self.stop(Place::Real(Err(Errno::ENOTDIR))),
+            &Place::Real(Err(error)) => return self.stop(Place::Real(Err(error))),
+            Place::Open(_) => {}
+        }
+        self.place = Some(place);
+        Ok(Then::GoOn)
+    }
+
+    /// Linux has the last word on what can't be gone through.
+    fn stop(&mut self, place: Place) -> Result<Then, Errno> {
+        self.place = Some(place);
+        let rest = core::mem::take(&mut self.rest);
+        let end = rest.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        self.at.extend_from_slice(rest.get(..end).unwrap_or_default());
+        Ok(Then::Stop)
+    }
+
+    fn count_link(&mut self) -> Result<(), Errno> {
+        self.links += 1;
+        if self.links > MAX_LINKS { Err(Errno::ELOOP) } else { Ok(()) }
+    }
+
+    fn link(&mut self, to: &[u8]) -> Result<Then, Errno> {
+        self.count_link()?;
+        if to.len() + self.rest.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let end = if to.first() == Some(&b'/') {
+            0
+        } else {
+            self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0)
+        };
+        self.at.truncate(end);
+        self.rest.splice(..0, to.iter().copied());
+        self.place = None;
+        Ok(Then::GoOn)
+    }
+
+    fn jump(&mut self, jump: &Jump) -> Result<Then, Errno> {
+        self.count_link()?;
+        let at_end = self.rest.iter().all(|&byte| byte == b'/');
+        self.place = match jump.land(self.cx)? {
+            made::Landing::Path(path) => {
+                self.at = if path == b"/" { Vec::new() } else { path };
+                None
+            }
+            made::Landing::Open(open) => {
+                if !at_end {
+                    match open.downcast::<Directory>() {
+                        Some(directory) => self.at = directory.path().to_vec(),
+                        None => return Err(Errno::ENOTDIR),
+                    }
+                    None
+                } else {
+                    Some(Place::Open(open))
+                }
+            }
+            made::Landing::Descriptor(fd) => {
+                if at_end {
+                    // The real link of the same number leads to the same file, even if its name is gone.
+                    self.at = alloc::format!("/proc/thread-self/fd/{fd}").into_bytes();
+                    Some(Place::Real(self.cx.task.guest.stat(fd, b"", 0)))
+                } else {
+                    self.at = self.cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
+                    None
+                }
+            }
+        };
+        Ok(Then::GoOn)
+    }
+}

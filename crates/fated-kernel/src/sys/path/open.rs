@@ -1,0 +1,246 @@
+//! open(2), creat(2), openat(2), openat2(2).
+
+use super::{PathArg, carry_out, pass, permitted};
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::file::dev::Random;
+use crate::file::directory::Directory;
+use crate::file::fifo::Fifo;
+use crate::file::native::NativeFile;
+use crate::file::snapshot::Snapshot;
+use crate::file::{File, O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY, OpenFile};
+use crate::fs::devices::{self, Device};
+use crate::fs::kind;
+use crate::fs::made::Node;
+use crate::fs::walk::{Place, Target, walk};
+use crate::guest::{Call, FileStat};
+use crate::sched::Woken;
+use crate::sys::{Outcome, Step, SysResult};
+use alloc::{boxed::Box, rc::Rc, vec::Vec};
+use linux_raw_sys::general::{
+    __NR_creat, __NR_open, __NR_openat, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, RESOLVE_BENEATH,
+    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+};
+
+/// `__O_TMPFILE`.
+const TMPFILE: u32 = 0o20_000_000;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    call: Call,
+    arg: PathArg,
+    flags: u32,
+    resolve: u32,
+}
+
+impl Request {
+    fn decode(cx: &Cx, call: Call) -> Result<Request, Errno> {
+        let a = call.args;
+        let request = |arg, flags: u64| Request { call, arg, flags: flags as u32, resolve: 0 };
+        Ok(match call.number as u32 {
+            __NR_open => request(PathArg::plain(0), a[1]),
+            __NR_creat => request(PathArg::plain(0), (O_CREAT | O_WRONLY | O_TRUNC).into()),
+            __NR_openat => request(PathArg::at(0), a[2]),
+            _ => {
+                // struct open_how: flags, mode, resolve.
+                const SIZE: u64 = 24;
+                match a[3] {
+                    0..SIZE => return Err(Errno::EINVAL),
+                    4097.. => return Err(Errno::E2BIG),
+                    _ => {}
+                }
+                let [flags, _, resolve] = cx.read_words(a[2])?;
+                Request { resolve: resolve as u32, ..request(PathArg::at(0), flags) }
+            }
+        })
+    }
+
+    fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn writes(&self) -> bool {
+        self.flags & O_ACCMODE != 0
+    }
+
+    fn follows(&self) -> bool {
+        !self.has(O_NOFOLLOW) && self.flags & (O_CREAT | O_EXCL) != O_CREAT | O_EXCL
+    }
+}
+
+/// open(2) and its kin.
+pub fn open(cx: &Cx, call: Call) -> Step {
+    match begin(cx, call) {
+        Ok(Begun::Over(outcome)) => Step::Now(Ok(outcome)),
+        Ok(Begun::Fifo(request, stat, path)) => Step::Later(Box::pin(open_fifo(cx.clone(), request, stat, path))),
+        Err(error) => Step::Now(Err(error)),
+    }
+}
+
+/// An open after its first look.
+enum Begun {
+    Over(Outcome),
+    /// A named pipe waits for its other end.
+    Fifo(Request, FileStat, Vec<u8>),
+}
+
+fn begin(cx: &Cx, call: Call) -> Result<Begun, Errno> {
+    let request = Request::decode(cx, call)?;
+    let path = request.arg.read(cx, &call.args)?;
+    let dirfd = request.arg.dirfd(&call.args);
+    let target = walk(cx, dirfd, &path, request.follows())?;
+    if let Place::Real(stat) = &target.place {
+        return open_real(cx, request, &target, stat.as_ref().map_err(|&error| error));
+    }
+    if request.resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
+        return Err(Errno::EXDEV);
+    }
+    if request.has(O_CREAT) && request.has(O_EXCL) {
+        return Err(Errno::EEXIST);
+    }
+    match &target.place {
+        Place::Made(node) => open_made(cx, request, node, &target).map(Begun::Over),
+        Place::Open(_) if request.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS) != 0 => Err(Errno::ELOOP),
+        Place::Open(open) => {
+            if request.has(O_DIRECTORY) && open.downcast::<Directory>().is_none() {
+                return Err(Errno::ENOTDIR);
+            }
+            let file = if request.has(O_PATH) { open.file.clone() } else { open.file.reopen(cx, request.flags)? };
+            install(cx, request, file).map(Begun::Over)
+        }
+        Place::Real(_) => Err(Errno::EIO),
+    }
+}
+
+fn install(cx: &Cx, request: Request, file: Rc<dyn File>) -> Result<Outcome, Errno> {
+    cx.install(file, request.flags).map(|fd| Outcome::Value(fd as u64))
+}
+
+fn open_made(cx: &Cx, request: Request, node: &Node, target: &Target) -> Result<Outcome, Errno> {
+    let is_directory = matches!(node, Node::Directory(_));
+    if request.has(O_DIRECTORY) && !is_directory {
+        return Err(Errno::ENOTDIR);
+    }
+    if is_directory && (request.writes() || request.has(O_CREAT)) {
+        return Err(Errno::EISDIR);
+    }
+    let path = target.path.clone();
+    if !request.has(O_PATH) {
+        let wanted = match request.flags & O_ACCMODE {
+            0 => 4,
+            O_WRONLY => 2,
+            _ => 6,
+        };
+        permitted(cx, &node.stat(cx, &path), wanted)?;
+    }
+    match node {
+        Node::Directory(dir) => install(cx, request, Directory::made(dir.clone(), path)),
+        Node::File(source) => install(cx, request, Snapshot::new(source.clone(), path, request.flags)),
+        Node::Device(device) => open_device(cx, request, *device, target),
+        Node::Link(_) | Node::Jump(_) => Err(Errno::ELOOP),
+    }
+}
+
+fn open_device(cx: &Cx, request: Request, device: Device, target: &Target) -> Result<Outcome, Errno> {
+    match device {
+        _ if device.is_native() => pass(cx, request.call, &[(request.arg, target)]),
+        Device::Random | Device::Urandom => install(cx, request, Rc::new(Random(device))),
+        _ => Err(Errno::ENXIO),
+    }
+}
+
+fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat, Errno>) -> Result<Begun, Errno> {
+    let passed = || pass(cx, request.call, &[(request.arg, target)]).map(Begun::Over);
+    let stat = match stat {
+        Ok(stat) => stat,
+        Err(Errno::ENOENT) if request.has(O_CREAT) => return create(cx, request, target).map(Begun::Over),
+        // Linux knows best why.
+        Err(_) => return passed(),
+    };
+    if request.has(O_PATH) {
+        return passed();
+    }
+    match stat.mode & kind::MASK {
+        kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => passed(),
+        kind::REGULAR => {
+            let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
+            let number = cx.kernel.fs.mend(&cx.kernel, stat).ino;
+            if request.has(O_TRUNC) {
+                cx.kernel.fs.touched(&cx.kernel, number);
+            }
+            Ok(Begun::Over(track(cx, request, fd, Rc::new(NativeFile { vino: number }))))
+        }
+        kind::DIRECTORY if request.has(TMPFILE) => create(cx, request, target).map(Begun::Over),
+        kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
+            let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
+            let path = real_path(cx, target, fd)?;
+            let number = cx.kernel.fs.number(stat.dev, stat.ino);
+            Ok(Begun::Over(track(cx, request, fd, Directory::real(number, path))))
+        }
+        kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
+        kind::FIFO => Ok(Begun::Fifo(request, cx.kernel.fs.mend(&cx.kernel, stat), target.path.clone())),
+        kind::CHARACTER => match devices::of(stat) {
+            Some(device) => open_device(cx, request, device, target).map(Begun::Over),
+            None => Err(Errno::ENXIO),
+        },
+        kind::BLOCK | kind::SOCKET => Err(Errno::ENXIO),
+        _ => passed(),
+    }
+}
+
+/// The path of a directory that has just been opened.
+fn real_path(cx: &Cx, target: &Target, fd: u64) -> Result<Vec<u8>, Errno> {
+    if target.path.first() == Some(&b'/') && !target.detour {
+        return Ok(target.path.clone());
+    }
+    cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))
+}
+
+/// Takes note of a real descriptor.
+fn track(cx: &Cx, request: Request, fd: u64, file: Rc<dyn File>) -> Outcome {
+    let open = OpenFile::new(cx, file, request.flags);
+    cx.task.files.borrow().set(fd as i32, open, request.has(O_CLOEXEC));
+    Outcome::Value(fd)
+}
+
+/// Makes a file that isn't there, or one without a name.
+fn create(cx: &Cx, request: Request, target: &Target) -> Result<Outcome, Errno> {
+    let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
+    let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
+    let number = fs.created(kernel, &cx.task.guest.stat(fd as i32, b"", 0)?);
+    if !request.has(TMPFILE)
+        && let Some(parent) = target.parent(cx)
+    {
+        fs.touched(kernel, parent);
+    }
+    Ok(track(cx, request, fd, Rc::new(NativeFile { vino: number })))
+}
+
+/// Opens a named pipe: an end without `O_NONBLOCK` waits until the other one has been opened (fifo(7)).
+async fn open_fifo(cx: Cx, request: Request, stat: FileStat, path: Vec<u8>) -> SysResult {
+    let wanted = match request.flags & O_ACCMODE {
+        0 => 4,
+        O_WRONLY => 2,
+        _ => 6,
+    };
+    permitted(&cx, &stat, wanted)?;
+    let pipe = cx.kernel.fs.fifo(&cx.kernel, stat.ino);
+    let nonblocking = request.has(O_NONBLOCK);
+    if wanted == 2 && nonblocking && !pipe.ends().0 {
+        return Err(Errno::ENXIO);
+    }
+    // An end that came and went while this one slept has been there, too.
+    let others = |(readers, writers): (u64, u64)| if wanted == 4 { writers } else { readers };
+    let before = others(pipe.opened());
+    let end = pipe.open(request.flags);
+    let waits = wanted != 6 && !nonblocking;
+    let there = |(readers, writers): (bool, bool)| if wanted == 4 { writers } else { readers };
+    while waits && !there(pipe.ends()) && others(pipe.opened()) == before {
+        match cx.sleep(&[pipe.changed()], None).await {
+            Woken::Signal => return Err(Errno::ERESTARTSYS),
+            Woken::Event | Woken::Timeout => {}
+        }
+    }
+    install(&cx, request, Fifo::new(end, path, stat))
+}
