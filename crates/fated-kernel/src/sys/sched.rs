@@ -21,9 +21,14 @@ pub struct Scheduling {
     policy: u32,
     priority: u32,
     reset_on_fork: bool,
-    /// The processors it may run on; 0 stands for all.
-    affinity: u64,
+    /// The processors it may run on; the empty set stands for all.
+    affinity: Cpus,
 }
+
+/// The most processors that a run can have.
+const MAX_CPUS: u32 = 1024;
+/// A set of processors.
+type Cpus = [u64; MAX_CPUS as usize / 64];
 
 impl Scheduling {
     /// What a child gets of it.
@@ -48,42 +53,54 @@ fn named(cx: &Cx, pid: u64) -> Result<Rc<Task>, Errno> {
     }
 }
 
-/// The processors that there are, as a mask.
-fn processors(cx: &Cx) -> u64 {
-    let cpus = cx.kernel.config.cpus.clamp(1, 64);
-    u64::MAX >> (64 - cpus)
+/// The processors that there are.
+fn processors(cx: &Cx) -> Cpus {
+    let mut cpus = Cpus::default();
+    for cpu in 0..cx.kernel.config.cpus.clamp(1, MAX_CPUS) {
+        cpus[cpu as usize / 64] |= 1 << (cpu % 64);
+    }
+    cpus
 }
 
-/// sched_getaffinity(2): returns the size of the kernel's mask, one word.
+/// How many words Linux's own sets have.
+fn words_in_use(cx: &Cx) -> usize {
+    cx.kernel.config.cpus.clamp(1, MAX_CPUS).div_ceil(64) as usize
+}
+
+/// The same for the calls on affinities, where negative ids are ids that nobody has.
+fn named_or_none(cx: &Cx, pid: u64) -> Result<Rc<Task>, Errno> {
+    if (pid as i32) < 0 { Err(Errno::ESRCH) } else { named(cx, pid) }
+}
+
+/// sched_getaffinity(2): returns the size of the kernel's set.
 pub fn sched_getaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    const WORD: u64 = 8;
+    const WORD: usize = 8;
     let [pid, len, to, ..] = a;
-    let len = u64::from(len as u32);
-    if !len.is_multiple_of(WORD) || len < WORD {
+    let (len, words) = (len as u32 as usize, words_in_use(cx));
+    if !len.is_multiple_of(WORD) || len * 8 < cx.kernel.config.cpus as usize {
         return Err(Errno::EINVAL);
     }
-    let task = match pid as i32 {
-        pid if pid < 0 => return Err(Errno::ESRCH),
-        _ => named(cx, pid)?,
-    };
-    let wanted = task.scheduling.get().affinity;
-    cx.write_words(to, &[if wanted == 0 { processors(cx) } else { wanted }])?;
-    Ok(WORD)
+    let wanted = named_or_none(cx, pid)?.scheduling.get().affinity;
+    let set = if wanted == Cpus::default() { processors(cx) } else { wanted };
+    cx.write_words(to, &set[..words])?;
+    Ok((words * WORD) as u64)
 }
 
 /// sched_setaffinity(2).
 pub fn sched_setaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [pid, len, from, ..] = a;
-    let mut bytes = [0; 8];
-    let len = (len as u32 as usize).min(bytes.len());
+    let mut bytes = [0; MAX_CPUS as usize / 8];
+    let len = (len as u32 as usize).min(words_in_use(cx) * 8);
     cx.read(from, &mut bytes[..len])?;
-    let task = match pid as i32 {
-        pid if pid < 0 => return Err(Errno::ESRCH),
-        _ => named(cx, pid)?,
-    };
+    let task = named_or_none(cx, pid)?;
     check_owner(cx, &task)?;
-    let affinity = u64::from_le_bytes(bytes) & processors(cx);
-    if affinity == 0 {
+    let mut affinity = processors(cx);
+    for (word, bytes) in affinity.iter_mut().zip(bytes.chunks_exact(8)) {
+        let mut raw = [0; 8];
+        raw.copy_from_slice(bytes);
+        *word &= u64::from_le_bytes(raw);
+    }
+    if affinity == Cpus::default() {
         return Err(Errno::EINVAL);
     }
     task.scheduling.set(Scheduling { affinity, ..task.scheduling.get() });

@@ -1,7 +1,7 @@
 //! Clocks and sleeping. All clocks are one: virtual time, counted from 1970 or from the host's boot; those of CPU time
 //! count the cost of calls.
 
-use super::{Args, SysResult, futex};
+use super::{Args, SysResult, futex, poll};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::guest::Call;
@@ -10,7 +10,7 @@ use crate::sched::Woken;
 use crate::task::{Process, Task};
 use alloc::rc::{Rc, Weak};
 use linux_raw_sys::general::{
-    __NR_clock_nanosleep, __NR_futex, __NR_nanosleep, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC,
+    __NR_clock_nanosleep, __NR_futex, __NR_nanosleep, __NR_poll, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC,
     CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
     CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME,
 };
@@ -220,6 +220,7 @@ pub async fn resume(cx: Cx, call: Call, deadline: u64) -> SysResult {
         __NR_nanosleep => sleep_until(&cx, call, deadline, call.args[1]).await,
         __NR_clock_nanosleep => sleep_until(&cx, call, deadline, call.args[3]).await,
         __NR_futex => futex::resume(cx, call, deadline).await,
+        __NR_poll => poll::resume(cx, call, deadline).await,
         _ => Err(Errno::EINTR),
     }
 }
