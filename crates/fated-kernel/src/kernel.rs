@@ -14,7 +14,7 @@ use crate::rng::Rng;
 use crate::sched::{Rest, Scheduler};
 use crate::signal::SigInfo;
 use crate::stats::Stats;
-use crate::sys;
+use crate::sys::{self, lock::Locks};
 use crate::task::{Process, Task};
 use crate::timers::Timers;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
@@ -78,6 +78,8 @@ pub struct Kernel {
     pub fs: Fs,
     /// The standard streams of fated.
     pub streams: Streams,
+    /// Who waits for file locks.
+    pub locks: Locks,
     /// Counters.
     pub stats: Stats,
     pub(crate) tasks: RefCell<BTreeMap<Tid, Rc<Task>>>,
@@ -108,6 +110,7 @@ impl Kernel {
             futexes: RefCell::default(),
             fs: Fs::new(&config),
             streams: Streams::default(),
+            locks: Locks::default(),
             stats: Stats::default(),
             tasks: RefCell::default(),
             processes: RefCell::default(),
@@ -157,6 +160,9 @@ impl Kernel {
                 return Next::Finished(ending);
             }
             let Some(task) = self.take_turn() else {
+                if self.streams.check(self) {
+                    continue;
+                }
                 if let Some(streams) = self.streams.awaited() {
                     return Next::AwaitOutside { streams };
                 }
@@ -183,7 +189,7 @@ impl Kernel {
         if let Some(task) = current.filter(|task| task.rest.get() == Rest::Ready) {
             if task.halted.get() {
                 task.parked.set(true);
-            } else if self.scheduler.slice_over(&task) {
+            } else if !task.passing.get() && self.scheduler.slice_over(&task) {
                 self.scheduler.push(&task);
             } else {
                 return Some(task);
@@ -194,7 +200,9 @@ impl Kernel {
 
     /// Signals are taken before guest code runs; `false` if that ended or stopped the task.
     fn before_run(self: &Rc<Self>, task: &Rc<Task>) -> bool {
-        if task.interrupted.get().is_some() || task.saved_mask.get().is_some() || !task.deliverable().is_empty() {
+        let passing = task.passing.take();
+        let looks = task.interrupted.get().is_some() || task.saved_mask.get().is_some() || !task.deliverable().is_empty();
+        if looks && !passing {
             self.deliver(&Cx { kernel: self.clone(), task: task.clone() });
         }
         task.rest.get() == Rest::Ready && !task.halted.get()
@@ -203,6 +211,11 @@ impl Kernel {
     /// Whether it is this task's turn.
     pub(crate) fn is_current(&self, task: &Rc<Task>) -> bool {
         self.current.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, task))
+    }
+
+    /// The task whose turn it is.
+    pub(crate) fn running(&self) -> Option<Rc<Task>> {
+        self.current.borrow().clone()
     }
 
     /// The task that [`Next::Run`] named has stopped.

@@ -50,6 +50,12 @@ impl Queue {
         Queue { kernel: Rc::downgrade(kernel), waiters: Rc::default() }
     }
 
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiters.borrow().list.is_empty()
+    }
+
     fn add(&self, waiter: Waiter) -> Place {
         let mut waiters = self.waiters.borrow_mut();
         let number = waiters.next;
@@ -72,7 +78,7 @@ impl Queue {
 
     /// Tells all waiters, first come first.
     pub fn wake(&self) {
-        if self.waiters.borrow().list.is_empty() {
+        if self.is_empty() {
             return;
         }
         let Some(kernel) = self.kernel.upgrade() else { return };

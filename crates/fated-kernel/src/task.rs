@@ -31,6 +31,9 @@ pub struct Task {
     pub(crate) work: RefCell<Option<Work>>,
     /// Where the scheduler has it.
     pub(crate) rest: Cell<Rest>,
+    /// When it runs on, the real Linux first carries out the call it is in: until then it neither yields nor takes signals, so
+    /// that the call happens at its moment.
+    pub(crate) passing: Cell<bool>,
     /// The call it made last.
     pub call: Cell<Call>,
     /// How that call was interrupted, until signals have been looked at.

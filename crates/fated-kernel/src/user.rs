@@ -70,6 +70,17 @@ impl Buffers {
         Ok(done)
     }
 
+    /// Copies all of `data`, which there is room for.
+    pub fn put_all(&mut self, data: &[u8]) -> Result<(), Errno> {
+        if self.put(data)? == data.len() { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Takes `N` bytes from the guest, which there are.
+    pub fn take_array<const N: usize>(&mut self) -> Result<[u8; N], Errno> {
+        let data = self.take(N)?;
+        <[u8; N]>::try_from(data.as_slice()).map_err(|_| Errno::EFAULT)
+    }
+
     /// Copies at most `max` bytes from the guest. `EFAULT` if none could be read and some were asked for.
     pub fn take(&mut self, max: usize) -> Result<Vec<u8>, Errno> {
         let mut data = Vec::new();

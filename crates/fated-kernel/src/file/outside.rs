@@ -117,8 +117,8 @@ pub fn install_standard(cx: &Cx) {
     cx.kernel.streams.foreground.set(group);
     cx.kernel.streams.session.set(session);
     for number in 0..=2 {
-        let Ok(real) = cx.task.guest.stat(number, b"", 0) else { continue };
-        if let Some(stream) = Stream::new(cx, number, real) {
+        let Ok(held) = cx.task.guest.stat(number, b"", 0) else { continue };
+        if let Some(stream) = Stream::new(cx, number, held) {
             let flags = match (stream.reads, stream.writes) {
                 (true, true) => O_RDWR,
                 (false, _) => O_WRONLY,
@@ -131,17 +131,19 @@ pub fn install_standard(cx: &Cx) {
 }
 
 impl Stream {
-    fn new(cx: &Cx, number: i32, real: FileStat) -> Option<Stream> {
+    /// `held` is what the real process has under this number: the stream itself, or something in its place.
+    fn new(cx: &Cx, number: i32, held: FileStat) -> Option<Stream> {
         const KIND: u32 = 0o170_000;
         const PIPE: u32 = 0o010_000;
         const CHARACTER: u32 = 0o020_000;
         const DIRECTORY: u32 = 0o040_000;
         const REGULAR: u32 = 0o100_000;
-        let kind = real.mode & KIND;
-        if kind == REGULAR || kind == DIRECTORY {
+        if matches!(held.mode & KIND, REGULAR | DIRECTORY) {
             return None;
         }
         let outside = cx.kernel.outside.clone();
+        let real = outside.stat(number).unwrap_or(held);
+        let kind = real.mode & KIND;
         let now = cx.kernel.timers.now() as i64;
         let stat = FileStat {
             ino: number as u64 + 3,

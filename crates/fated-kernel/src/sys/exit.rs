@@ -89,6 +89,7 @@ impl Kernel {
         let _ = self.family_event(|family, effects| family.exit_thread(tid, code, usage, effects));
         if last {
             process.ended.wake();
+            self.locks.wake();
             self.process_ended(process.pid, fixed.word() as i32);
         }
     }

@@ -20,6 +20,7 @@ pub mod fd;
 pub mod futex;
 pub mod id;
 pub mod info;
+pub mod lock;
 pub mod path;
 pub mod pidfd;
 pub mod poll;
@@ -119,12 +120,23 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
     }
 }
 
+/// Whether a task that has the turn runs on at once.
+fn goes_on(task: &crate::task::Task) -> bool {
+    !task.halted.get() && task.saved_mask.get().is_none() && task.deliverable().is_empty()
+}
+
 /// Puts the outcome where the guest sees it.
 fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
     let task = &cx.task;
     let result = match result {
-        // The log wants to know what Linux says.
-        Ok(Outcome::Pass) if cx.kernel.config.log => cx.native(call.number, call.args).map(Outcome::Value),
+        // A task that won't go straight on makes its call before.
+        Ok(Outcome::Pass) if !goes_on(task) => cx.native(call.number, call.args).map(Outcome::Value),
+        Ok(Outcome::Pass) => {
+            task.passing.set(true);
+            // The log wants to know what Linux says.
+            let log = cx.kernel.config.log;
+            if log { cx.native(call.number, call.args).map(Outcome::Value) } else { Ok(Outcome::Pass) }
+        }
         result => result,
     };
     if task.is_gone() || result == Ok(Outcome::Away) {
@@ -289,20 +301,20 @@ fn dispatch(cx: &Cx, call: Call) -> Step {
         __NR_pwritev => rw::pwritev(cx, a),
         __NR_preadv2 => rw::preadv2(cx, a),
         __NR_pwritev2 => rw::pwritev2(cx, a),
-        __NR_sendfile => later(rw::sendfile(own(), a)),
-        __NR_splice => later(rw::splice(own(), a)),
-        __NR_tee => later(rw::tee(own(), a)),
-        __NR_vmsplice => later(rw::vmsplice(own(), a)),
-        __NR_copy_file_range => later(rw::copy_file_range(own(), a)),
+        __NR_sendfile => Step::Now(rw::sendfile(cx, a)),
+        __NR_splice => Step::Now(rw::splice(cx, a)),
+        __NR_tee => Step::Now(rw::tee(cx, a)),
+        __NR_vmsplice => Step::Now(rw::vmsplice(cx, a)),
+        __NR_copy_file_range => Step::Now(rw::copy_file_range(cx, a)),
         __NR_lseek => Step::Now(rw::lseek(cx, a)),
-        __NR_ioctl => later(fd::ioctl(own(), a)),
+        __NR_ioctl => Step::Now(fd::ioctl(cx, a)),
         __NR_close => Step::Now(fd::close(cx, a)),
         __NR_close_range => Step::Now(fd::close_range(cx, a)),
         __NR_dup => Step::Now(fd::dup(cx, a)),
         __NR_dup2 => Step::Now(fd::dup2(cx, a)),
         __NR_dup3 => Step::Now(fd::dup3(cx, a)),
         __NR_fcntl => fd::fcntl(cx, a),
-        __NR_flock => fd::flock(cx, a),
+        __NR_flock => lock::flock(cx, a),
         __NR_pipe => now(fd::pipe(cx, a)),
         __NR_pipe2 => now(fd::pipe2(cx, a)),
         __NR_poll => later(poll::poll(own(), a)),
