@@ -319,12 +319,17 @@ pub(crate) fn start(launch: &Launch) -> Result<RealTid, Error> {
         reap(tid);
         error
     };
-    sys::ptrace(libc::PTRACE_SEIZE, tid, 0, OPTIONS as u64).map_err(|errno| given_up(Error::NoPtrace { errno }))?;
+    if let Err(errno) = sys::ptrace(libc::PTRACE_SEIZE, tid, 0, OPTIONS as u64) {
+        let refused = given_up(Error::NoPtrace { errno });
+        // A child that has failed early is gone already, and that is why it can't be traced.
+        return Err(reported(launch, &report_read).unwrap_or(refused));
+    }
     sys::write(go_write.as_raw_fd(), &[1]).map_err(|errno| given_up(step("release the first guest", errno)))?;
     loop {
         let status = sys::wait_on(tid).map_err(|errno| step("wait for the first guest", errno))?;
         if !libc::WIFSTOPPED(status) {
-            return Err(failure(launch, &report_read));
+            let killed = || step("start the first guest (it was killed)", Errno::ESRCH);
+            return Err(reported(launch, &report_read).unwrap_or_else(killed));
         }
         match status >> 8 {
             EXEC_STOP => return Ok(tid),
@@ -337,16 +342,16 @@ pub(crate) fn start(launch: &Launch) -> Result<RealTid, Error> {
 }
 
 /// What the child has reported before it ended.
-fn failure(launch: &Launch, report: &OwnedFd) -> Error {
+fn reported(launch: &Launch, report: &OwnedFd) -> Option<Error> {
     let mut bytes = [0; 8];
     if sys::read(report.as_raw_fd(), &mut bytes) != Ok(8) {
-        return step("start the first guest (it was killed)", Errno::ESRCH);
+        return None;
     }
     let [at, errno] = [0, 4].map(|at| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
     let errno = Errno::from_number(errno);
     let program = launch.program.to_string_lossy().into_owned();
     let directory = || launch.cwd.clone().unwrap_or_default().to_string_lossy().into_owned();
-    match at as usize {
+    Some(match at as usize {
         EXEC => match errno {
             Errno::ENOENT | Errno::ENOTDIR => Error::NotFound { program },
             Errno::EACCES => Error::NotExecutable {
@@ -365,7 +370,7 @@ fn failure(launch: &Launch, report: &OwnedFd) -> Error {
             Some(&(step, remedy)) => Error::Start { step, errno, remedy },
             None => step("start the first guest", errno),
         },
-    }
+    })
 }
 
 #[cfg(test)]

@@ -80,8 +80,15 @@ impl Process {
         self.forget(self.tgid);
     }
 
-    /// A thread has been reaped.
-    pub(crate) fn forget(&self, tid: RealTid) {
+    /// A thread has been reaped. Linux reports the leader last, so with it the process is gone, and its id free for others.
+    pub(crate) fn reaped(&self, tid: RealTid) {
+        self.forget(tid);
+        if tid == self.tgid {
+            self.dead.set(true);
+        }
+    }
+
+    fn forget(&self, tid: RealTid) {
         self.threads.borrow_mut().retain(|&(thread, _)| thread != tid);
     }
 

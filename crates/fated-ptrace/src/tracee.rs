@@ -217,7 +217,7 @@ impl Tracee {
     /// Notes that the task has ended in a way that nobody asked for.
     pub(crate) fn died(&self, status: i32) -> Errno {
         self.gone.set(Some(if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { libc::SIGKILL }));
-        self.process.forget(self.tid.get());
+        self.process.reaped(self.tid.get());
         Errno::ESRCH
     }
 
@@ -413,7 +413,7 @@ impl Tracee {
         sys::set_regs(tid, &with_call(self.regs.get(), call))?;
         sys::cont(tid)?;
         process::reap(tid);
-        self.process.forget(tid);
+        self.process.reaped(tid);
         self.gone.set(Some(libc::SIGKILL));
         Ok(())
     }

@@ -132,10 +132,12 @@ impl Passthrough {
                 }
                 Done::With(0)
             }
-            libc::SYS_set_robust_list | libc::SYS_sigaltstack | libc::SYS_nanosleep | libc::SYS_clock_nanosleep => {
-                Done::With(0)
+            libc::SYS_set_robust_list | libc::SYS_sigaltstack => Done::With(0),
+            libc::SYS_kill | libc::SYS_tkill | libc::SYS_tgkill => Done::With(0),
+            libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_sched_yield => {
+                // The others have their turn first.
+                if task.blocked.get().is_none() { Done::Blocked } else { Done::With(0) }
             }
-            libc::SYS_kill | libc::SYS_tkill | libc::SYS_tgkill | libc::SYS_sched_yield => Done::With(0),
             libc::SYS_rseq => Done::With(failed(Errno::ENOSYS)),
             libc::SYS_read | libc::SYS_readv => self.when_ready(guest, call, libc::POLLIN),
             libc::SYS_write | libc::SYS_writev => self.when_ready(guest, call, libc::POLLOUT),

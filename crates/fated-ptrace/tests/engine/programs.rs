@@ -1,57 +1,11 @@
-//! Real programs under the engine alone. The kernel is a stand-in that passes calls on to Linux.
+//! Real programs under the engine alone.
 
-mod passthrough;
-
+use crate::harness::{Scratch, launch, run};
 use fated_kernel::kernel::Ending;
-use fated_ptrace::{Captured, Engine, Error, Launch, Observer, Stats};
-use passthrough::Passthrough;
+use fated_ptrace::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-
-/// A directory of the test's own, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("fated-ptrace-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        Scratch(dir)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn launch(words: &[&str]) -> Launch {
-    Launch {
-        args: words[1..].iter().map(Into::into).collect(),
-        env: [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LC_ALL", "C")].map(|(n, v)| (n.into(), v.into())).into(),
-        ..Launch::new(words[0])
-    }
-}
-
-fn run(launch: &Launch) -> Result<(Ending, Stats), Error> {
-    let outside = Rc::new(Captured::new(Vec::new(), false, Observer::default()));
-    let mut engine = Engine::launch(launch, Passthrough::default(), outside)?;
-    let ending = engine.run()?;
-    Ok((ending, engine.stats()))
-}
+use std::path::Path;
 
 /// Runs a program whose last words go to the file that it is given as `$OUT`, and compares them.
 #[track_caller]
@@ -222,30 +176,9 @@ fn what_cant_be_run_is_told_as_a_shell_does() {
     assert_eq!(code("/"), 126);
     let mut nowhere = launch(&["true"]);
     nowhere.cwd = Some("/no/such".into());
-    assert!(matches!(run(&nowhere), Err(Error::Directory { .. })));
-    assert!(matches!(run(&launch(&["true", "a\0b"])), Err(Error::Nul { .. })));
+    let refused = run(&nowhere).unwrap_err();
+    assert!(matches!(refused, Error::Directory { .. }), "{refused}");
+    let refused = run(&launch(&["true", "a\0b"])).unwrap_err();
+    assert!(matches!(refused, Error::Nul { .. }), "{refused}");
     assert_eq!(code(&foreign), 126);
-}
-
-#[test]
-fn a_spinning_guest_is_reported() {
-    let mut launch = launch(&["sh", "-c", "while :; do :; done"]);
-    launch.spin_limit = Some(std::time::Duration::from_millis(100));
-    match run(&launch) {
-        Err(Error::Spins { program, address, .. }) => {
-            assert!(program.ends_with("sh"), "{program}");
-            assert!(address > 0x1000);
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn nothing_is_left_when_a_run_is_given_up() {
-    let mut launch = launch(&["sh", "-c", "(sleep 1000 & while :; do :; done) | cat"]);
-    launch.spin_limit = Some(std::time::Duration::from_millis(50));
-    assert!(matches!(run(&launch), Err(Error::Spins { .. })));
-    // SAFETY: takes plain values; there is no child to be written about.
-    let waited = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD) };
-    assert_eq!(waited, -1, "no child is left");
 }

@@ -1,0 +1,54 @@
+//! What the tests have in common.
+
+use crate::passthrough::Passthrough;
+use fated_kernel::kernel::Ending;
+use fated_ptrace::{Captured, Engine, Error, Launch, Observer, Stats};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// A directory of the test's own, removed at its end.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        let dir = std::env::temp_dir().join(format!("fated-ptrace-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A program with its arguments, and a small environment.
+pub fn launch(words: &[&str]) -> Launch {
+    Launch {
+        args: words[1..].iter().map(Into::into).collect(),
+        env: [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LC_ALL", "C")].map(|(n, v)| (n.into(), v.into())).into(),
+        ..Launch::new(words[0])
+    }
+}
+
+/// Runs it to its end, with nothing on its standard input.
+pub fn run(launch: &Launch) -> Result<(Ending, Stats), Error> {
+    let outside = Rc::new(Captured::new(Vec::new(), false, Observer::default()));
+    let mut engine = Engine::launch(launch, Passthrough::default(), outside)?;
+    let ending = engine.run()?;
+    Ok((ending, engine.stats()))
+}

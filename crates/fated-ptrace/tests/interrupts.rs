@@ -1,0 +1,62 @@
+//! Signals for fated itself. A binary of its own, since they concern the whole process.
+
+mod passthrough;
+
+use fated_kernel::kernel::Ending;
+use fated_ptrace::{Engine, Error, Launch, Standard};
+use passthrough::Passthrough;
+use std::rc::Rc;
+
+/// Runs a guest that sends these signals to fated through its real parent's id and then spins.
+fn run(signals: &str) -> Result<Ending, Error> {
+    let program = format!("for s in {signals}; do /bin/kill -$s $FATED; done; while :; do :; done");
+    let launch = Launch {
+        args: ["-c".into(), program.into()].into(),
+        env: [("FATED".into(), std::process::id().to_string().into())].into(),
+        ..Launch::new("/bin/sh")
+    };
+    Engine::launch(&launch, Signaller::default(), Rc::new(Standard::default()))?.run()
+}
+
+/// The stand-in, except that signals are sent.
+#[derive(Debug, Default)]
+struct Signaller(Passthrough);
+
+impl fated_ptrace::Driver for Signaller {
+    fn boot(
+        &self,
+        boot: &fated_kernel::kernel::Boot,
+        guest: Rc<dyn fated_kernel::guest::Guest>,
+    ) -> fated_kernel::id::Tid {
+        self.0.boot(boot, guest)
+    }
+    fn next(&self) -> fated_kernel::kernel::Next {
+        self.0.next()
+    }
+    fn stopped(&self, tid: fated_kernel::id::Tid, stop: fated_kernel::guest::Stop) {
+        if let fated_kernel::guest::Stop::Call(call) = stop
+            && call.number == libc::SYS_kill as u64
+        {
+            // SAFETY: takes numbers only.
+            unsafe { libc::kill(call.args[0] as i32, call.args[1] as i32) };
+        }
+        self.0.stopped(tid, stop);
+    }
+    fn interrupt(&self, signal: i32) {
+        self.0.interrupt(signal);
+    }
+    fn timestamp_counter(&self) -> u64 {
+        self.0.timestamp_counter()
+    }
+    fn auxv_random(&self) -> [u8; 16] {
+        self.0.auxv_random()
+    }
+}
+
+#[test]
+fn the_first_one_goes_to_the_kernel_and_the_second_ends_the_run() {
+    assert_eq!(run("INT").unwrap(), Ending::Exited(libc::SIGINT), "as the stand-in has it");
+    assert_eq!(run("HUP").unwrap(), Ending::Exited(libc::SIGHUP));
+    assert!(matches!(run("TERM"), Err(Error::Interrupted { signal: libc::SIGTERM })));
+    assert_eq!(run("TERM").unwrap_err().exit_code(), 143);
+}
