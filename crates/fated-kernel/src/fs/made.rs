@@ -229,7 +229,7 @@ fn effective(process: &Process) -> (u32, u32) {
 /// A link's mode tells how the descriptor is open.
 fn descriptor_mode(task: &Task, fd: i32) -> u32 {
     match task.files.borrow().get(fd) {
-        Some(open) => u32::from(open.readable()) * 0o500 + u32::from(open.writable()) * 0o300 & 0o700,
+        Some(open) => (u32::from(open.readable()) * 0o500) | (u32::from(open.writable()) * 0o300),
         None => 0o500,
     }
 }

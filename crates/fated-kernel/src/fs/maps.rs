@@ -125,6 +125,6 @@ pub fn sizes(cx: &Cx, task: &Task) -> Sizes {
             sizes.data += mapping.bytes;
         }
     }
-    sizes.resident = sizes.total / RESIDENT_SHARE & !0xfff;
+    sizes.resident = (sizes.total / RESIDENT_SHARE) & !0xfff;
     sizes
 }

@@ -24,10 +24,13 @@ pub struct Row {
     /// Its permissions.
     pub mode: u32,
     /// Makes its contents.
-    pub make: fn(&Cx, &Rc<Task>, Part) -> Result<Vec<u8>, Errno>,
+    pub make: Make,
     /// Whether only the process as a whole has it.
     whole: bool,
 }
+
+/// Makes the contents of a file of a process.
+pub type Make = fn(&Cx, &Rc<Task>, Part) -> Result<Vec<u8>, Errno>;
 
 impl core::fmt::Debug for Row {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -106,6 +106,7 @@ fn carry_out(cx: &Cx, call: Call, paths: &[(PathArg, &Target)]) -> Result<u64, E
 }
 
 /// The same for a call with one path, which stands behind its directory if there is one.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn carry_out_at(cx: &Cx, call: Call, target: &Target) -> Result<u64, Errno> {
     let arg = match call.number as u32 {
         __NR_utime | __NR_utimes => PathArg::plain(0),
@@ -128,6 +129,7 @@ fn means_descriptor(path: &[u8], flags: u32) -> bool {
 }
 
 /// access(2), faccessat(2), faccessat2(2).
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn access(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let (arg, mode, flags) = match call.number as u32 {
@@ -157,7 +159,7 @@ fn permitted(cx: &Cx, stat: &FileStat, mode: u32) -> Result<(), Errno> {
     let credentials = cx.process().credentials.borrow();
     let (uid, gid) = (credentials.uid[1], credentials.gid[1]);
     let granted = if uid == 0 {
-        6 | u32::from(stat.mode & 0o111 != 0) * X_OK
+        6 | if stat.mode & 0o111 != 0 { X_OK } else { 0 }
     } else if uid == stat.uid {
         stat.mode >> 6 & 7
     } else if gid == stat.gid || credentials.groups.contains(&stat.gid) {
@@ -169,6 +171,7 @@ fn permitted(cx: &Cx, stat: &FileStat, mode: u32) -> Result<(), Errno> {
 }
 
 /// readlink(2), readlinkat(2).
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn readlink(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let (arg, to, size) = match call.number as u32 {

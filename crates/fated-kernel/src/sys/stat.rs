@@ -16,6 +16,7 @@ use linux_raw_sys::general::{
 const NANOS: i64 = 1_000_000_000;
 
 /// stat(2), lstat(2), fstat(2), newfstatat(2).
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn stat(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let a = call.args;
     let (stat, to) = match call.number as u32 {
@@ -221,6 +222,7 @@ fn read_times(cx: &Cx, number: u32, addr: u64) -> Result<[Time; 2], Errno> {
 }
 
 /// utime(2), utimes(2), futimesat(2), utimensat(2).
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn utimes(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let number = call.number as u32;

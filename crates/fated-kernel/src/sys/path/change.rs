@@ -45,6 +45,7 @@ enum Follow {
     Flags(usize),
 }
 
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn change_of(number: u32) -> Option<Change> {
     use Change::{
         Attributes, DescriptorAttributes, DescriptorLook, DescriptorSize, Directory, Link, Look, Make, Remove, Rename,
@@ -248,7 +249,7 @@ fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     if known.as_ref().is_some_and(|open| !is_real(open)) {
         return match effect {
             // A pipe or the like has attributes that nobody looks at.
-            Some(Effect::Changed) if matches!(call.number as u32, __NR_fchmod | __NR_fchown) => Ok(Outcome::Value(0)),
+            Some(Effect::Changed) if [__NR_fchmod, __NR_fchown].contains(&(call.number as u32)) => Ok(Outcome::Value(0)),
             Some(Effect::Touched) => Err(Errno::EINVAL),
             _ => Err(Errno::EOPNOTSUPP),
         };

@@ -35,6 +35,7 @@ struct Request {
 }
 
 impl Request {
+    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
     fn decode(cx: &Cx, call: Call) -> Result<Request, Errno> {
         let a = call.args;
         let request = |arg, flags: u64| Request { call, arg, flags: flags as u32, resolve: 0 };
@@ -73,7 +74,10 @@ impl Request {
 pub fn open(cx: &Cx, call: Call) -> Step {
     match begin(cx, call) {
         Ok(Begun::Over(outcome)) => Step::Now(Ok(outcome)),
-        Ok(Begun::Fifo(request, stat, path)) => Step::Later(Box::pin(open_fifo(cx.clone(), request, stat, path))),
+        Ok(Begun::Fifo(fifo)) => {
+            let (request, stat, path) = *fifo;
+            Step::Later(Box::pin(open_fifo(cx.clone(), request, stat, path)))
+        }
         Err(error) => Step::Now(Err(error)),
     }
 }
@@ -82,7 +86,7 @@ pub fn open(cx: &Cx, call: Call) -> Step {
 enum Begun {
     Over(Outcome),
     /// A named pipe waits for its other end.
-    Fifo(Request, FileStat, Vec<u8>),
+    Fifo(Box<(Request, FileStat, Vec<u8>)>),
 }
 
 fn begin(cx: &Cx, call: Call) -> Result<Begun, Errno> {
@@ -179,7 +183,10 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
             Ok(Begun::Over(track(cx, request, fd, Directory::real(number, path))))
         }
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
-        kind::FIFO => Ok(Begun::Fifo(request, cx.kernel.fs.mend(&cx.kernel, stat), target.path.clone())),
+        kind::FIFO => {
+            let mended = cx.kernel.fs.mend(&cx.kernel, stat);
+            Ok(Begun::Fifo(Box::new((request, mended, target.path.clone()))))
+        }
         kind::CHARACTER => match devices::of(stat) {
             Some(device) => open_device(cx, request, device, target).map(Begun::Over),
             None => Err(Errno::ENXIO),
