@@ -31,13 +31,15 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
 
     let others: alloc::vec::Vec<Rc<Task>> =
         cx.process().tasks.borrow().iter().filter(|other| !Rc::ptr_eq(other, task)).cloned().collect();
-    if !others.is_empty() {
+    let final_step = !others.is_empty() || super::futex::holds_robust(cx);
+    if final_step {
         // Past this point there is no way back: what can fail has to fail now.
         task.guest.check_exec(&exec)?;
         others.iter().for_each(|other| leave(cx, other));
+        super::futex::exit_robust_list(cx);
     }
     if let Err(error) = task.guest.exec(&exec) {
-        if others.is_empty() {
+        if !final_step {
             return Err(error);
         }
         kernel.kill_group(cx.process(), nr::KILL);
@@ -81,6 +83,7 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
 
 /// Another thread of a process at exec ends. fated-wait ends it by itself.
 fn leave(cx: &Cx, other: &Rc<Task>) {
+    super::futex::exit_robust_list(&Cx { kernel: cx.kernel.clone(), task: other.clone() });
     other.rest.set(Rest::Gone);
     drop(other.work.take());
     other.guest.exit();

@@ -322,6 +322,13 @@ pub fn wake_address(cx: &Cx, addr: u64, count: usize) {
     }
 }
 
+/// Whether the task holds robust futexes.
+pub fn holds_robust(cx: &Cx) -> bool {
+    let head = cx.task.robust_list.get();
+    let empty = |[first, _, pending]: [u64; 3]| first == head && pending == 0;
+    head != 0 && !cx.read_words(head).is_ok_and(empty)
+}
+
 /// Marks the locks that an ending task holds as its, and passes them on.
 pub fn exit_robust_list(cx: &Cx) {
     let own = cx.task.tid.get().get();
