@@ -1,6 +1,6 @@
 //! What follows from an operation, as data: the owner of the family carries it out.
 
-use crate::id::{Pgid, Pid, Tid};
+use crate::id::{Pgid, Pid, Signal, Tid};
 use crate::report::SigInfo;
 use alloc::vec::Vec;
 
@@ -53,6 +53,9 @@ pub struct Effects {
     pub stopped: Vec<Tid>,
     /// Threads that run again.
     pub resumed: Vec<Tid>,
+    /// Threads whose tracer died before it looked at the signal they were about to take: they take it now, and are
+    /// then [settled](crate::Family::settle).
+    pub taken: Vec<(Tid, Signal)>,
     /// Threads whose exec has the process to itself now: the id they had, the id they have.
     pub execed: Vec<(Tid, Pid)>,
 }
@@ -74,6 +77,7 @@ impl Effects {
         self.orphaned.clear();
         self.stopped.clear();
         self.resumed.clear();
+        self.taken.clear();
         self.execed.clear();
     }
 }

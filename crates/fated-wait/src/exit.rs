@@ -130,10 +130,7 @@ impl Family {
             }
             self.unlink_tracee(slot);
             if self.table.task(slot).life != Life::Zombie {
-                if self.table.task(slot).run == Run::Trapped {
-                    self.resume(slot, fx);
-                }
-                self.settle_slot(slot, fx);
+                self.let_go(slot, fx);
                 continue;
             }
             let mut reaped = !self.table.leads(slot);
@@ -152,6 +149,24 @@ impl Family {
                 self.bury(slot, dead);
             }
         }
+    }
+
+    /// A live tracee is free. What its tracer has not looked at passes as if the tracer had agreed to it.
+    fn let_go(&mut self, slot: Slot, fx: &mut Effects) {
+        let task = self.table.task(slot);
+        if task.run == Run::Trapped {
+            let signal = Signal::new(task.trap_code);
+            let (delivery, stop) = (task.job.delivery, task.job.event_stop);
+            let tid = task.tid;
+            self.resume(slot, fx);
+            match signal {
+                Some(signal) if delivery => return fx.taken.push((tid, signal)),
+                // A syscall stop sends itself what is left in it.
+                Some(Signal::SIGTRAP) if !stop => self.kernel_signal(slot, Signal::SIGTRAP, fx),
+                _ => {}
+            }
+        }
+        self.settle_slot(slot, fx);
     }
 
     /// A dying thread's children go to another thread of its process, the nearest subreaper, or init.

@@ -201,7 +201,8 @@ impl Family {
             self.table.task_mut(thread).exiting = true;
         }
         for thread in others {
-            self.exit(thread, ExitCode::killed(Signal::SIGKILL, false), fx);
+            // They die by SIGKILL, but that is not what their tracers are told.
+            self.exit(thread, ExitCode::exited(0), fx);
         }
         self.try_exec(slot, fx);
         Ok(())

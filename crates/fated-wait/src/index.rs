@@ -263,7 +263,7 @@ impl Lookup for Index {
         let mut found = Vec::new();
         let tid = table.task(changed).tid;
         for selector in [Selector::Any, Selector::Task(tid), Selector::Group(table.group(changed).pgid)] {
-            for only in [NONE, parent] {
+            for only in [NONE, table.reports_to(changed)] {
                 let first = Ask { group, selector, only, options: 0 };
                 let last = Ask { options: u32::MAX, ..first };
                 for (class, members) in self.waiters.classes.range(first..=last) {

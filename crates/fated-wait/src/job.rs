@@ -8,6 +8,7 @@ use crate::effects::Effects;
 use crate::id::{Errno, Pid, Signal, Tid};
 use crate::report::{CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED};
 use crate::table::{Chain, Life, NONE, Run, Slot, Tell};
+use alloc::vec::Vec;
 
 const EVENT_STOP: u32 = 128;
 
@@ -26,6 +27,7 @@ impl Family {
         if group.exit.is_some() || group.exec != NONE || self.table.task(slot).job.cancelled {
             return Ok(());
         }
+        self.tell_parent(slot, fx);
         if !self.table.task(slot).job.stop {
             let group = self.table.group_mut(slot);
             // A tracee that was resumed may stop again while its process is stopped: nothing new for the parent.
@@ -41,12 +43,16 @@ impl Family {
                     task.job.consume = true;
                     task.job.signal = Some(signal);
                     task.job.notify |= thread != slot && task.trace.is_some_and(|trace| trace.seized);
+                    let listening = task.job.listening;
                     self.table.group_mut(slot).stopping += 1;
+                    if listening {
+                        self.resume(thread, fx);
+                    }
                 }
                 thread = self.table.next(Chain::Thread, thread);
             }
         }
-        self.settle_group(slot, slot, fx);
+        self.settle_group(slot, fx);
         Ok(())
     }
 
@@ -59,17 +65,21 @@ impl Family {
         if self.table.group(leader).exit.is_some() {
             return Ok(());
         }
+        // A thread that runs already, since its tracer let it, does not notice before it next takes a signal.
+        let mut kicked = Vec::new();
         let mut thread = self.table.group(leader).threads.head;
         while thread != NONE {
             let task = self.table.task_mut(thread);
             task.job.stop = false;
             task.job.consume = false;
             task.job.cancelled = task.job.delivery;
-            if task.trace.is_some_and(|trace| trace.seized) {
-                task.job.notify = true;
-            }
+            let seized = task.trace.is_some_and(|trace| trace.seized);
+            task.job.notify |= seized;
             if task.run == Run::Stopped || task.job.listening {
                 self.resume(thread, fx);
+                kicked.push(thread);
+            } else if seized {
+                kicked.push(thread);
             }
             thread = self.table.next(Chain::Thread, thread);
         }
@@ -88,7 +98,9 @@ impl Family {
             self.set_stopped(leader, false);
             self.refresh_group(leader);
         }
-        self.settle_group(leader, leader, fx);
+        for thread in kicked {
+            self.settle_slot(thread, fx);
+        }
         Ok(())
     }
 
@@ -103,9 +115,9 @@ impl Family {
     }
 
     /// Settles `first`, then the other threads of its process.
-    fn settle_group(&mut self, first: Slot, any: Slot, fx: &mut Effects) {
+    fn settle_group(&mut self, first: Slot, fx: &mut Effects) {
         self.settle_slot(first, fx);
-        let mut thread = self.table.group(any).threads.head;
+        let mut thread = self.table.group(first).threads.head;
         while thread != NONE {
             if thread != first {
                 self.settle_slot(thread, fx);
@@ -124,17 +136,7 @@ impl Family {
         let job = &mut self.table.task_mut(slot).job;
         job.delivery = false;
         job.cancelled = false;
-        if let Some(tell) = self.table.group_mut(slot).tell.take() {
-            let code = match tell {
-                Tell::Continued => CLD_CONTINUED,
-                Tell::Stopped => CLD_STOPPED,
-            };
-            self.notify_stop(slot, false, code, fx);
-            let leader = self.table.leader(slot);
-            if self.table.traced_by_other(leader) {
-                self.notify_stop(leader, true, code, fx);
-            }
-        }
+        self.tell_parent(slot, fx);
         if self.table.task(slot).job.stop {
             if self.table.task(slot).trace.is_some() {
                 self.table.task_mut(slot).job.trap = true;
@@ -153,6 +155,21 @@ impl Family {
         let job = self.table.task(slot).job;
         if job.trap || job.notify {
             self.stop_trap(slot, fx);
+        }
+    }
+
+    /// The first thread that looks for signals after SIGCONT tells the parent.
+    pub(crate) fn tell_parent(&mut self, slot: Slot, fx: &mut Effects) {
+        if let Some(tell) = self.table.group_mut(slot).tell.take() {
+            let code = match tell {
+                Tell::Continued => CLD_CONTINUED,
+                Tell::Stopped => CLD_STOPPED,
+            };
+            self.notify_stop(slot, false, code, fx);
+            let leader = self.table.leader(slot);
+            if self.table.traced_by_other(leader) {
+                self.notify_stop(leader, true, code, fx);
+            }
         }
     }
 

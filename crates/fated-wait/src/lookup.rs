@@ -25,6 +25,8 @@ pub(crate) trait Lookup: fmt::Debug {
     fn unblock(&mut self, table: &Table, caller: Slot);
 
     /// Blocked threads in the process of `parent` that ask for `changed`, as a child or tracee of `parent`, and
-    /// whose wait has a result now; the one that blocked last first.
+    /// whose wait has a result now; the one that blocked last first. A waiter with `__WNOTHREAD` is meant only if it is
+    /// whom `changed` reports to: so a parent with that option sleeps through a group stop of a child that somebody
+    /// else traces, as on Linux.
     fn woken(&self, table: &Table, changed: Slot, parent: Slot, woken: &mut Vec<Slot>);
 }

@@ -59,7 +59,7 @@ impl Family {
         let (task, group) = (self.table.task(slot), self.table.group(slot));
         let status = match code {
             CLD_CONTINUED => Signal::SIGCONT.get(),
-            CLD_STOPPED if !for_tracer => group.stop_signal.map_or(0, Signal::get),
+            CLD_STOPPED => group.stop_signal.map_or(0, Signal::get),
             _ => task.trap_code & 0x7f,
         } as i32;
         let action = self.table.group(parent).sigchld;

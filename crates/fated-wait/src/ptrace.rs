@@ -123,6 +123,9 @@ impl Family {
         if task.trace.is_none() {
             return Ok(false);
         }
+        if matches!(stop, TraceStop::Signal(_)) {
+            self.tell_parent(slot, fx);
+        }
         self.trap(slot, stop.code(), CLD_TRAPPED, fx);
         self.table.task_mut(slot).job.delivery = matches!(stop, TraceStop::Signal(_));
         Ok(true)
@@ -171,12 +174,15 @@ impl Family {
     /// PTRACE_INTERRUPT: the tracee traps now, or after the stop that it is in.
     ///
     /// # Errors
-    /// ESRCH unless the task is a tracee of the caller, EIO unless it is seized and alive.
+    /// ESRCH unless the task is a tracee of the caller, EIO unless it is seized. A dead one is left alone.
     pub fn interrupt(&mut self, tracer: Tid, tid: Tid, fx: &mut Effects) -> Result<(), Errno> {
         let (_, slot) = self.tracee(tracer, tid)?;
         let task = self.table.task_mut(slot);
-        if !task.trace.is_some_and(|trace| trace.seized) || task.life != Life::Alive {
+        if !task.trace.is_some_and(|trace| trace.seized) {
             return Err(Errno::EIO);
+        }
+        if task.life != Life::Alive {
+            return Ok(());
         }
         task.job.trap = true;
         if task.job.listening {

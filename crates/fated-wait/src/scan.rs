@@ -67,7 +67,7 @@ impl Lookup for Scan {
                 Selector::Nothing => false,
             };
             if meant
-                && (!request.has(__WNOTHREAD) || *waiter == parent)
+                && (!request.has(__WNOTHREAD) || *waiter == table.reports_to(changed))
                 && self.find(table, *waiter, request) != Answer::Hope
             {
                 woken.push(*waiter);

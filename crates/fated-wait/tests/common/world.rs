@@ -24,6 +24,18 @@ pub enum Outcome {
     Nothing,
     Waited(Answer),
     Signal(Option<(i32, Label, i32)>),
+    /// A signal of which the cause may be one of several.
+    SomeSignal,
+}
+
+/// The arguments of a wait as numbers, the same however often the call is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawWait {
+    pub waitid: bool,
+    /// `P_*`; wait4 says the same by signs.
+    pub idtype: u32,
+    pub id: u32,
+    pub options: u32,
 }
 
 /// A report as its reader sees it.
@@ -37,7 +49,8 @@ pub enum Answer {
 struct Actor {
     tid: Tid,
     sigstop: bool,
-    blocked: Option<Wait>,
+    blocked: Option<(RawWait, WaitRequest)>,
+    execing: bool,
 }
 
 /// One act, carried out.
@@ -48,6 +61,8 @@ pub struct Done {
     /// Waits that came to an end in the course of it.
     pub completed: Vec<(Label, Outcome)>,
     pub effects: Vec<Effects>,
+    /// Real tasks might come out of it otherwise: who was woken first had a choice.
+    pub open: bool,
 }
 
 /// An act with its roles cast.
@@ -57,14 +72,22 @@ pub struct Concrete {
     pub by: Label,
     pub target: Label,
     pub to: Label,
+    /// The target's number at that time.
+    pub it: Tid,
+    /// The group number for setpgid, 0 for the caller's own.
+    pub pgid: u32,
+    pub wait: Option<RawWait>,
 }
 
 pub struct World {
     pub family: Family,
     real: bool,
     cast: Vec<Actor>,
-    /// Pending SIGCHLD of each process.
-    sigchld: BTreeMap<Pid, SigInfo>,
+    /// Pending SIGCHLD of each process; none if it is one of several that came at once.
+    sigchld: BTreeMap<Pid, Option<SigInfo>>,
+    /// SIGCHLDs of the present act.
+    came: BTreeMap<Pid, u32>,
+    open: bool,
     queue: VecDeque<Effects>,
     completed: Vec<(Label, Outcome)>,
     log: Vec<Effects>,
@@ -82,9 +105,10 @@ impl World {
         family.fork(init, first, ForkFlags::default(), Some(Signal::SIGCHLD), &mut fx).expect("free");
         family.setsid(first, &mut fx).expect("may lead");
         family.set_subreaper(first.into(), true).expect("alive");
-        let cast = vec![Actor { tid: first, sigstop: false, blocked: None }];
+        let cast = vec![Actor { tid: first, sigstop: false, blocked: None, execing: false }];
         let (sigchld, queue) = (BTreeMap::new(), VecDeque::new());
-        Self { family, real, cast, sigchld, queue, completed: Vec::new(), log: Vec::new() }
+        let (completed, log, came) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { family, real, cast, sigchld, came, open: false, queue, completed, log }
     }
 
     pub fn size(&self) -> usize {
@@ -106,12 +130,22 @@ impl World {
         if owner == label { self.family.state(self.tid(label)) } else { None }
     }
 
-    pub fn blocked(&self, label: Label) -> Option<Wait> {
-        self.cast[label].blocked
+    pub fn blocked(&self, label: Label) -> Option<RawWait> {
+        self.cast[label].blocked.map(|(wait, _)| wait)
+    }
+
+    /// Its exec waits for a tracer to reap the other threads.
+    pub fn execing(&self, label: Label) -> bool {
+        self.cast[label].execing
     }
 
     pub fn label(&self, tid: Tid) -> Label {
         self.cast.iter().rposition(|actor| actor.tid == tid).unwrap_or(usize::MAX)
+    }
+
+    /// The number of the process that a task is or was in.
+    pub fn leader_of(&self, tid: Tid) -> u32 {
+        self.family.pid(tid).map_or(tid.get(), Pid::get)
     }
 
     pub fn play(&mut self, act: Act) -> Done {
@@ -121,8 +155,9 @@ impl World {
             None => (None, Outcome::Skipped),
         };
         self.drain();
+        self.came.clear();
         let (completed, effects) = (std::mem::take(&mut self.completed), std::mem::take(&mut self.log));
-        Done { act, outcome, completed, effects }
+        Done { act, outcome, completed, effects, open: std::mem::take(&mut self.open) }
     }
 
     /// Chooses who plays, or nobody.
@@ -167,7 +202,15 @@ impl World {
                 by = self.label(self.family.trace(self.tid(target)).expect("traced").tracer).min(self.size() - 1);
             }
         }
-        let concrete = Concrete { act, by, target, to };
+        let it = self.tid(target);
+        let pgid = |label| self.family.pgid(self.tid(label)).map_or(it.get(), Pgid::get);
+        let group = matches!(act, Act::Setpgid { to: Some(_), .. });
+        let wait = match act {
+            Act::Wait { wait, .. } => Some(raw(wait, it.get(), pgid(target))),
+            _ => None,
+        };
+        let pgid = if group { pgid(to) } else { 0 };
+        let concrete = Concrete { act, by, target, to, it, pgid, wait };
         (!self.real || self.realizable(&concrete)).then_some(concrete)
     }
 
@@ -183,8 +226,11 @@ impl World {
 
     /// Real processes can do it, and its outcome does not depend on timing.
     fn realizable(&self, concrete: &Concrete) -> bool {
-        let Concrete { act, by, target, to } = *concrete;
-        let free = |label: Label| self.state(label) == Some(TaskState::Running) && self.cast[label].blocked.is_none();
+        let Concrete { act, by, target, to, .. } = *concrete;
+        let free = |label: Label| {
+            let actor = &self.cast[label];
+            self.state(label) == Some(TaskState::Running) && actor.blocked.is_none() && !actor.execing
+        };
         let sends = matches!(act, Act::Kill { .. } | Act::Stop { .. } | Act::Continue { .. });
         if !sends && !free(by) {
             return false;
@@ -199,7 +245,10 @@ impl World {
                 !ptrace && self.size() < MOST_ACTORS && (thread || signal != Some(Signal::SIGSTOP))
             }
             // The first process outlives the story, and nobody stops or traces it.
-            Act::Exit { how: Exits::Thread, .. } => self.pid(by) != self.pid(0),
+            Act::Exit { how: Exits::Thread, .. } => {
+                let exitkill = |tracee| self.family.trace(tracee).is_some_and(|trace| trace.exitkill);
+                self.pid(by) != self.pid(0) && !self.family.tracees(self.tid(by)).any(exitkill)
+            }
             Act::Exit { how: Exits::Process, .. } | Act::Exec { .. } => {
                 self.pid(by) != self.pid(0) && self.dies_in_order(by)
             }
@@ -212,6 +261,10 @@ impl World {
             Act::Wait { wait, .. } => {
                 // Of two that block in one process either may win.
                 let pid = self.pid(by);
+                // A pidfd of a thread is another matter.
+                if wait.pidfd && self.pid(target).map(Tid::from) != Some(self.tid(target)) {
+                    return false;
+                }
                 wait.options & WNOHANG != 0
                     || !(0..self.size()).any(|other| self.cast[other].blocked.is_some() && self.pid(other) == pid)
             }
@@ -231,7 +284,7 @@ impl World {
     }
 
     fn perform(&mut self, concrete: Concrete) -> Outcome {
-        let Concrete { act, by, target, to } = concrete;
+        let Concrete { act, by, target, pgid, .. } = concrete;
         let (me, it) = (self.tid(by), self.tid(target));
         let mut fx = Effects::new();
         let result = match act {
@@ -240,7 +293,7 @@ impl World {
                 let child = self.next_tid();
                 match self.family.fork(me, child, flags, signal, &mut fx) {
                     Ok(()) => {
-                        self.cast.push(Actor { tid: child, sigstop: false, blocked: None });
+                        self.cast.push(Actor { tid: child, sigstop: false, blocked: None, execing: false });
                         self.queue.push_back(fx);
                         return Outcome::Forked(self.size() - 1);
                     }
@@ -264,10 +317,7 @@ impl World {
                 Some(pid) => self.sigcont(pid, &mut fx),
                 None => Err(Errno::ESRCH),
             },
-            Act::Setpgid { to: group, .. } => {
-                let pgid = group.map(|_| self.family.pgid(self.tid(to)).unwrap_or(Pid::from(it).into()));
-                self.family.setpgid(me, Some(it.into()), pgid, &mut fx)
-            }
+            Act::Setpgid { .. } => self.family.setpgid(me, Some(it.into()), Pgid::new(pgid), &mut fx),
             Act::Setsid { .. } => self.family.setsid(me, &mut fx).map(drop),
             Act::Subreaper { on, .. } => match self.pid(by) {
                 Some(pid) => self.family.set_subreaper(pid, on),
@@ -282,7 +332,11 @@ impl World {
                 None => Err(Errno::ESRCH),
             },
             Act::Pdeath { signal, .. } => self.family.set_pdeathsig(me, signal),
-            Act::Exec { .. } => self.family.exec(me, &mut fx),
+            Act::Exec { .. } => {
+                let result = self.family.exec(me, &mut fx);
+                self.cast[by].execing = result.is_ok();
+                result
+            }
             Act::Traceme { .. } => self.family.traceme(me),
             Act::Attach { .. } => self.family.attach(me, it, &mut fx),
             Act::Seize { exitkill, .. } => self.family.seize(me, it, exitkill, &mut fx),
@@ -306,19 +360,15 @@ impl World {
                 let usage = Usage { utime_ns: u64::from(units) * 10_000_000, minflt: 1, ..Usage::default() };
                 self.family.set_usage(me, usage)
             }
-            Act::Wait { mut wait, .. } => {
-                // Once blocked it is asked again: with the role that was cast.
-                wait.whom = match wait.whom {
-                    Whom::Task(_) => Whom::Task(target as Role),
-                    Whom::GroupOf(_) => Whom::GroupOf(target as Role),
-                    whom => whom,
-                };
-                return self.wait(by, it, wait);
-            }
+            Act::Wait { .. } => return self.wait(by, concrete.wait.expect("cast with it")),
             Act::TakeSigchld { .. } => {
                 let info = self.pid(by).and_then(|pid| self.sigchld.remove(&pid));
                 let label = |pid| Tid::new(pid).map_or(usize::MAX, |tid| self.label(tid));
-                return Outcome::Signal(info.map(|info| (info.code, label(info.pid), info.status)));
+                return match info {
+                    Some(None) => Outcome::SomeSignal,
+                    Some(Some(info)) => Outcome::Signal(Some((info.code, label(info.pid), info.status))),
+                    None => Outcome::Signal(None),
+                };
             }
         };
         self.queue.push_back(fx);
@@ -409,13 +459,16 @@ impl World {
         }
     }
 
-    fn wait(&mut self, by: Label, it: Tid, wait: Wait) -> Outcome {
+    fn wait(&mut self, by: Label, wait: RawWait) -> Outcome {
+        let Some(own) = self.family.pgid(self.tid(by)) else { return Outcome::Failed(Errno::ESRCH) };
+        match request(own, wait) {
+            Ok(request) => self.wait_for(by, wait, request),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    fn wait_for(&mut self, by: Label, wait: RawWait, request: WaitRequest) -> Outcome {
         let me = self.tid(by);
-        let Some(own) = self.family.pgid(me) else { return Outcome::Failed(Errno::ESRCH) };
-        let request = match self.request(own, it, wait) {
-            Ok(request) => request,
-            Err(error) => return Outcome::Failed(error),
-        };
         let mut fx = Effects::new();
         let outcome = match self.family.wait(me, &request, &mut fx) {
             Err(error) => Outcome::Failed(error),
@@ -434,37 +487,13 @@ impl World {
                 Some(Err(error)) => Outcome::Failed(error),
                 None => {
                     self.family.block(me, &request).expect("alive");
-                    self.cast[by].blocked = Some(wait);
+                    self.cast[by].blocked = Some((wait, request));
                     Outcome::Blocked
                 }
             },
         };
         self.queue.push_back(fx);
         outcome
-    }
-
-    pub fn request(&self, own: Pgid, it: Tid, wait: Wait) -> Result<WaitRequest, Errno> {
-        let id = it.get() as i32;
-        let group = || self.family.pgid(it).map_or(id, |pgid| pgid.get() as i32);
-        if wait.waitid {
-            let (idtype, id) = match wait.whom {
-                Whom::Any => (P_ALL, 0),
-                Whom::Task(_) if wait.pidfd => (P_PIDFD, id),
-                Whom::Task(_) => (P_PID, id),
-                Whom::OwnGroup => (P_PGID, 0),
-                Whom::GroupOf(_) => (P_PGID, group()),
-            };
-            let pidfd = |id| Ok(Pidfd { task: Tid::new(id as u32), nonblock: true });
-            WaitRequest::waitid(idtype, id, wait.options, own, pidfd)
-        } else {
-            let pid = match wait.whom {
-                Whom::Any => -1,
-                Whom::Task(_) => id,
-                Whom::OwnGroup => 0,
-                Whom::GroupOf(_) => -group(),
-            };
-            WaitRequest::wait4(pid, wait.options, own)
-        }
     }
 
     /// Carries out what follows, and what follows from that.
@@ -485,6 +514,9 @@ impl World {
                     }
                     self.cast[label] = Actor { tid: new.into(), ..actor };
                 }
+                if let Some(actor) = self.cast.get_mut(label) {
+                    actor.execing = false;
+                }
             }
             for signal in &effects.signals {
                 self.signal(*signal, &mut fx);
@@ -495,11 +527,20 @@ impl World {
                     let _ = self.sigcont(pid, &mut fx);
                 }
             }
-            for &tid in effects.resumed.iter().chain(&effects.wake) {
+            for &(tid, signal) in &effects.taken {
+                if signal == Signal::SIGSTOP {
+                    self.resumed_with(tid, Some(signal), &mut fx);
+                } else if self.family.state(tid) == Some(TaskState::Running) {
+                    self.family.settle(tid, &mut fx).expect("alive");
+                }
+            }
+            for (&tid, restart) in
+                effects.resumed.iter().map(|tid| (tid, true)).chain(effects.wake.iter().map(|tid| (tid, false)))
+            {
                 let label = self.label(tid);
                 if label < self.size() {
                     self.deliver(label, &mut fx);
-                    self.retry(label);
+                    self.retry(label, restart);
                 }
             }
             self.log.push(effects);
@@ -519,30 +560,68 @@ impl World {
             Target::Process(pid) if signal == Signal::SIGKILL => drop(self.kill(pid, fx)),
             Target::Process(pid) if signal == Signal::SIGCHLD => {
                 // A signal that is pending is not queued again.
-                self.sigchld.entry(pid).or_insert(info);
+                let came = self.came.entry(pid).or_default();
+                *came += 1;
+                if *came == 1 {
+                    self.sigchld.entry(pid).or_insert(Some(info));
+                } else if self.sigchld.get(&pid) != Some(&None) {
+                    self.sigchld.insert(pid, None);
+                }
             }
             _ => {}
         }
     }
 
-    /// A blocked thread that was woken or runs again calls wait again, unless it is kept from it.
-    fn retry(&mut self, label: Label) {
+    /// A blocked thread that was woken looks again; one that was stopped meanwhile calls wait anew.
+    fn retry(&mut self, label: Label, restart: bool) {
         let tid = self.tid(label);
         if self.family.state(tid) != Some(TaskState::Running) {
             return;
         }
-        if let Some(wait) = self.cast[label].blocked.take() {
+        if let Some((wait, request)) = self.cast[label].blocked.take() {
             self.family.unblock(tid);
-            let it = match wait.whom {
-                Whom::Task(it) | Whom::GroupOf(it) => self.tid(usize::from(it)),
-                _ => tid,
+            let outcome = match restart {
+                true => self.wait(label, wait),
+                false => self.wait_for(label, wait, request),
             };
-            match self.wait(label, it, wait) {
-                Outcome::Blocked => {}
-                outcome => self.completed.push((label, outcome)),
+            if outcome != Outcome::Blocked {
+                self.open |= matches!(outcome, Outcome::Waited(_)) && self.more(tid, request);
+                self.completed.push((label, outcome));
             }
         }
     }
+
+    /// The same wait would find something once more.
+    fn more(&mut self, tid: Tid, request: WaitRequest) -> bool {
+        let again = WaitRequest { options: request.options | WNOWAIT, ..request };
+        matches!(self.family.wait(tid, &again, &mut Effects::new()), Ok(WaitOutcome::Found(_)))
+    }
+}
+
+fn raw(wait: Wait, id: u32, pgid: u32) -> RawWait {
+    let Wait { whom, waitid, options, pidfd } = wait;
+    let (idtype, id) = match whom {
+        Whom::Any => (P_ALL, 0),
+        Whom::Task(_) if pidfd => (P_PIDFD, id),
+        Whom::Task(_) => (P_PID, id),
+        Whom::OwnGroup => (P_PGID, 0),
+        Whom::GroupOf(_) => (P_PGID, pgid),
+    };
+    RawWait { waitid, idtype, id, options }
+}
+
+fn request(own: Pgid, wait: RawWait) -> Result<WaitRequest, Errno> {
+    let id = wait.id as i32;
+    if wait.waitid {
+        let pidfd = |id| Ok(Pidfd { task: Tid::new(id as u32), nonblock: true });
+        return WaitRequest::waitid(wait.idtype, id, wait.options, own, pidfd);
+    }
+    let pid = match wait.idtype {
+        P_ALL => -1,
+        P_PGID => -id,
+        _ => id,
+    };
+    WaitRequest::wait4(pid, wait.options, own)
 }
 
 pub fn tid(id: u32) -> Tid {
