@@ -101,7 +101,8 @@ impl Cpuid {
         match leaf {
             0 => of(LAST_LEAF, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)),
             1 => of(SIGNATURE, 8 << 8 | self.cpus << 16, self.leaf1.0, self.leaf1.1 | several << 28),
-            2 => of(0x7603_6301, 0x00f0_b5ff, 0, 0x00c1_0000),
+            // The caches of leaf 4, by name: told to look there (0xff), glibc asks thrice as often, and each time traps.
+            2 => of(0x302c_0301, 0x21e4_b5f0, 0, 0x00c1_7663),
             4 => self.cache(sub),
             7 if sub == 0 => of(0, self.leaf7, 0, 0),
             0xb => self.topology(sub),

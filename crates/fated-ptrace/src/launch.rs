@@ -139,7 +139,7 @@ fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
 }
 
 impl Plan {
-    fn new(launch: &Launch, go: OwnedFd, report: OwnedFd) -> Result<Plan, Error> {
+    fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Result<Plan, Error> {
         let words = || [&launch.program].into_iter().chain(&launch.args);
         let args = |words: &mut dyn Iterator<Item = &OsString>| {
             words.map(|word| c_string(word.as_bytes(), "the argument")).collect::<Result<Vec<_>, _>>()
@@ -165,7 +165,7 @@ impl Plan {
             cwd,
             placeholders: launch.streams == Streams::Placeholders,
             affinity: sys::affinity().map_err(|errno| step("ask for the CPUs that fated may use", errno))?,
-            filter: filter::program(),
+            filter: filter::program(all_calls),
             go,
             report,
         })
@@ -298,15 +298,15 @@ fn limits() -> i64 {
     }
 }
 
-/// Starts the program; returns when it stands before its first instruction, traced.
-pub(crate) fn start(launch: &Launch) -> Result<RealTid, Error> {
+/// Starts the program; returns when it stands before its first instruction, traced. With `all_calls`, none runs free.
+pub(crate) fn start(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> {
     let (major, minor) = sys::linux_version().map_err(|errno| step("ask for Linux's version", errno))?;
     if (major, minor) < (5, 13) {
         return Err(Error::OldLinux { major, minor });
     }
     let pipe = || sys::pipe().map_err(|errno| step("make a pipe to the first guest", errno));
     let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
-    let plan = Plan::new(launch, go_read, report_write)?;
+    let plan = Plan::new(launch, all_calls, go_read, report_write)?;
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
         -1 => return Err(step("fork the first guest", sys::last())),

@@ -32,6 +32,10 @@ pub trait Driver {
     fn timestamp_counter(&self) -> u64;
     /// See [`Kernel::auxv_random`].
     fn auxv_random(&self) -> [u8; 16];
+    /// Whether calls that run free have to stop as well, as a complete log wants.
+    fn sees_all(&self) -> bool {
+        false
+    }
 }
 
 impl Driver for Rc<Kernel> {
@@ -52,6 +56,9 @@ impl Driver for Rc<Kernel> {
     }
     fn auxv_random(&self) -> [u8; 16] {
         Kernel::auxv_random(self)
+    }
+    fn sees_all(&self) -> bool {
+        self.config.log
     }
 }
 
@@ -186,7 +193,7 @@ impl Engine {
             foreign_call: Cell::new(false),
         };
         let engine = Engine { driver: Box::new(driver), shared: Rc::new(shared), launch: launch.clone(), affinity };
-        let tid = launch::start(launch)?;
+        let tid = launch::start(launch, engine.driver.sees_all())?;
         engine.boot(tid)?;
         Ok(engine)
     }
