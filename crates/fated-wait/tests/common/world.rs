@@ -148,8 +148,18 @@ impl World {
         self.family.pid(tid).map_or(tid.get(), Pid::get)
     }
 
+    /// Plays an act with the roles that its user has chosen.
+    pub fn play_as(&mut self, act: Act, by: Label, target: Label) -> Done {
+        let concrete = self.concrete(act, by, target, target);
+        self.carry_out(Some(concrete))
+    }
+
     pub fn play(&mut self, act: Act) -> Done {
         let cast = self.cast(act);
+        self.carry_out(cast)
+    }
+
+    fn carry_out(&mut self, cast: Option<Concrete>) -> Done {
         let (act, outcome) = match cast {
             Some(concrete) => (Some(concrete), self.perform(concrete)),
             None => (None, Outcome::Skipped),
@@ -202,6 +212,11 @@ impl World {
                 by = self.label(self.family.trace(self.tid(target)).expect("traced").tracer).min(self.size() - 1);
             }
         }
+        let concrete = self.concrete(act, by, target, to);
+        (!self.real || self.realizable(&concrete)).then_some(concrete)
+    }
+
+    fn concrete(&self, act: Act, by: Label, target: Label, to: Label) -> Concrete {
         let it = self.tid(target);
         let pgid = |label| self.family.pgid(self.tid(label)).map_or(it.get(), Pgid::get);
         let group = matches!(act, Act::Setpgid { to: Some(_), .. });
@@ -210,8 +225,7 @@ impl World {
             _ => None,
         };
         let pgid = if group { pgid(to) } else { 0 };
-        let concrete = Concrete { act, by, target, to, it, pgid, wait };
-        (!self.real || self.realizable(&concrete)).then_some(concrete)
+        Concrete { act, by, target, to, it, pgid, wait }
     }
 
     fn pick(&self, role: Role) -> Label {
@@ -255,7 +269,12 @@ impl World {
             Act::Kill { .. } => self.pid(target) != self.pid(0) && self.dies_in_order(target),
             Act::Stop { .. } => self.pid(target) != self.pid(0) && self.state(target) != Some(TaskState::Zombie),
             Act::Continue { .. } => self.family.live_threads(self.pid(target).expect("there")) > 0,
-            Act::Attach { .. } | Act::Seize { .. } => self.pid(target) != self.pid(0),
+            Act::Attach { .. } | Act::Seize { .. } => {
+                // An exec keeps a new tracer out until it is complete.
+                let pid = self.pid(target);
+                let execing = (0..self.size()).any(|label| self.cast[label].execing && self.pid(label) == pid);
+                pid != self.pid(0) && !execing
+            }
             Act::TraceKill { .. } => self.pid(target).is_some_and(|_| self.dies_in_order(target)),
             Act::Traceme { .. } => self.pid(by) != self.pid(0),
             Act::Wait { wait, .. } => {

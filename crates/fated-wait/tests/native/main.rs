@@ -6,6 +6,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod facts;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod puppet;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod stage;
@@ -23,6 +25,8 @@ fn main() {
     {
         puppet::return_from_exec(label.parse().unwrap_or(0));
     }
+    real::begin();
+    real::facts();
     real::stories();
 }
 
@@ -31,6 +35,7 @@ mod real {
     use crate::common::rng::Rng;
     use crate::common::story::{ACT_BYTES, Act, decode};
     use crate::common::world::{Done, Outcome, World};
+    use crate::facts::FACTS;
     use crate::stage::Stage;
     use fated_wait::LookupKind;
     use std::fmt::Write;
@@ -39,9 +44,22 @@ mod real {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
     }
 
-    pub fn stories() {
+    pub fn begin() {
         // SAFETY: a plain system call: puppets that lose their parents come to us.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    }
+
+    /// Each fact on the kernel and on the crate, with either way of looking up.
+    pub fn facts() {
+        for kind in [LookupKind::Index, LookupKind::Scan] {
+            for (name, fact) in FACTS {
+                fact(kind);
+                println!("fact {name} ({kind:?}): ok");
+            }
+        }
+    }
+
+    pub fn stories() {
         let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
         let attach = matches!(yama.trim(), "" | "0");
         if !attach {
@@ -95,13 +113,7 @@ mod real {
     fn note(log: &mut String, done: &Done) {
         if let Some(c) = done.act {
             let _ = write!(log, "{} on {} ({}): {:?}", c.by, c.target, c.it, c.act);
-            let _ = writeln!(
-                log,
-                " -> {:?} {:?} {:?}",
-                done.outcome,
-                done.completed,
-                std::env::var("FX").map(|_| done.effects.clone()).ok()
-            );
+            let _ = writeln!(log, " -> {:?} {:?}", done.outcome, done.completed);
         }
     }
 }

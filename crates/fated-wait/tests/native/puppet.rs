@@ -27,7 +27,7 @@ pub const FORK: u64 = 1;
 pub const THREAD: u64 = 2;
 /// args: own label.
 pub const EXEC: u64 = 3;
-/// args: pid, options, whether to give a bad pointer.
+/// args: pid, options, whether to give a bad pointer. Stores the status, and the time used in µs.
 pub const WAIT4: u64 = 4;
 /// args: idtype, id, options.
 pub const WAITID: u64 = 5;
@@ -36,7 +36,7 @@ pub const SIGCHLD: u64 = 6;
 pub const TAKE_SIGCHLD: u64 = 7;
 /// args: whether to block.
 pub const MASK: u64 = 8;
-/// args: who.
+/// args: who. Stores the time used in µs.
 pub const RUSAGE: u64 = 9;
 /// args: pid, whether a thread.
 pub const PIDFD: u64 = 10;
@@ -131,8 +131,10 @@ fn obey(order: &Order) -> Reply {
             WAIT4 => {
                 let mut status = -1i32;
                 let place = if args[2] != 0 { 8 } else { &raw mut status as i64 };
-                let result = call(libc::SYS_wait4, [args[0], place, args[1], 0, 0]);
+                let mut usage = [0i64; 18];
+                let result = call(libc::SYS_wait4, [args[0], place, args[1], &raw mut usage as i64, 0]);
                 values[0] = status.into();
+                values[1] = (usage[0] + usage[2]) * 1_000_000 + usage[1] + usage[3];
                 result
             }
             WAITID => {
@@ -166,8 +168,7 @@ fn obey(order: &Order) -> Reply {
             RUSAGE => {
                 let mut usage = [0i64; 18];
                 let result = call(libc::SYS_getrusage, [args[0], &raw mut usage as i64, 0, 0, 0]);
-                values[0] = usage[0] * 1_000_000 + usage[1];
-                values[1] = usage[2] * 1_000_000 + usage[3];
+                values[0] = (usage[0] + usage[2]) * 1_000_000 + usage[1] + usage[3];
                 result
             }
             PIDFD => call(libc::SYS_pidfd_open, [args[0], args[1], 0, 0, 0]),

@@ -93,6 +93,11 @@ impl Stage {
         number.map_or(usize::MAX, |(&number, _)| world.label(tid(number)))
     }
 
+    /// A task that came without an order to fork.
+    pub fn know(&mut self, world: &World, label: Label, real: i32) {
+        self.numbers.insert(world.tid(label).get(), real);
+    }
+
     /// The real number for one of the model; one that names nothing if there is none.
     pub fn real(&self, number: u32) -> i64 {
         match number {
