@@ -131,6 +131,13 @@ pub fn install_standard(cx: &Cx) {
 }
 
 impl Stream {
+    /// The terminal that controls the caller's session, if that is one of the streams.
+    #[must_use]
+    pub fn terminal(cx: &Cx) -> Option<Rc<Stream>> {
+        let stream = |number| Stream::new(cx, number, FileStat::default()).filter(|stream| stream.controls(cx));
+        (0..=2).find_map(stream).map(Rc::new)
+    }
+
     /// `held` is what the real process has under this number: the stream itself, or something in its place.
     fn new(cx: &Cx, number: i32, held: FileStat) -> Option<Stream> {
         const KIND: u32 = 0o170_000;

@@ -4,6 +4,7 @@ use super::made::{Dir, Jump, Node, Part, Source};
 use super::maps;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::file::outside::Stream;
 use crate::id::{Pid, Tid};
 use crate::kernel::Kernel;
 use crate::sched::Rest;
@@ -364,8 +365,9 @@ fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let booted = cx.kernel.timers.of_uptime(0);
     let nice = process.nice.get();
     let id = if part == Part::Process { process.pid.get() } else { task.tid.get().get() };
-    let foreground = cx.kernel.streams.foreground.get().map_or(-1, |group| i64::from(group.get()));
-    let tty = if foreground == -1 { 0 } else { TTY };
+    let terminal = Stream::terminal(cx).is_some();
+    let tty = if terminal { TTY } else { 0 };
+    let foreground = cx.kernel.streams.foreground.get().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
     let pending = if part == Part::Process { process.pending.borrow().set() } else { task.pending.borrow().set() };
     format!(
         "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \

@@ -114,6 +114,7 @@ const ROWS: &[Row] = rows! {
     "/sys/devices/system/cpu/possible" 0o444 cpu_range;
     "/sys/devices/system/cpu/present" 0o444 cpu_range;
     "/sys/devices/system/node/node0/cpulist" 0o444 cpu_range;
+    "/sys/devices/system/node/node0/cpumap" 0o444 cpu_map;
     "/sys/devices/system/node/online" 0o444 |_| line(0);
     "/sys/devices/system/node/possible" 0o444 |_| line(0);
     "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages" 0o644 |_| line(0);
@@ -170,6 +171,14 @@ fn cpu_range(cx: &Cx) -> String {
         0 | 1 => "0\n".into(),
         cpus => format!("0-{}\n", cpus - 1),
     }
+}
+
+/// A bit for each processor, in words of 32, the highest first.
+fn cpu_map(cx: &Cx) -> String {
+    let cpus = cx.kernel.config.cpus.max(1);
+    let word = |at: u32| u32::MAX.checked_shr(32u32.saturating_sub(cpus - at * 32)).unwrap_or(0);
+    let words: Vec<_> = (0..cpus.div_ceil(32)).rev().map(|at| format!("{:x}", word(at))).collect();
+    words.join(",") + "\n"
 }
 
 /// As `cpuid` answers it: a processor with x86-64-v3 and nothing that differs between machines.

@@ -25,8 +25,7 @@ pub fn execveat(cx: &Cx, a: Args) -> SysResult {
 
 fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -> SysResult {
     let (kernel, task) = (&cx.kernel, &cx.task);
-    let path = cx.read_path(path_addr)?;
-    let name = super::path::exec_name(cx, dirfd, &path, flags)?;
+    let super::path::Program { name, path, path_addr, borrowed } = super::path::program(cx, dirfd, path_addr, flags)?;
     let exec = Exec { dirfd, path_addr, path, argv, envp, flags, random: kernel.auxv_random() };
 
     let others: alloc::vec::Vec<Rc<Task>> =
@@ -40,6 +39,7 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
     }
     if let Err(error) = task.guest.exec(&exec) {
         if !final_step {
+            borrowed.into_iter().for_each(|memory| memory.restore(cx));
             return Err(error);
         }
         kernel.kill_group(cx.process(), nr::KILL);

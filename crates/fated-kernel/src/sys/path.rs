@@ -203,15 +203,34 @@ pub fn getcwd(_cx: &Cx, _a: Args) -> SysResult {
     Ok(Outcome::Pass)
 }
 
-/// What a program is called (`comm`) that is started from `path`. A program in a place of the kernel's own is none.
-pub fn exec_name(cx: &Cx, dirfd: i32, path: &[u8], flags: u32) -> Result<Vec<u8>, Errno> {
-    if means_descriptor(path, flags) {
+/// A program to be started.
+#[derive(Debug)]
+pub struct Program {
+    /// What it is called (`comm`).
+    pub name: Vec<u8>,
+    /// Its path as the real Linux knows it.
+    pub path: Vec<u8>,
+    /// Where that stands in guest memory.
+    pub path_addr: u64,
+    /// That memory, if it isn't the guest's own string: to be restored if the start fails.
+    pub borrowed: Option<Borrowed>,
+}
+
+/// Finds a program. One in a place of the kernel's own is none.
+pub fn program(cx: &Cx, dirfd: i32, path_addr: u64, flags: u32) -> Result<Program, Errno> {
+    let path = cx.read_path(path_addr)?;
+    if means_descriptor(&path, flags) {
         return match cx.file(dirfd) {
             Some(open) if !crate::fs::is_real(&open) => Err(Errno::EACCES),
-            _ => Ok(alloc::format!("{dirfd}").into_bytes()),
+            _ => Ok(Program { name: alloc::format!("{dirfd}").into_bytes(), path, path_addr, borrowed: None }),
         };
     }
-    let target = walk(cx, dirfd, path, flags & NOFOLLOW == 0)?;
+    let target = walk(cx, dirfd, &path, flags & NOFOLLOW == 0)?;
     target.real(Errno::EACCES)?;
-    Ok(path.rsplit(|&byte| byte == b'/').next().unwrap_or(path).to_vec())
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(&path).to_vec();
+    if !target.detour {
+        return Ok(Program { name, path, path_addr, borrowed: None });
+    }
+    let borrowed = Borrowed::new(cx, &target.path)?;
+    Ok(Program { name, path: target.path, path_addr: borrowed.addr, borrowed: Some(borrowed) })
 }

@@ -3,6 +3,7 @@
 use super::{PathArg, carry_out, means_descriptor, pass};
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::file::directory::Directory;
 use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
 use crate::fs::{is_real, kind};
 use crate::guest::{Call, FileStat};
@@ -261,12 +262,19 @@ fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     Ok(value.into())
 }
 
+/// The generated directories that a process can stand in.
+fn is_root(path: &[u8]) -> bool {
+    matches!(path, b"/proc" | b"/sys" | b"/dev")
+}
+
 fn change_directory(cx: &Cx, call: Call, arg: Option<PathArg>) -> SysResult {
     let value = match arg {
         Some(arg) => {
             let target = arg.walk(cx, &call.args, true)?;
             match &target.place {
                 Place::Real(_) => carry_out(cx, call, &[(arg, &target)])?,
+                // The real directories of these names are as good: what is in them is looked at by its whole path.
+                Place::Made(_) if is_root(&target.path) => carry_out(cx, call, &[(arg, &target)])?,
                 // A real process can't stand there.
                 Place::Made(crate::fs::made::Node::Directory(_)) => return Err(Errno::EACCES),
                 _ => return Err(Errno::ENOTDIR),
@@ -274,8 +282,14 @@ fn change_directory(cx: &Cx, call: Call, arg: Option<PathArg>) -> SysResult {
         }
         None => match cx.file(call.args[0] as i32) {
             Some(open) if !is_real(&open) => {
-                let directory = open.downcast::<crate::file::directory::Directory>().is_some();
-                return Err(if directory { Errno::EACCES } else { Errno::ENOTDIR });
+                let directory = open.downcast::<Directory>().ok_or(Errno::ENOTDIR)?;
+                if !is_root(directory.path()) {
+                    return Err(Errno::EACCES);
+                }
+                let memory = super::Borrowed::new(cx, directory.path())?;
+                let result = cx.native(__NR_chdir.into(), [memory.addr, 0, 0, 0, 0, 0]);
+                memory.restore(cx);
+                result?
             }
             _ => cx.native(call.number, call.args)?,
         },

@@ -7,6 +7,7 @@ use crate::file::dev::Random;
 use crate::file::directory::Directory;
 use crate::file::fifo::Fifo;
 use crate::file::native::NativeFile;
+use crate::file::outside::Stream;
 use crate::file::snapshot::Snapshot;
 use crate::file::{File, O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY, OpenFile};
 use crate::fs::devices::{self, Device};
@@ -150,7 +151,7 @@ fn open_device(cx: &Cx, request: Request, device: Device, target: &Target) -> Re
     match device {
         _ if device.is_native() => pass(cx, request.call, &[(request.arg, target)]),
         Device::Random | Device::Urandom => install(cx, request, Rc::new(Random(device))),
-        _ => Err(Errno::ENXIO),
+        _ => install(cx, request, Stream::terminal(cx).ok_or(Errno::ENXIO)?),
     }
 }
 
