@@ -187,18 +187,8 @@ impl Tracee {
         if !faults.contains(&signal) {
             return Ok(None);
         }
-        let info = sys::signal_info(self.tid.get())?;
-        // Signals that a process sent have codes up to 0 (sigaction(2)).
-        if info.code <= 0 {
-            return Ok(None);
-        }
         let mut regs = self.fetch_regs()?;
-        if signal == libc::SIGSYS {
-            self.shared.note_foreign_call();
-            regs.rax = (-i64::from(Errno::ENOSYS.number())).cast_unsigned();
-            self.load_regs(regs, true);
-            return Ok(None);
-        }
+        // An instruction that the engine answers can't have run yet, whoever sent the signal.
         if signal == libc::SIGSEGV {
             let mut code = [0; 3];
             let len = self.read(regs.rip, &mut code);
@@ -208,6 +198,17 @@ impl Tracee {
                 self.load_regs(regs, true);
                 return Ok(None);
             }
+        }
+        let info = sys::signal_info(self.tid.get())?;
+        // Signals that a process sent have codes up to 0 (sigaction(2)).
+        if info.code <= 0 {
+            return Ok(None);
+        }
+        if signal == libc::SIGSYS {
+            self.shared.note_foreign_call();
+            regs.rax = (-i64::from(Errno::ENOSYS.number())).cast_unsigned();
+            self.load_regs(regs, true);
+            return Ok(None);
         }
         self.site.set(None);
         self.load_regs(Regs { orig_rax: u64::MAX, ..regs }, false);
