@@ -24,6 +24,7 @@ pub mod pidfd;
 pub mod pipe;
 pub mod signalfd;
 pub mod snapshot;
+pub mod socketpair;
 pub mod timerfd;
 
 /// The bits of poll(2).

@@ -30,6 +30,7 @@ pub mod rw;
 pub mod sched;
 pub mod signal;
 pub mod signalfd;
+pub mod socket;
 pub mod stat;
 pub mod time;
 pub mod timer;
@@ -334,6 +335,15 @@ fn dispatch(cx: &Cx, call: Call) -> Step {
         __NR_timerfd_gettime => now(timerfd::timerfd_gettime(cx, a)),
         __NR_signalfd => now(signalfd::signalfd(cx, a)),
         __NR_signalfd4 => now(signalfd::signalfd4(cx, a)),
+        __NR_socketpair => now(socket::socketpair(cx, a)),
+        __NR_sendto => later(socket::sendto(own(), a)),
+        __NR_recvfrom => later(socket::recvfrom(own(), a)),
+        __NR_sendmsg => later(socket::sendmsg(own(), a)),
+        __NR_recvmsg => later(socket::recvmsg(own(), a)),
+        __NR_shutdown => now(socket::shutdown(cx, a)),
+        __NR_getsockname | __NR_getpeername => now(socket::name(cx, a)),
+        __NR_getsockopt => now(socket::getsockopt(cx, a)),
+        __NR_setsockopt => now(socket::setsockopt(cx, a)),
         __NR_pidfd_open => now(pidfd::pidfd_open(cx, a)),
         __NR_pidfd_send_signal => now(pidfd::pidfd_send_signal(cx, a)),
         __NR_pidfd_getfd => now(pidfd::pidfd_getfd(cx, a)),

@@ -7,6 +7,7 @@ use super::{Args, Outcome, Step, SysResult, later, now};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::native::NativeFile;
+use crate::file::socketpair::Socket;
 use crate::file::{OpenFile, poll};
 use crate::sched::Woken;
 use crate::user::Buffers;
@@ -105,9 +106,13 @@ pub fn pwritev2(cx: &Cx, a: Args) -> Step {
 pub(super) async fn wait_for(cx: &Cx, open: &OpenFile, bits: u32) -> Result<(), Errno> {
     let _outside = cx.await_streams(open.file.stream().map(|stream| (stream, bits)).into_iter());
     let Some(queue) = open.watched_queue(cx) else { return Err(Errno::EAGAIN) };
-    match cx.sleep(&[queue], None).await {
-        Woken::Signal => Err(Errno::ERESTARTSYS),
-        Woken::Event | Woken::Timeout => Ok(()),
+    let limit = open.downcast::<Socket>().and_then(|socket| socket.timeout(bits == poll::OUT));
+    let deadline = limit.map(|ns| cx.kernel.timers.now().saturating_add(ns));
+    match cx.sleep(&[queue], deadline).await {
+        Woken::Event => Ok(()),
+        Woken::Timeout => Err(Errno::EAGAIN),
+        // A call that may time out isn't made again (signal(7)).
+        Woken::Signal => Err(if limit.is_some() { Errno::EINTR } else { Errno::ERESTARTSYS }),
     }
 }
 
