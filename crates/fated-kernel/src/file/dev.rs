@@ -1,6 +1,6 @@
 //! `/dev/random` and `/dev/urandom`. Both draw from the seed and never block.
 
-use super::File;
+use super::{File, poll};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::devices::Device;
@@ -55,6 +55,11 @@ impl File for Random {
 
     fn write_at(&self, cx: &Cx, from: &mut Buffers, _offset: u64) -> Result<u64, Errno> {
         self.write(cx, from)
+    }
+
+    fn poll(&self) -> u32 {
+        let both = poll::IN | poll::RDNORM | poll::OUT | poll::WRNORM;
+        if self.0 == Device::Random { poll::IN | poll::RDNORM } else { both }
     }
 
     fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {

@@ -43,6 +43,8 @@ pub struct Target {
     pub path: Vec<u8>,
     /// The guest's path means something else to the real Linux: [`Target::path`] must take its place.
     pub detour: bool,
+    /// Whether a link that leads to an object (`/proc/PID/fd/N`) was on the way.
+    pub jumped: bool,
     /// The number of the directory that it is in, if that is known already.
     parent: Option<u64>,
 }
@@ -116,7 +118,7 @@ pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Er
             Base::Directory(fd, number) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
                 if !(follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
-                    return Ok(Target { place: Place::Real(stat), path: path.to_vec(), detour: false, parent: Some(number) });
+                    return Ok(Target { place: Place::Real(stat), path: path.to_vec(), detour: false, jumped: false, parent: Some(number) });
                 }
                 start = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?.into();
             }
@@ -129,9 +131,9 @@ pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Er
     if !at.is_empty() && at.first() != Some(&b'/') || at.ends_with(b" (deleted)") {
         // A directory that isn't reachable any more has nothing in it.
         let place = Place::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
-        return Ok(Target { place, path: path.to_vec(), detour: false, parent: None });
+        return Ok(Target { place, path: path.to_vec(), detour: false, jumped: false, parent: None });
     }
-    Walker { cx, at, rest: path.to_vec(), follow, links: 0, detour: false, place: None }.run()
+    Walker { cx, at, rest: path.to_vec(), follow, links: 0, detour: false, jumped: false, place: None }.run()
 }
 
 struct Walker<'a> {
@@ -143,6 +145,7 @@ struct Walker<'a> {
     follow: bool,
     links: u32,
     detour: bool,
+    jumped: bool,
     /// What stands at `at`, if it has been looked at.
     place: Option<Place>,
 }
@@ -179,7 +182,7 @@ impl Walker<'_> {
             self.at.push(b'/');
         }
         let place = self.place.unwrap_or(Place::Real(Err(Errno::ENOENT)));
-        Ok(Target { place, path: self.at, detour: self.detour, parent: None })
+        Ok(Target { place, path: self.at, detour: self.detour, jumped: self.jumped, parent: None })
     }
 
     /// The next component, and whether it is the last one, without a slash behind it.
@@ -273,6 +276,7 @@ impl Walker<'_> {
 
     fn jump(&mut self, jump: &Jump) -> Result<Then, Errno> {
         self.count_link()?;
+        self.jumped = true;
         let at_end = self.rest.iter().all(|&byte| byte == b'/');
         self.place = match jump.land(self.cx)? {
             made::Landing::Path(path) => {

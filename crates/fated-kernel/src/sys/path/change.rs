@@ -4,6 +4,7 @@ use super::{PathArg, carry_out, means_descriptor, pass};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::directory::Directory;
+use crate::fs::made::Node;
 use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
 use crate::fs::{is_real, kind};
 use crate::guest::{Call, FileStat};
@@ -225,7 +226,11 @@ fn on_path(cx: &Cx, call: Call, arg: PathArg, follow: Follow, effect: Option<Eff
         }
     };
     let target = walk(cx, arg.dirfd(&call.args), &path, follow)?;
-    let none = if effect.is_some() { Errno::EPERM } else { Errno::EOPNOTSUPP };
+    let none = match (effect, &target.place) {
+        (Some(Effect::Touched), Place::Made(Node::Device(_)) | Place::Open(_)) => Errno::EINVAL,
+        (Some(_), _) => Errno::EPERM,
+        (None, _) => Errno::EOPNOTSUPP,
+    };
     let stat = *target.real(none)?;
     let (Some(effect), Ok(stat)) = (effect, stat) else { return pass(cx, call, &[(arg, &target)]) };
     if let (Effect::Touched, kind::FIFO | kind::CHARACTER) = (effect, stat.mode & kind::MASK) {
@@ -276,7 +281,7 @@ fn change_directory(cx: &Cx, call: Call, arg: Option<PathArg>) -> SysResult {
                 // The real directories of these names are as good: what is in them is looked at by its whole path.
                 Place::Made(_) if is_root(&target.path) => carry_out(cx, call, &[(arg, &target)])?,
                 // A real process can't stand there.
-                Place::Made(crate::fs::made::Node::Directory(_)) => return Err(Errno::EACCES),
+                Place::Made(Node::Directory(_)) => return Err(Errno::EACCES),
                 _ => return Err(Errno::ENOTDIR),
             }
         }

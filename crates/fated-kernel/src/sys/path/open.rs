@@ -95,18 +95,22 @@ fn begin(cx: &Cx, call: Call) -> Result<Begun, Errno> {
     let path = request.arg.read(cx, &call.args)?;
     let dirfd = request.arg.dirfd(&call.args);
     let target = walk(cx, dirfd, &path, request.follows())?;
+    if target.detour || !matches!(target.place, Place::Real(_)) {
+        if request.resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
+            return Err(Errno::EXDEV);
+        }
+        if target.jumped && request.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS) != 0 {
+            return Err(Errno::ELOOP);
+        }
+    }
     if let Place::Real(stat) = &target.place {
         return open_real(cx, request, &target, stat.as_ref().map_err(|&error| error));
-    }
-    if request.resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
-        return Err(Errno::EXDEV);
     }
     if request.has(O_CREAT) && request.has(O_EXCL) {
         return Err(Errno::EEXIST);
     }
     match &target.place {
         Place::Made(node) => open_made(cx, request, node, &target).map(Begun::Over),
-        Place::Open(_) if request.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS) != 0 => Err(Errno::ELOOP),
         Place::Open(open) => {
             if request.has(O_DIRECTORY) && open.downcast::<Directory>().is_none() {
                 return Err(Errno::ENOTDIR);
