@@ -84,6 +84,11 @@ impl File for EventFd {
         Ok(anonymous_stat(0o600, super::ANON_INODE, cx.kernel.config.epoch_ns))
     }
 
+    /// There is no position, yet any is fine (`noop_llseek`).
+    fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
     fn name(&self) -> Vec<u8> {
         b"anon_inode:[eventfd]".to_vec()
     }

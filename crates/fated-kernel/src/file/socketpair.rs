@@ -230,12 +230,15 @@ impl Socket {
     }
 
     fn check_send(&self) -> Result<(), Errno> {
+        if self.own.is_shut(SEND) {
+            return Err(Errno::EPIPE);
+        }
         if self.kind == Kind::Datagram && self.peer.closed.get() {
             // The first one finds out, and the socket is unconnected from then on.
             let known = self.own.closed.replace(true);
             return Err(if known { Errno::ENOTCONN } else { Errno::ECONNREFUSED });
         }
-        if self.own.is_shut(SEND) || self.peer.is_shut(RECEIVE) { Err(Errno::EPIPE) } else { Ok(()) }
+        if self.peer.is_shut(RECEIVE) { Err(Errno::EPIPE) } else { Ok(()) }
     }
 
     /// Sends what there is room for, a message as a whole. `quiet`: without `SIGPIPE`.

@@ -159,6 +159,8 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         c::F_GETLK | c::F_SETLK | c::F_SETLKW | c::F_OFD_GETLK | c::F_OFD_SETLK | c::F_OFD_SETLKW => {
             super::lock::fcntl(cx, a)
         }
+        c::F_SETSIG if arg == 0 => now(cx.check_open(fd as i32).map(|()| 0)),
+        c::F_GETOWN_EX => now(cx.check_open(fd as i32).and_then(|()| cx.write_words(arg, &[0])).map(|()| 0)),
         c::F_SETOWN | c::F_SETOWN_EX | c::F_SETSIG | c::F_NOTIFY | c::F_SETLEASE => {
             // Signals that the real Linux would send.
             now(cx.check_open(fd as i32).and(Err(Errno::EINVAL)))
