@@ -90,6 +90,7 @@ pub(crate) struct Shared {
     stats: Cell<Stats>,
     cpuid_real: Cell<bool>,
     foreign_call: Cell<bool>,
+    killed: Cell<Option<Tid>>,
 }
 
 impl Shared {
@@ -133,6 +134,11 @@ impl Shared {
                 "a guest has made a 32-bit or x32 system call, which the ptrace engine refuses with ENOSYS".into(),
             );
         }
+    }
+
+    /// A task that isn't running has been killed from outside.
+    pub(crate) fn note_killed(&self, key: Tid) {
+        self.killed.set(Some(key));
     }
 
     /// Whether `cpuid` can be made to fault, as far as is known.
@@ -191,6 +197,7 @@ impl Engine {
             stats: Cell::default(),
             cpuid_real: Cell::new(false),
             foreign_call: Cell::new(false),
+            killed: Cell::new(None),
         };
         let engine = Engine { driver: Box::new(driver), shared: Rc::new(shared), launch: launch.clone(), affinity };
         let tid = launch::start(launch, engine.driver.sees_all())?;
@@ -243,7 +250,15 @@ impl Engine {
             while let Some(signal) = self.shared.signals.next() {
                 self.driver.interrupt(signal);
             }
-            match self.driver.next() {
+            let next = self.driver.next();
+            if let Some(tid) = self.shared.killed.take() {
+                // Whatever the kernel made of it.
+                return match self.shared.signals.fatal() {
+                    Some(signal) => Err(Error::Interrupted { signal }),
+                    None => Ok(Ending::Broken(format!("process {tid} was killed by signal 9 from outside of the run"))),
+                };
+            }
+            match next {
                 Next::Run(tid) => {
                     if current.as_ref().is_none_or(|task| task.key.get() != tid) {
                         current = self.shared.tasks.borrow().get(&tid).cloned();

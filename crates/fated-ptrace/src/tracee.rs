@@ -228,6 +228,14 @@ impl Tracee {
         Stop::Killed { signal: self.gone.get().unwrap_or(libc::SIGKILL) }
     }
 
+    /// Memory that can't be reached: a bad address, or the task has been killed from outside while it waited. The kernel
+    /// knows only the first.
+    fn check_short(&self, count: usize, len: usize) {
+        if count < len && sys::get_regs(self.tid.get()) == Err(Errno::ESRCH) {
+            self.shared.note_killed(self.key.get());
+        }
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.get().is_some() || self.process.is_dead()
     }
@@ -445,11 +453,21 @@ impl Spin {
 
 impl Guest for Tracee {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
-        if self.is_gone() { 0 } else { memory::read(self.tid.get(), addr, buf) }
+        if self.is_gone() {
+            return 0;
+        }
+        let count = memory::read(self.tid.get(), addr, buf);
+        self.check_short(count, buf.len());
+        count
     }
 
     fn write(&self, addr: u64, data: &[u8]) -> usize {
-        if self.is_gone() { 0 } else { memory::write(self.tid.get(), addr, data) }
+        if self.is_gone() {
+            return 0;
+        }
+        let count = memory::write(self.tid.get(), addr, data);
+        self.check_short(count, data.len());
+        count
     }
 
     fn regs(&self) -> Regs {

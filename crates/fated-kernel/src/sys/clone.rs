@@ -171,7 +171,7 @@ impl Kernel {
     /// The next free id; `EAGAIN` if there are too many tasks.
     fn new_tid(&self) -> Result<Tid, Errno> {
         let family = self.family.borrow();
-        if self.ids_in_use.get() > self.config.max_tasks {
+        if self.ids_in_use.get() >= self.config.max_tasks {
             return Err(Errno::EAGAIN);
         }
         for _ in 0..=self.config.max_tasks {
