@@ -50,9 +50,9 @@ programs      {:>16}
         engine.stops,
         cost.kernel.stats.natives(),
         engine.traps,
-        // The first of each is not made by a guest.
+        // The first one is not made by a guest.
         engine.spawns + 1,
-        engine.execs + 1,
+        engine.execs,
     );
     if !refused.is_empty() {
         let _ = writeln!(text, "refused       {}", list(&refused));
@@ -75,7 +75,7 @@ fn json(cost: &Cost) -> Value {
         "native_calls": cost.kernel.stats.natives(),
         "traps": cost.engine.traps,
         "tasks": cost.engine.spawns + 1,
-        "programs": cost.engine.execs + 1,
+        "programs": cost.engine.execs,
         "calls": counts(cost.kernel.stats.by_name()),
         "refused": counts(cost.kernel.stats.refused()),
     })

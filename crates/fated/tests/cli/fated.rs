@@ -61,8 +61,13 @@ pub fn run(args: &[&str]) -> Outcome {
 #[track_caller]
 pub fn with_input(args: &[&str], input: &str) -> Outcome {
     let mut running = Running::start(args);
-    running.input().write_all(input.as_bytes()).unwrap_or(());
-    running.end()
+    let mut stdin = running.child.stdin.take().expect("it is a pipe");
+    let input = input.to_owned();
+    // A guest that doesn't read it may end before.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap_or(()));
+    let outcome = running.end();
+    writer.join().expect("it can't fail");
+    outcome
 }
 
 /// A fated that runs. Dropping it ends it.
