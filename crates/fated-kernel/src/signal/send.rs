@@ -87,8 +87,9 @@ impl Kernel {
 
     fn notice(self: &Rc<Self>, task: &Rc<Task>, signal: i32) {
         let fatal = self.is_fatal(task, signal);
-        if fatal && !self.is_current(task) {
-            // Nothing of it will run again: it need not wait for its turn to die.
+        let stopped = task.halted.get() && signal != nr::KILL;
+        if fatal && !stopped && !self.is_current(task) {
+            // Nothing of it will run again: it need not wait for its turn to die. A stopped one dies once it is continued.
             self.kill_group(&task.process, signal);
             return;
         }

@@ -172,6 +172,13 @@ int main(int argc, char **argv) {
     snprintf(path, sizeof path, "/proc/%d/cwd/etc/passwd", child);
     CHECK(!access(path, R_OK) && strstr(get(path), "root:") != NULL && ino_of(path) == ino_of("/etc/passwd"));
     kill(child, SIGCONT);
+    siginfo_t info;
+    waitid(P_PID, child, &info, WEXITED | WNOWAIT);
+    snprintf(path, sizeof path, "/proc/%d/stat", child);
+    GIVES(3, sscanf(get(path), "%d (%31[^)]) %c", &pid, comm, &state));
+    CHECK(pid == child && !strcmp(comm, "procfs") && state == 'Z');
+    snprintf(path, sizeof path, "/proc/%d/cmdline", child);
+    CHECK(!strcmp(get(path), "") && strlen(get("/proc/1/comm")) > 1);
     reap(child);
     snprintf(path, sizeof path, "/proc/%d", child);
     FAILS(ENOENT, access(path, F_OK));
