@@ -4,12 +4,12 @@
 //! `/dev/shm` is real.
 
 use super::devices::{self, Device};
-use super::{BLOCK_SIZE, device_number, kind, process, system};
+use super::{BLOCK_SIZE, device_number, ended, kind, process, system};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::{Entry, OpenFile};
 use crate::guest::FileStat;
-use crate::id::Tid;
+use crate::id::{Pid, Tid};
 use crate::task::{Process, Task};
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 
@@ -45,6 +45,8 @@ pub enum Dir {
     Descriptors(Rc<Task>, bool),
     /// `/proc/PID/task`.
     Threads(Rc<Process>),
+    /// `/proc/PID` of what runs no program.
+    Ended(Pid),
     /// `/proc/PID/net`.
     Net(Rc<Task>),
 }
@@ -65,6 +67,8 @@ pub enum Source {
     System(&'static system::Row),
     /// A row of the table of processes, for a task.
     Task(&'static process::Row, Rc<Task>, Part),
+    /// A row for what runs no program.
+    Ended(&'static ended::Row, Pid),
     /// `/proc/PID/fdinfo/N`.
     Descriptor(Rc<Task>, i32),
 }
@@ -230,7 +234,7 @@ fn effective(process: &Process) -> (u32, u32) {
 fn descriptor_mode(task: &Task, fd: i32) -> u32 {
     match task.files.borrow().get(fd) {
         Some(open) => (u32::from(open.readable()) * 0o500) | (u32::from(open.writable()) * 0o300),
-        None => 0o500,
+        None => process::real_flags(task, fd).map_or(0o700, |flags| [0o500, 0o300, 0o700, 0o700][flags as usize & 3]),
     }
 }
 
@@ -296,6 +300,7 @@ impl Dir {
                 tids.iter().map(|tid| format!("{tid}")).collect()
             }
             Dir::Net(_) => process::net_names(),
+            Dir::Ended(_) => ended::names(),
         }
     }
 }
@@ -305,6 +310,7 @@ impl Source {
         match self {
             Source::System(row) => row.mode,
             Source::Task(row, ..) => row.mode,
+            Source::Ended(..) => 0o444,
             Source::Descriptor(..) => 0o400,
         }
     }
@@ -315,6 +321,7 @@ impl Source {
             Source::System(row) => Ok((row.make)(cx).into_bytes()),
             Source::Task(row, task, part) if !task.is_gone() => (row.make)(cx, task, *part),
             Source::Task(..) => Err(Errno::ESRCH),
+            Source::Ended(row, pid) => Ok((row.make)(cx, *pid).into_bytes()),
             Source::Descriptor(task, fd) => process::descriptor_info(cx, task, *fd),
         }
     }

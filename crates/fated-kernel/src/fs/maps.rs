@@ -19,7 +19,13 @@ struct Mapping {
 
 fn mappings(cx: &Cx, task: &Task) -> Result<Vec<Mapping>, Errno> {
     let text = task.guest.proc_file("maps")?;
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| mend(cx, line)).collect())
+    let mappings = String::from_utf8_lossy(&text).lines().filter_map(|line| mend(cx, line)).collect::<Vec<_>>();
+    Ok(mappings.into_iter().filter(|it| !is_hidden(&it.name)).collect())
+}
+
+/// What the real Linux maps of itself into each program; no guest is told of it, and it differs from version to version.
+fn is_hidden(name: &str) -> bool {
+    ["[vdso]", "[vsyscall]"].contains(&name) || name.starts_with("[vvar")
 }
 
 /// `FROM-TO PERMS OFFSET MAJOR:MINOR INODE NAME`.
@@ -65,7 +71,7 @@ pub fn smaps(cx: &Cx, task: &Task, rollup: bool) -> Result<Vec<u8>, Errno> {
     let mappings = mappings(cx, task)?;
     let mut text = String::new();
     let sizes = |text: &mut String, kib: u64| {
-        let rss = kib / RESIDENT_SHARE;
+        let rss = (kib / RESIDENT_SHARE).next_multiple_of(4).min(kib);
         let rows = [("Rss", rss), ("Pss", rss), ("Shared_Clean", 0), ("Shared_Dirty", 0), ("Private_Clean", 0)];
         let more = [("Private_Dirty", rss), ("Referenced", rss), ("Anonymous", rss), ("Swap", 0), ("Locked", 0)];
         for (name, kib) in rows.iter().chain(&more) {

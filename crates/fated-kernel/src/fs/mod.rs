@@ -25,6 +25,7 @@ use alloc::{
 use core::cell::RefCell;
 
 pub mod devices;
+mod ended;
 pub mod made;
 mod maps;
 mod process;
@@ -109,6 +110,8 @@ pub struct Fs {
     directories: RefCell<BTreeMap<Vec<u8>, u64>>,
     /// Working directories, until somebody changes his or a directory moves.
     cwds: RefCell<BTreeMap<Pid, Rc<[u8]>>>,
+    /// The names of processes that have ended.
+    names: RefCell<BTreeMap<Pid, [u8; 16]>>,
     /// The pipes behind named pipes, while someone has them open.
     fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
 }
@@ -125,6 +128,7 @@ impl Fs {
             devices: RefCell::default(),
             directories: RefCell::default(),
             cwds: RefCell::default(),
+            names: RefCell::default(),
             fifos: RefCell::default(),
         }
     }
@@ -281,11 +285,6 @@ impl Fs {
         }
         cwds.insert(pid, path.clone());
         Ok(path)
-    }
-
-    /// A process has ended; its id may be given again.
-    pub fn forget_process(&self, pid: Pid) {
-        self.cwds.borrow_mut().remove(&pid);
     }
 
     fn known_directory(&self, path: &[u8]) -> Option<u64> {

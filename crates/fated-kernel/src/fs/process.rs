@@ -1,7 +1,7 @@
 //! `/proc/PID`: what one process, or one thread of it, is and has (proc(5)). Ids, times and relations are the kernel's own.
 
 use super::made::{Dir, Jump, Node, Part, Source};
-use super::maps;
+use super::{ended, maps};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::outside::Stream;
@@ -104,19 +104,24 @@ const MOUNT_INFO: &str = "1 1 8:1 / / rw,relatime - ext4 /dev/root rw\n\
 const NET_DEV: &str = "Inter-|   Receive                                                |  Transmit\n \
     face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
     lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n";
-const NET_TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+const NET_TCP: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
 /// The processes that `/proc` lists, in order.
 #[must_use]
 pub fn pids(kernel: &Kernel) -> Vec<Pid> {
-    kernel.processes.borrow().keys().copied().collect()
+    kernel.family.borrow().processes().collect()
 }
 
 /// What stands at `/proc/REST`, `REST` beginning with a digit.
 pub fn find(cx: &Cx, rest: &[u8]) -> Result<Node, Errno> {
     let mut parts = rest.splitn(2, |&byte| byte == b'/');
-    let task = task_of(cx, parts.next().unwrap_or_default()).ok_or(Errno::ENOENT)?;
-    match parts.next() {
+    let name = parts.next().unwrap_or_default();
+    let inside = parts.next();
+    let Some(task) = task_of(cx, name) else {
+        return ended::find(cx, number(name).and_then(Pid::new).ok_or(Errno::ENOENT)?, inside);
+    };
+    match inside {
         None => Ok(Node::Directory(Dir::Task(task, Part::Process))),
         Some(b"task") => Ok(Node::Directory(Dir::Threads(task.process.clone()))),
         Some(inside) => match inside.strip_prefix(b"task/") {
@@ -233,6 +238,15 @@ pub fn descriptor_info(cx: &Cx, task: &Task, fd: i32) -> Result<Vec<u8>, Errno> 
             text(mended)
         }
     }
+}
+
+/// The flags of a descriptor that only Linux knows.
+#[must_use]
+pub fn real_flags(task: &Task, fd: i32) -> Option<u32> {
+    let info = task.guest.proc_file(&format!("fdinfo/{fd}")).ok()?;
+    let text = String::from_utf8_lossy(&info).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    u32::from_str_radix(value.trim(), 8).ok()
 }
 
 fn comm(task: &Task) -> Vec<u8> {

@@ -243,7 +243,9 @@ fn meminfo(_: &Cx) -> String {
     for (name, kib) in rows {
         let _ = writeln!(text, "{:<16}{kib:>8} kB", format!("{name}:"));
     }
-    text.push_str("HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n");
+    text.push_str(
+        "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n",
+    );
     text.push_str("Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
     text
 }
@@ -271,7 +273,8 @@ fn stat(cx: &Cx) -> String {
     }
     let booted = kernel.timers.of_uptime(0) / SECOND;
     let last = kernel.last_tid.get();
-    let _ = write!(text, "intr 0\nctxt 0\nbtime {booted}\nprocesses {last}\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n");
+    let _ =
+        write!(text, "intr 0\nctxt 0\nbtime {booted}\nprocesses {last}\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n");
     text
 }
 

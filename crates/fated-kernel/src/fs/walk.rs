@@ -118,7 +118,13 @@ pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Er
             Base::Directory(fd, number) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
                 if !(follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
-                    return Ok(Target { place: Place::Real(stat), path: path.to_vec(), detour: false, jumped: false, parent: Some(number) });
+                    return Ok(Target {
+                        place: Place::Real(stat),
+                        path: path.to_vec(),
+                        detour: false,
+                        jumped: false,
+                        parent: Some(number),
+                    });
                 }
                 start = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?.into();
             }
@@ -263,11 +269,8 @@ impl Walker<'_> {
         if to.len() + self.rest.len() >= PATH_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        let end = if to.first() == Some(&b'/') {
-            0
-        } else {
-            self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0)
-        };
+        let end =
+            if to.first() == Some(&b'/') { 0 } else { self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0) };
         self.at.truncate(end);
         self.rest.splice(..0, to.iter().copied());
         self.place = None;

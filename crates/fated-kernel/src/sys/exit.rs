@@ -82,6 +82,7 @@ impl Kernel {
             process.dying.set(true);
             process.timers.clear(self);
             self.processes.borrow_mut().remove(&process.pid);
+            self.fs.process_ended(self, process, task.comm.get());
             self.end_borrowing(process);
         }
         let usage = self.usage_of(task);

@@ -211,7 +211,11 @@ fn read_times(cx: &Cx, number: u32, addr: u64) -> Result<[Time; 2], Errno> {
     let [asec, afrac, msec, mfrac] = cx.read_words(addr)?;
     let decode = |seconds, fraction: u64| match fraction {
         _ if number != __NR_utimensat => {
-            if fraction < 1_000_000 { Ok(at(seconds, fraction * 1000)) } else { Err(Errno::EINVAL) }
+            if fraction < 1_000_000 {
+                Ok(at(seconds, fraction * 1000))
+            } else {
+                Err(Errno::EINVAL)
+            }
         }
         now if now == u64::from(UTIME_NOW) => Ok(Time::Now),
         keep if keep == u64::from(UTIME_OMIT) => Ok(Time::Keep),

@@ -255,7 +255,9 @@ fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     if known.as_ref().is_some_and(|open| !is_real(open)) {
         return match effect {
             // A pipe or the like has attributes that nobody looks at.
-            Some(Effect::Changed) if [__NR_fchmod, __NR_fchown].contains(&(call.number as u32)) => Ok(Outcome::Value(0)),
+            Some(Effect::Changed) if [__NR_fchmod, __NR_fchown].contains(&(call.number as u32)) => {
+                Ok(Outcome::Value(0))
+            }
             Some(Effect::Touched) => Err(Errno::EINVAL),
             _ => Err(Errno::EOPNOTSUPP),
         };
