@@ -3,16 +3,17 @@
 //! Input counts as instantaneous: while a task waits for it and no task can run, no virtual time passes. So a run depends on
 //! what is typed or piped in, not on how fast. Output never makes a task wait: a write goes out before it returns.
 
-use super::{File, O_ACCMODE, O_RDWR, O_WRONLY, OpenFile, poll};
+use super::{File, O_ACCMODE, O_RDWR, O_WRONLY, OpenFile, anonymous_name, anonymous_stat, poll};
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::devices::{self, Device};
 use crate::guest::{FileStat, Outside};
 use crate::id::{Pgid, Sid};
 use crate::kernel::Kernel;
 use crate::queue::Queue;
 use crate::signal::{SI_KERNEL, SI_USER, SigInfo, nr};
 use crate::user::Buffers;
-use alloc::{collections::BTreeMap, rc::Rc, string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, rc::Rc, vec, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::ioctl as c;
@@ -101,6 +102,7 @@ pub struct Stream {
     reads: bool,
     writes: bool,
     terminal: bool,
+    device: Option<Device>,
     /// As guests see it.
     stat: FileStat,
     ready: Queue,
@@ -151,23 +153,20 @@ impl Stream {
         let outside = cx.kernel.outside.clone();
         let real = outside.stat(number).unwrap_or(held);
         let kind = real.mode & KIND;
-        let now = cx.kernel.timers.now() as i64;
-        let stat = FileStat {
-            ino: number as u64 + 3,
-            dev: if kind == CHARACTER { 0x16 } else { 0xf },
-            nlink: 1,
-            size: 0,
-            blocks: 0,
-            atime_ns: now,
-            mtime_ns: now,
-            ctime_ns: now,
-            btime_ns: None,
-            ..real
+        let terminal = kind == CHARACTER && outside.ioctl(number, c::TCGETS, &mut [0; TERMIOS]).is_ok();
+        let device = if terminal { Some(Device::Tty) } else { devices::of(&real) };
+        let stat = match device {
+            Some(device) => device.stat(&cx.kernel),
+            None => {
+                let anonymous = anonymous_stat(real.mode, number as u64 + 3, cx.kernel.config.epoch_ns);
+                FileStat { uid: real.uid, gid: real.gid, rdev: real.rdev, ..anonymous }
+            }
         };
         Some(Stream {
             number,
-            terminal: kind == CHARACTER && outside.ioctl(number, c::TCGETS, &mut [0; TERMIOS]).is_ok(),
             outside,
+            terminal,
+            device,
             // A pipe goes one way; what else there is goes both.
             reads: kind != PIPE || number == 0,
             writes: kind != PIPE || number != 0,
@@ -178,8 +177,7 @@ impl Stream {
 
     /// A device of memory (null, zero, full): always ready, has a position that means nothing.
     fn is_memory(&self) -> bool {
-        // The major number, as statx(2) and stat(2) encode it.
-        self.stat.mode & 0o170_000 == 0o020_000 && self.stat.rdev >> 8 & 0xfff == 1
+        self.device.is_some_and(Device::is_native)
     }
 
     /// Whether the terminal controls the caller's session.
@@ -387,14 +385,10 @@ impl File for Stream {
     }
 
     fn name(&self) -> Vec<u8> {
-        if self.terminal {
-            return b"/dev/tty".to_vec();
+        match self.device {
+            Some(device) => [b"/dev/", device.name().as_bytes()].concat(),
+            None => anonymous_name("pipe", self.stat.ino),
         }
-        if self.is_memory() {
-            return b"/dev/null".to_vec();
-        }
-        let name: String = alloc::format!("pipe:[{}]", self.stat.ino);
-        name.into_bytes()
     }
 
     fn reopen(&self, cx: &Cx, flags: u32) -> Result<Rc<dyn File>, Errno> {
@@ -406,6 +400,7 @@ impl File for Stream {
             reads: self.reads && wants_read,
             writes: self.writes && wants_write,
             terminal: self.terminal,
+            device: self.device,
             stat: self.stat,
             ready: cx.kernel.streams.queue(&cx.kernel, self.number),
         }))

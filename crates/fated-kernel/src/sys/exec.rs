@@ -64,6 +64,7 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
     let files = if Rc::strong_count(&files) > 2 { files.copy() } else { files };
     files.close_on_exec();
     drop(task.files.replace(files));
+    kernel.locks.wake();
     task.altstack.set(AltStack::default());
     task.robust_list.set(0);
     task.clear_child_tid.set(0);
