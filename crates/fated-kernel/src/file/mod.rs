@@ -290,6 +290,7 @@ impl Cx {
 
     /// Lets the real Linux carry out a call in the task's context.
     pub fn native(&self, number: u64, args: [u64; 6]) -> Result<u64, Errno> {
+        self.kernel.stats.native();
         let value = self.task.guest.native(crate::guest::Call { number, args });
         Errno::of_return(value).map_or(Ok(value as u64), Err)
     }

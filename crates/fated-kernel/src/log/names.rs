@@ -7,9 +7,9 @@ use linux_raw_sys::general as c;
 #[must_use]
 pub fn signal(number: i32) -> String {
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-        "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
     ];
     match usize::try_from(number).ok().and_then(|number| NAMES.get(number.checked_sub(1)?)) {
         Some(name) => format!("SIG{name}"),
@@ -245,7 +245,8 @@ pub const ITIMER: Flags = names! { ITIMER_REAL ITIMER_VIRTUAL ITIMER_PROF };
 
 pub const GRND: Flags = names! { GRND_NONBLOCK GRND_RANDOM GRND_INSECURE };
 
-pub const ARCH: Flags = &[(0x1001, "ARCH_SET_GS"), (0x1002, "ARCH_SET_FS"), (0x1003, "ARCH_GET_FS"), (0x1004, "ARCH_GET_GS")];
+pub const ARCH: Flags =
+    &[(0x1001, "ARCH_SET_GS"), (0x1002, "ARCH_SET_FS"), (0x1003, "ARCH_GET_FS"), (0x1004, "ARCH_GET_GS")];
 
 pub const MREMAP: Flags = names! { MREMAP_MAYMOVE MREMAP_FIXED MREMAP_DONTUNMAP };
 

@@ -9,9 +9,9 @@ use crate::id::Tid;
 use crate::sched::Woken;
 use alloc::{vec, vec::Vec};
 use linux_raw_sys::general::{
-    __NR_futex, CLOCK_MONOTONIC, CLOCK_REALTIME, FUTEX_CLOCK_REALTIME, FUTEX_CMP_REQUEUE, FUTEX_LOCK_PI, FUTEX_LOCK_PI2,
-    FUTEX_OWNER_DIED, FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_TID_MASK, FUTEX_TRYLOCK_PI, FUTEX_UNLOCK_PI, FUTEX_WAIT,
-    FUTEX_WAIT_BITSET, FUTEX_WAITERS, FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_WAKE_OP,
+    __NR_futex, CLOCK_MONOTONIC, CLOCK_REALTIME, FUTEX_CLOCK_REALTIME, FUTEX_CMP_REQUEUE, FUTEX_LOCK_PI,
+    FUTEX_LOCK_PI2, FUTEX_OWNER_DIED, FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_TID_MASK, FUTEX_TRYLOCK_PI,
+    FUTEX_UNLOCK_PI, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAITERS, FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_WAKE_OP,
 };
 
 /// The size of `struct robust_list_head`.
@@ -52,7 +52,9 @@ fn decode(cx: &Cx, a: Args) -> Result<Step, Errno> {
         FUTEX_CMP_REQUEUE => now(move_waiters(cx, &futex(addr)?, &futex(addr2)?, value, value2, Some(value3))),
         FUTEX_WAKE_OP => now(wake_op(cx, &futex(addr)?, &futex(addr2)?, count(value), count(value2), value3)),
         FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => lock(cx, futex(addr)?, deadline)?,
-        FUTEX_TRYLOCK_PI => now(try_lock(cx, &futex(addr)?).and_then(|got| if got { Ok(0) } else { Err(Errno::EAGAIN) })),
+        FUTEX_TRYLOCK_PI => {
+            now(try_lock(cx, &futex(addr)?).and_then(|got| if got { Ok(0) } else { Err(Errno::EAGAIN) }))
+        }
         FUTEX_UNLOCK_PI => now(unlock(cx, &futex(addr)?)),
         _ => return Err(Errno::ENOSYS),
     })
@@ -102,7 +104,14 @@ pub async fn resume(cx: Cx, call: Call, deadline: u64) -> SysResult {
     wait_in_line(cx, vec![(futex, if plain { ANY } else { value3 as u32 })], Some(deadline)).await
 }
 
-fn move_waiters(cx: &Cx, from: &Futex, to: &Futex, wakes: u32, moves: u32, expected: Option<u32>) -> Result<u64, Errno> {
+fn move_waiters(
+    cx: &Cx,
+    from: &Futex,
+    to: &Futex,
+    wakes: u32,
+    moves: u32,
+    expected: Option<u32>,
+) -> Result<u64, Errno> {
     if (wakes as i32) < 0 || (moves as i32) < 0 {
         return Err(Errno::EINVAL);
     }

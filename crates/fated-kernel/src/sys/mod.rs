@@ -107,6 +107,10 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
     cx.task.cpu_ns.set(cx.task.cpu_ns.get() + cost);
     timer::cpu_spent(cx);
     kernel.pass_time(cost);
+    if cx.task.is_gone() {
+        // A timer has just killed its process.
+        return finish(cx, call, described, Ok(Outcome::Away));
+    }
     match dispatch(cx, call) {
         Step::Now(result) => finish(cx, call, described, result),
         Step::Later(future) => {
@@ -154,7 +158,10 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
     }
     let value = match result {
         Ok(Outcome::Value(value)) => value,
-        Ok(Outcome::Pass) => return task.guest.pass(),
+        Ok(Outcome::Pass) => {
+            cx.kernel.stats.native();
+            return task.guest.pass();
+        }
         Ok(Outcome::Resume | Outcome::Away) => return,
         Err(
             error @ (Errno::ERESTARTSYS

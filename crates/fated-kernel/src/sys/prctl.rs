@@ -104,7 +104,11 @@ pub fn prctl(cx: &Cx, a: Args) -> SysResult {
         PR_CAP_AMBIENT => return ambient(second, third, [fourth, fifth]).map(Outcome::Value),
         PR_GET_SPECULATION_CTRL => {
             rest_is_zero(&[third, fourth, fifth])?;
-            return if second <= u64::from(PR_SPEC_L1D_FLUSH) { value(u64::from(PR_SPEC_NOT_AFFECTED)) } else { Err(Errno::ENODEV) };
+            return if second <= u64::from(PR_SPEC_L1D_FLUSH) {
+                value(u64::from(PR_SPEC_NOT_AFFECTED))
+            } else {
+                Err(Errno::ENODEV)
+            };
         }
         PR_GET_MDWE => {
             rest_is_zero(&[second, third, fourth, fifth])?;

@@ -23,22 +23,22 @@ pub fn default_limits() -> [Limit; 16] {
     let none = Limit { soft: INFINITY, hard: INFINITY };
     let both = |value| Limit { soft: value, hard: value };
     [
-        none,                                        // CPU
-        none,                                        // FSIZE
-        none,                                        // DATA
-        Limit { soft: 8 << 20, hard: INFINITY },     // STACK
-        Limit { soft: 0, hard: INFINITY },           // CORE
-        none,                                        // RSS
-        both(31_000),                                // NPROC
-        DESCRIPTORS,                                 // NOFILE
-        both(8 << 20),                               // MEMLOCK
-        none,                                        // AS
-        none,                                        // LOCKS
-        both(31_000),                                // SIGPENDING
-        both(819_200),                               // MSGQUEUE
-        both(0),                                     // NICE
-        both(0),                                     // RTPRIO
-        none,                                        // RTTIME
+        none,                                    // CPU
+        none,                                    // FSIZE
+        none,                                    // DATA
+        Limit { soft: 8 << 20, hard: INFINITY }, // STACK
+        Limit { soft: 0, hard: INFINITY },       // CORE
+        none,                                    // RSS
+        both(31_000),                            // NPROC
+        DESCRIPTORS,                             // NOFILE
+        both(8 << 20),                           // MEMLOCK
+        none,                                    // AS
+        none,                                    // LOCKS
+        both(31_000),                            // SIGPENDING
+        both(819_200),                           // MSGQUEUE
+        both(0),                                 // NICE
+        both(0),                                 // RTPRIO
+        none,                                    // RTTIME
     ]
 }
 
@@ -156,7 +156,9 @@ fn named(cx: &Cx, a: Args) -> Result<Vec<Rc<Process>>, Errno> {
     let kernel = &cx.kernel;
     let found: Vec<Rc<Process>> = match which as u32 {
         PRIO_PROCESS if who == 0 => [cx.process().clone()].into(),
-        PRIO_PROCESS => Tid::new(who as u32).and_then(|tid| kernel.task(tid)).map(|task| task.process.clone()).into_iter().collect(),
+        PRIO_PROCESS => {
+            Tid::new(who as u32).and_then(|tid| kernel.task(tid)).map(|task| task.process.clone()).into_iter().collect()
+        }
         PRIO_PGRP => {
             let own = kernel.family.borrow().pgid(cx.task.tid.get());
             let group = if who == 0 { own } else { Pgid::new(who as u32) };

@@ -189,7 +189,8 @@ pub fn sched_getattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let size = size.min(ATTR_SIZES.1);
     let nice = u64::from(task.process.nice.get() as u32);
     // Size and policy, flags, nice and priority; runtime, deadline, period, clamps of utilisation.
-    let words = [u64::from(policy) << 32 | size, u64::from(reset_on_fork), u64::from(priority) << 32 | nice, 0, 0, 0, 0];
+    let words =
+        [u64::from(policy) << 32 | size, u64::from(reset_on_fork), u64::from(priority) << 32 | nice, 0, 0, 0, 0];
     cx.write_words(to, &words[..(size / 8) as usize])?;
     Ok(0)
 }
@@ -292,7 +293,11 @@ pub fn membarrier(cx: &Cx, a: Args) -> Result<u64, Errno> {
             Ok(0)
         }
         command if EXPEDITED.contains(&command) && command != 128 => {
-            if registered & (command << 1) == 0 { Err(Errno::EPERM) } else { Ok(0) }
+            if registered & (command << 1) == 0 {
+                Err(Errno::EPERM)
+            } else {
+                Ok(0)
+            }
         }
         _ => Err(Errno::EINVAL),
     }

@@ -43,11 +43,9 @@ impl Clock {
         }
         match id as u32 {
             CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => Ok(Clock::Real),
-            CLOCK_MONOTONIC
-            | CLOCK_MONOTONIC_RAW
-            | CLOCK_MONOTONIC_COARSE
-            | CLOCK_BOOTTIME
-            | CLOCK_BOOTTIME_ALARM => Ok(Clock::Boot),
+            CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => {
+                Ok(Clock::Boot)
+            }
             CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::Process(Rc::downgrade(cx.process()))),
             CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Thread(Rc::downgrade(&cx.task))),
             _ => Err(Errno::EINVAL),
@@ -215,6 +213,7 @@ async fn sleep_until(cx: &Cx, call: Call, until: u64, remaining: u64) -> SysResu
 }
 
 /// Goes on with a call that a signal without a handler interrupted, for restart_syscall(2).
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub async fn resume(cx: Cx, call: Call, deadline: u64) -> SysResult {
     match call.number as u32 {
         __NR_nanosleep => sleep_until(&cx, call, deadline, call.args[1]).await,

@@ -1,8 +1,15 @@
 /* alarm(2), setitimer(2). */
 #include "check.h"
 
+#include <pthread.h>
+
 static volatile sig_atomic_t count[65];
 static void handle(int signal) { count[signal]++; }
+
+static void *spin(void *arg) {
+    for (;;) syscall(SYS_getppid);
+    return arg;
+}
 
 int main(void) {
     struct sigaction action = {.sa_handler = handle};
@@ -84,6 +91,18 @@ int main(void) {
         _exit(9);
     }
     int status;
+    waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    /* Unhandled, it kills all threads, whichever runs. */
+    child = fork();
+    if (child == 0) {
+        signal(SIGALRM, SIG_DFL);
+        pthread_t thread;
+        pthread_create(&thread, NULL, spin, NULL);
+        setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 20000}}, NULL);
+        pthread_join(thread, NULL);
+        _exit(9);
+    }
     waitpid(child, &status, 0);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
     return done();
