@@ -40,6 +40,8 @@ pub struct Outcome {
     pub wrong_exit: Option<String>,
     /// Why the output is not the native one. `None` also if natively it differs from run to run.
     pub differs_from_native: Option<String>,
+    /// What fated said of it.
+    pub notices: Vec<String>,
 }
 
 impl Outcome {
@@ -90,7 +92,7 @@ impl Setup {
         let differs_from_native = differs_from_native
             .filter(|native| !native.same_output(first))
             .map(|native| format!("differs from native:\n{}", difference("native", &native, "fated", first)));
-        Outcome { exit: first.exit, differs, wrong_exit, differs_from_native }
+        Outcome { exit: first.exit, differs, wrong_exit, differs_from_native, notices: first.notices() }
     }
 
     /// Prepares a folder natively, of which each run gets a copy at the same path.
@@ -157,9 +159,26 @@ impl Setup {
 }
 
 impl Run {
+    /// Compares what the program did, without what fated itself says.
     fn same_output(&self, other: &Self) -> bool {
-        self.stdout == other.stdout && self.stderr == other.stderr && self.exit == other.exit
+        self.stdout == other.stdout && self.own_stderr() == other.own_stderr() && self.exit == other.exit
     }
+
+    fn own_stderr(&self) -> Vec<u8> {
+        self.stderr.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_notice(line)).flatten().copied().collect()
+    }
+
+    /// What fated itself says.
+    fn notices(&self) -> Vec<String> {
+        let lines = self.stderr.split(|byte| *byte == b'\n').filter(|line| is_notice(line));
+        lines.map(|line| String::from_utf8_lossy(&line[NOTICE.len()..]).into_owned()).collect()
+    }
+}
+
+const NOTICE: &[u8] = b"fated: ";
+
+fn is_notice(line: &[u8]) -> bool {
+    line.starts_with(NOTICE)
 }
 
 fn limited() -> Command {
@@ -185,9 +204,11 @@ fn difference(name: &str, run: &Run, other_name: &str, other: &Run) -> String {
     if run.exit != other.exit {
         let _ = writeln!(text, "exit: {name} {}, {other_name} {}", run.exit, other.exit);
     }
-    for (part, a, b) in
-        [("stdout", &run.stdout, &other.stdout), ("stderr", &run.stderr, &other.stderr), ("log", &run.log, &other.log)]
-    {
+    for (part, a, b) in [
+        ("stdout", &run.stdout, &other.stdout),
+        ("stderr", &run.own_stderr(), &other.own_stderr()),
+        ("log", &run.log, &other.log),
+    ] {
         if a == b || run.log.is_empty() != other.log.is_empty() && part == "log" {
             continue;
         }
