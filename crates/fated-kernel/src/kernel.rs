@@ -78,6 +78,8 @@ pub struct Kernel {
     pub fs: Fs,
     /// The standard streams of fated.
     pub streams: Streams,
+    /// How many open files are in messages between sockets.
+    pub(crate) rights_under_way: Cell<usize>,
     /// Who waits for file locks.
     pub locks: Locks,
     /// Counters.
@@ -90,12 +92,15 @@ pub struct Kernel {
     serial: Cell<u64>,
     first: Cell<Option<Pid>>,
     exit_status: Cell<Option<i32>>,
-    lingers_until: Cell<Option<u64>>,
+    /// Once the first process has ended: until when, and for how many more turns, the others may go on.
+    lingering: Cell<(u64, u64)>,
     broken: RefCell<Option<String>>,
 }
 
 /// How much virtual time the other processes have to end once the first one has.
 const LINGER_NS: u64 = 60 * crate::timers::SECOND;
+/// How many turns they have, for those that never wait.
+const LINGER_TURNS: u64 = 500_000;
 
 impl Kernel {
     /// A kernel without processes.
@@ -110,6 +115,7 @@ impl Kernel {
             futexes: RefCell::default(),
             fs: Fs::new(&config),
             streams: Streams::default(),
+            rights_under_way: Cell::new(0),
             locks: Locks::default(),
             stats: Stats::default(),
             tasks: RefCell::default(),
@@ -120,7 +126,7 @@ impl Kernel {
             serial: Cell::new(1000),
             first: Cell::new(None),
             exit_status: Cell::new(None),
-            lingers_until: Cell::new(None),
+            lingering: Cell::default(),
             broken: RefCell::default(),
             config,
             outside,
@@ -286,7 +292,7 @@ impl Kernel {
     pub(crate) fn process_ended(&self, pid: Pid, status: i32) {
         if self.first.get() == Some(pid) {
             self.exit_status.set(Some(status));
-            self.lingers_until.set(Some(self.timers.now().saturating_add(LINGER_NS)));
+            self.lingering.set((self.timers.now().saturating_add(LINGER_NS), LINGER_TURNS));
         }
     }
 
@@ -297,8 +303,17 @@ impl Kernel {
         let status = self.exit_status.get()?;
         let nothing_left = self.processes.borrow().is_empty();
         let nothing_moves = self.timers.next_at().is_none() && self.scheduler.is_empty() && self.current_is_none();
-        let late = self.lingers_until.get().is_some_and(|until| self.timers.now() > until);
-        (nothing_left || nothing_moves || late).then_some(Ending::Exited(status))
+        if nothing_left || nothing_moves {
+            return Some(Ending::Exited(status));
+        }
+        let (until, turns) = self.lingering.get();
+        if self.timers.now() <= until && turns > 0 {
+            self.lingering.set((until, turns - 1));
+            return None;
+        }
+        let left = self.processes.borrow().len();
+        self.outside.notice(format!("the first process has ended long ago; killed {left} that would not end"));
+        Some(Ending::Exited(status))
     }
 
     fn current_is_none(&self) -> bool {
