@@ -72,9 +72,8 @@ const OPTIONS: i32 =
     libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
 
 /// The steps of the child that can fail, in order, and what to do about each.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 8] = [
     ("start a session for the guest", ""),
-    ("keep the guest on one CPU", "; choose one that fated may use with --cpu"),
     (
         "switch address space randomization off",
         "; a container's seccomp profile may forbid it: permit personality(ADDR_NO_RANDOMIZE)",
@@ -84,9 +83,12 @@ const STEPS: [(&str, &str); 9] = [
     ("enter the guest's working directory", ""),
     ("make rdtsc trap", ""),
     ("give up new privileges", ""),
-    ("install the system call filter", "; it needs a kernel with CONFIG_SECCOMP_FILTER"),
+    (
+        "install the system call filter",
+        "; it needs a kernel with CONFIG_SECCOMP_FILTER, and in a container a profile that permits seccomp",
+    ),
 ];
-const CHDIR: usize = 5;
+const CHDIR: usize = 4;
 /// The step number of the exec itself.
 const EXEC: usize = STEPS.len();
 
@@ -116,7 +118,6 @@ struct Plan {
     env: Strings,
     cwd: Option<CString>,
     placeholders: bool,
-    affinity: libc::cpu_set_t,
     filter: Vec<libc::sock_filter>,
     go: OwnedFd,
     report: OwnedFd,
@@ -164,7 +165,6 @@ impl Plan {
             env: Strings::new(launch.env.iter().map(variable).collect::<Result<_, _>>()?),
             cwd,
             placeholders: launch.streams == Streams::Placeholders,
-            affinity: sys::affinity().map_err(|errno| step("ask for the CPUs that fated may use", errno))?,
             filter: filter::program(all_calls),
             go,
             report,
@@ -198,7 +198,6 @@ impl Plan {
             }
             default_signals();
             check(i64::from(libc::setsid()))?;
-            check(sys::set_affinity(&self.affinity).map_or(-1, |()| 0))?;
             check(i64::from(libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong)))?;
             check(limits())?;
             check(self.streams())?;

@@ -178,15 +178,16 @@ impl Engine {
     /// The program can't be started, or this machine doesn't let the engine work.
     pub fn launch(launch: &Launch, driver: impl Driver + 'static, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
         let affinity = sys::affinity().ok();
-        let cpu = match launch.cpu {
-            Some(cpu) => cpu,
-            None => sys::current_cpu().map_err(|errno| launch::step("ask for the current CPU", errno))?,
-        };
-        sys::set_affinity(&sys::only_cpu(cpu)).map_err(|errno| Error::Start {
-            step: "run on one CPU",
-            errno,
-            remedy: "; choose one that fated may use with --cpu",
-        })?;
+        match (launch.cpu, stay_on_one_cpu(launch.cpu)) {
+            (_, Ok(())) => {}
+            (Some(_), Err(errno)) => {
+                let remedy = "; choose one that fated may use with --cpu";
+                return Err(Error::Start { step: "run on one CPU", errno, remedy });
+            }
+            (None, Err(errno)) => outside.notice(format!(
+                "guests and fated can't be kept on one CPU ({errno}): each stop takes several times as long"
+            )),
+        }
         let shared = Shared {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
@@ -220,6 +221,11 @@ impl Engine {
         let (boot, regs) =
             boot.and_then(|boot| Ok((boot, regs?))).inspect_err(|_| Process::new(tid, unnamed).kill())?;
         let guest = Rc::new(Tracee::new(self.shared.clone(), Rc::new(Process::new(tid, unnamed)), tid, unnamed, regs));
+        if guest.read(regs.rsp, &mut [0]) != 1 {
+            guest.process.kill();
+            let remedy = "; permit process_vm_readv and process_vm_writev (containers: --cap-add SYS_PTRACE)";
+            return Err(Error::Start { step: "read a guest's memory", errno: Errno::EPERM, remedy });
+        }
         guest.new_program(&self.driver.auxv_random());
         if guest.process.is_dead() {
             let why = "it is a 32-bit program; the ptrace engine runs those for x86-64 only".into();
@@ -317,6 +323,12 @@ impl Drop for Engine {
             let _ = sys::set_affinity(affinity);
         }
     }
+}
+
+/// Keeps this thread, and all that it forks, on one CPU: a stop then takes two switches and no wake-up of another one.
+fn stay_on_one_cpu(cpu: Option<usize>) -> sys::Os<()> {
+    let cpu = cpu.map_or_else(sys::current_cpu, Ok)?;
+    sys::set_affinity(&sys::only_cpu(cpu))
 }
 
 /// A duration in the unit of `/proc/PID/stat`.
