@@ -22,7 +22,7 @@ use alloc::{
     rc::{Rc, Weak},
     vec::Vec,
 };
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 pub mod devices;
 mod ended;
@@ -105,6 +105,8 @@ pub struct Fs {
     times: RefCell<Vec<Option<Times>>>,
     /// The real devices in the order of first sight.
     devices: RefCell<Vec<u64>>,
+    /// The real devices of `/proc` and `/sys`, once asked for.
+    foreign: Cell<Option<[Option<u64>; 2]>>,
     /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
     /// removal of a directory can make one of them something else.
     directories: RefCell<BTreeMap<Vec<u8>, u64>>,
@@ -126,6 +128,7 @@ impl Fs {
             inodes: RefCell::default(),
             times: RefCell::default(),
             devices: RefCell::default(),
+            foreign: Cell::default(),
             directories: RefCell::default(),
             cwds: RefCell::default(),
             names: RefCell::default(),
@@ -251,6 +254,18 @@ impl Fs {
             ctime_ns: times.ctime_ns,
             btime_ns: Some(times.btime_ns),
         }
+    }
+
+    /// Whether a device is one that no guest may see: the real `/proc` or `/sys`, wherever they are mounted.
+    fn is_foreign(&self, cx: &Cx, device: u64) -> bool {
+        let hidden = self.foreign.get().unwrap_or_else(|| {
+            let device = |path: &[u8]| cx.task.guest.stat(walk::AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
+            let root = device(b"/");
+            let hidden = [device(b"/proc"), device(b"/sys")].map(|device| device.filter(|_| device != root));
+            self.foreign.set(Some(hidden));
+            hidden
+        });
+        hidden.contains(&Some(device))
     }
 
     /// A directory has moved or gone: paths may mean something else now.

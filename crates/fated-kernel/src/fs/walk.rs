@@ -111,11 +111,26 @@ pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Er
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
+    let target = find(cx, dirfd, path, follow)?;
+    // Other mounts of the real /proc and /sys.
+    if let Place::Real(Ok(stat)) = &target.place
+        && cx.kernel.fs.is_foreign(cx, stat.dev)
+    {
+        return Err(Errno::EACCES);
+    }
+    Ok(target)
+}
+
+fn find(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno> {
     let mut start = Rc::from(&b""[..]);
-    if path.first() != Some(&b'/') {
-        match base(cx, dirfd, is_single(path))? {
-            Base::Path(path) => start = path,
-            Base::Directory(fd, number) => {
+    let relative = path.first() != Some(&b'/');
+    if relative {
+        match base(cx, dirfd, is_single(path)) {
+            Ok(Base::Path(path)) => start = path,
+            // Deeper down than any path leads.
+            Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, follow)),
+            Err(error) => return Err(error),
+            Ok(Base::Directory(fd, number)) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
                 if !(follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
                     return Ok(Target {
@@ -135,15 +150,23 @@ pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Er
         at.clear();
     }
     if !at.is_empty() && at.first() != Some(&b'/') || at.ends_with(b" (deleted)") {
-        // A directory that isn't reachable any more has nothing in it.
-        let place = Place::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
-        return Ok(Target { place, path: path.to_vec(), detour: false, jumped: false, parent: None });
+        // A removed directory has nothing in it.
+        return Ok(unreachable(cx, dirfd, path, follow));
     }
-    Walker { cx, at, rest: path.to_vec(), follow, links: 0, detour: false, jumped: false, place: None }.run()
+    let origin = relative.then_some((dirfd, path));
+    Walker { cx, origin, at, rest: path.to_vec(), follow, links: 0, detour: false, jumped: false, place: None }.run()
+}
+
+/// What Linux says of a path whose beginning has no name.
+fn unreachable(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Target {
+    let place = Place::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
+    Target { place, path: path.to_vec(), detour: false, jumped: false, parent: None }
 }
 
 struct Walker<'a> {
     cx: &'a Cx,
+    /// A relative path as the guest gave it.
+    origin: Option<(i32, &'a [u8])>,
     /// Where it stands: an absolute path, empty for the root.
     at: Vec<u8>,
     /// What is left to go.
@@ -206,7 +229,15 @@ impl Walker<'_> {
             return made::find(self.cx, &self.at).map(Place::Made);
         }
         let path = if self.at.is_empty() { b"/" } else { &*self.at };
-        Ok(Place::Real(self.cx.task.guest.stat(AT_FDCWD, path, NOFOLLOW)))
+        let guest = &self.cx.task.guest;
+        Ok(Place::Real(match (guest.stat(AT_FDCWD, path, NOFOLLOW), self.origin) {
+            // One may stand where one couldn't go to: with other rights, or step by step.
+            (Err(Errno::EACCES | Errno::ENAMETOOLONG), Some((dirfd, path))) if self.links == 0 => {
+                let used = path.len().saturating_sub(self.rest.len());
+                guest.stat(dirfd, path.get(..used).unwrap_or(path), NOFOLLOW)
+            }
+            (stat, _) => stat,
+        }))
     }
 
     fn enter(&mut self, last: bool) -> Result<Then, Errno> {

@@ -145,7 +145,9 @@ fn make(cx: &Cx, call: Call, arg: PathArg) -> SysResult {
     target.real(Errno::EEXIST)?;
     let value = carry_out(cx, call, &[(arg, &target)])?;
     let dirfd = if target.path.first() == Some(&b'/') { AT_FDCWD } else { arg.dirfd(&call.args) };
-    cx.kernel.fs.created(&cx.kernel, &cx.task.guest.stat(dirfd, &target.path, NOFOLLOW)?);
+    if let Ok(real) = cx.task.guest.stat(dirfd, &target.path, NOFOLLOW) {
+        cx.kernel.fs.created(&cx.kernel, &real);
+    }
     note_parent(cx, &target);
     Ok(value.into())
 }

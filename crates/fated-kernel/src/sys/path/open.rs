@@ -183,7 +183,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         kind::DIRECTORY if request.has(TMPFILE) => create(cx, request, target).map(Begun::Over),
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
             let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
-            let path = real_path(cx, target, fd)?;
+            let path = real_path(cx, target, fd);
             let number = cx.kernel.fs.number(stat.dev, stat.ino);
             Ok(Begun::Over(track(cx, request, fd, Directory::real(number, path))))
         }
@@ -202,11 +202,12 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
 }
 
 /// The path of a directory that has just been opened.
-fn real_path(cx: &Cx, target: &Target, fd: u64) -> Result<Vec<u8>, Errno> {
+fn real_path(cx: &Cx, target: &Target, fd: u64) -> Vec<u8> {
     if target.path.first() == Some(&b'/') && !target.detour {
-        return Ok(target.path.clone());
+        return target.path.clone();
     }
-    cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))
+    // One so far down that it has no path is no root, and that is all that counts.
+    cx.task.guest.proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default()
 }
 
 /// Takes note of a real descriptor.
