@@ -13,7 +13,7 @@ use crate::signal::{SI_USER, SigInfo, nr};
 use crate::user::Buffers;
 use alloc::{
     collections::{BTreeMap, VecDeque},
-    rc::Rc,
+    rc::{Rc, Weak},
     vec::Vec,
 };
 use core::any::Any;
@@ -77,15 +77,47 @@ struct Message {
     /// What of it has been received.
     start: usize,
     cost: usize,
-    rights: Vec<Rc<OpenFile>>,
+    rights: Vec<Right>,
     sender: Sender,
+}
+
+/// An open file that is on its way from one process to another, and counted.
+#[derive(Debug)]
+pub struct Right {
+    /// The file.
+    pub open: Rc<OpenFile>,
+    kernel: Weak<Kernel>,
+}
+
+impl Right {
+    /// How many may be under way in the whole host, as Linux limits them for each user. A socket can be sent through a socket, and
+    /// what is closed while it is under way takes all that is in it along: so this also bounds how deep that goes.
+    const LIMIT: usize = 1000;
+
+    /// Sends a file on its way; `ETOOMANYREFS` if too many are.
+    pub fn new(kernel: &Rc<Kernel>, open: Rc<OpenFile>) -> Result<Right, Errno> {
+        let count = kernel.rights_under_way.get();
+        if count >= Right::LIMIT {
+            return Err(Errno::ETOOMANYREFS);
+        }
+        kernel.rights_under_way.set(count + 1);
+        Ok(Right { open, kernel: Rc::downgrade(kernel) })
+    }
+}
+
+impl Drop for Right {
+    fn drop(&mut self) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            kernel.rights_under_way.set(kernel.rights_under_way.get().saturating_sub(1));
+        }
+    }
 }
 
 /// What goes with the bytes of a message.
 #[derive(Debug, Default)]
 pub struct Ancillary {
     /// Open files that are handed over (`SCM_RIGHTS`).
-    pub rights: Vec<Rc<OpenFile>>,
+    pub rights: Vec<Right>,
     /// Whom the message claims to be from (`SCM_CREDENTIALS`).
     pub sender: Option<Sender>,
 }
@@ -344,11 +376,11 @@ impl Socket {
             received.len += put as u64;
             received.sender.get_or_insert(message.sender);
             if how.peek {
-                received.rights.extend(message.rights.iter().cloned());
+                received.rights.extend(message.rights.iter().map(|right| right.open.clone()));
                 at += 1;
             } else {
                 message.start += put;
-                received.rights.append(&mut message.rights);
+                received.rights.extend(message.rights.drain(..).map(|right| right.open.clone()));
                 if all {
                     let taken = messages.pop_front();
                     drop(messages);
@@ -367,7 +399,7 @@ impl Socket {
         let Some(message) = messages.front_mut() else { return Err(Errno::EAGAIN) };
         let len = message.bytes.len() as u64;
         let put = if message.bytes.is_empty() || to.left() == 0 { 0 } else { to.put(&message.bytes)? as u64 };
-        let rights = if how.peek { message.rights.clone() } else { core::mem::take(&mut message.rights) };
+        let rights = message.rights.iter().map(|right| right.open.clone()).collect();
         let received = Received {
             len: if how.whole_length { len } else { put },
             truncated: put < len,

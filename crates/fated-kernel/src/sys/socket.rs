@@ -3,7 +3,7 @@
 use super::{Args, SysResult};
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::file::socketpair::{Ancillary, BUFFER, Kind, Receive, Received, Sender, Socket};
+use crate::file::socketpair::{Ancillary, BUFFER, Kind, Receive, Received, Right, Sender, Socket};
 use crate::file::{O_CLOEXEC, O_NONBLOCK, O_RDWR, OpenFile, poll};
 use crate::user::Buffers;
 use alloc::{rc::Rc, vec::Vec};
@@ -223,7 +223,7 @@ fn read_control(cx: &Cx, header: &Header) -> Result<Ancillary, Errno> {
                     if open.file.is_native() {
                         return Err(Errno::EINVAL);
                     }
-                    with.rights.push(open);
+                    with.rights.push(Right::new(&cx.kernel, open)?);
                 }
                 if with.rights.len() > MOST_RIGHTS {
                     return Err(Errno::EINVAL);
