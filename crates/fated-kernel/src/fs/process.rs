@@ -9,6 +9,7 @@ use crate::id::{Pid, Tid};
 use crate::kernel::Kernel;
 use crate::sched::Rest;
 use crate::signal::SigSet;
+use crate::sys::prctl::{OOM_SCORE_ADJ, PERSONALITY};
 use crate::task::Task;
 use crate::timers::SECOND;
 use alloc::{
@@ -18,6 +19,7 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt::Write as _;
+use linux_raw_sys::prctl::PR_SET_NO_NEW_PRIVS;
 
 /// A file of a process.
 pub struct Row {
@@ -76,7 +78,7 @@ const ROWS: &[Row] = rows! {
     "oom_adj" 0o644 |_, task, _| text(format!("{}\n", oom_score_adj(task) * 17 / 1000));
     "oom_score" 0o444 |_, _, _| text("666\n");
     "oom_score_adj" 0o644 |_, task, _| text(format!("{}\n", oom_score_adj(task)));
-    "personality" 0o400 |_, _, _| text("00040000\n");
+    "personality" 0o400 |_, task, _| text(format!("{:08x}\n", attribute(task, PERSONALITY)));
     "projid_map" 0o644 |_, _, _| text(ID_MAP);
     "sched" 0o644 |_, task, _| text(format!("{} ({}, #threads: {})\n", comm_text(task), task.tid.get(), task.process.tasks.borrow().len()));
     "schedstat" 0o444 |_, task, _| text(format!("{} 0 1\n", task.cpu_ns.get()));
@@ -257,11 +259,12 @@ fn comm_text(task: &Task) -> String {
     String::from_utf8_lossy(&comm(task)).into_owned()
 }
 
-/// Where writes to `oom_score_adj` are kept among the attributes of prctl(2): behind all of its own numbers.
-const OOM_SCORE_ADJ: u32 = u32::MAX;
+fn attribute(task: &Task, key: u32) -> u64 {
+    task.process.attributes.borrow().get(&key).copied().unwrap_or(0)
+}
 
 fn oom_score_adj(task: &Task) -> i64 {
-    task.process.attributes.borrow().get(&OOM_SCORE_ADJ).map_or(0, |&value| value as i64)
+    attribute(task, OOM_SCORE_ADJ) as i64
 }
 
 /// Writes to a file of a process.
@@ -424,8 +427,8 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let cpus = cx.kernel.config.cpus.clamp(1, 64);
     let mask = u64::MAX >> (64 - cpus);
     let limit = process.limits.borrow().get(11).map_or(0, |limit| limit.soft);
-    let (queued, attributes) = (0, process.attributes.borrow());
-    let no_new_privs = attributes.get(&38).copied().unwrap_or(0);
+    let queued = 0;
+    let no_new_privs = attribute(task, PR_SET_NO_NEW_PRIVS);
     let mut text = format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{id}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n\
          Uid:\t{}\nGid:\t{}\nFDSize:\t64\nGroups:\t{groups}\nNStgid:\t{pid}\nNSpid:\t{id}\nNSpgid:\t{group}\nNSsid:\t{session}\nKthread:\t0\n",

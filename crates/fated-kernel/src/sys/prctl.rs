@@ -9,7 +9,9 @@ use linux_raw_sys::prctl::*;
 
 /// Keys of [`Process::attributes`] that are no options of prctl(2).
 pub(crate) const MEMBARRIERS: u32 = u32::MAX;
-const PERSONALITY: u32 = u32::MAX - 1;
+pub(crate) const PERSONALITY: u32 = u32::MAX - 1;
+/// What was written to `/proc/PID/oom_score_adj`.
+pub(crate) const OOM_SCORE_ADJ: u32 = u32::MAX - 2;
 
 /// The default of `PR_SET_TIMERSLACK`.
 const SLACK_NS: u64 = 50_000;

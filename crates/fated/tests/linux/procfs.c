@@ -129,6 +129,9 @@ int main(int argc, char **argv) {
     CHECK(!strcmp(get("/proc/self/oom_score_adj"), "500\n"));
     FAILS(EINVAL, write(fd, "5000", 4));
     close(fd);
+    pid_t heir = fork();
+    if (heir == 0) _exit(strcmp(get("/proc/self/oom_score_adj"), "500\n") != 0);
+    reap(heir);
 
     /* What isn't there or can't be done. */
     FAILS(ENOENT, open("/proc/4194305", O_RDONLY));
