@@ -176,13 +176,7 @@ impl Family {
     /// Enters a group-stop or PTRACE_EVENT_STOP trap (`do_jobctl_trap`).
     fn stop_trap(&mut self, slot: Slot, fx: &mut Effects) {
         let (task, group) = (self.table.task(slot), self.table.group(slot));
-        let Some(trace) = task.trace else {
-            // Conditions of a trace that is over.
-            let job = &mut self.table.task_mut(slot).job;
-            job.trap = false;
-            job.notify = false;
-            return;
-        };
+        let Some(trace) = task.trace else { return };
         let signal = task.job.signal.unwrap_or(Signal::SIGSTOP);
         let code = match trace.seized {
             true if group.stopping == 0 && !group.stopped => Signal::SIGTRAP.get() | EVENT_STOP << 8,

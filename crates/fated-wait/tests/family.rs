@@ -391,6 +391,84 @@ fn a_new_thread_joins_the_stop() {
 }
 
 #[test]
+fn only_the_first_code_counts() {
+    let (mut family, mut fx) = small();
+    family.set_group_exit(pid(2), ExitCode::exited(5), &mut fx).expect("there");
+    family.set_group_exit(pid(2), ExitCode::exited(6), &mut fx).expect("there");
+    // A process on its way out neither stops nor continues, and it is too late for exec.
+    family.stop_group(tid(4), Signal::SIGSTOP, &mut fx).expect("runs");
+    family.continue_group(pid(2), &mut fx).expect("there");
+    assert_eq!(family.exec(tid(4), &mut fx), Err(Errno::EAGAIN));
+    assert_eq!(fx, Effects::new());
+    for thread in [2, 4] {
+        family.exit_thread(tid(thread), ExitCode::exited(7), Usage::default(), &mut fx).expect("alive");
+    }
+    match family.wait(tid(1), &any(0), &mut fx) {
+        Ok(WaitOutcome::Found(report)) => assert_eq!(report.status(), 5 << 8),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_exec_waits_for_the_tracer() {
+    let (mut family, mut fx) = small();
+    family.seize(tid(1), tid(2), false, &mut fx).expect("may");
+    family.fork(tid(2), tid(5), THREAD, None, &mut fx).expect("free");
+    family.seize(tid(1), tid(5), false, &mut fx).expect("may");
+    family.exec(tid(4), &mut fx).expect("alive");
+    assert_eq!((fx.execed.len(), family.exec(tid(4), &mut fx)), (0, Err(Errno::EAGAIN)));
+    family.block(tid(1), &WaitRequest { selector: Selector::Task(tid(4)), ..any(0) }).expect("alive");
+    // The leader, traced, goes silently; the other thread has to be seen.
+    let request = WaitRequest { selector: Selector::Task(tid(2)), ..any(0) };
+    assert_eq!(family.wait(tid(1), &request, &mut fx), Ok(WaitOutcome::WouldBlock));
+    let request = WaitRequest { selector: Selector::Task(tid(5)), ..any(0) };
+    fx.clear();
+    assert!(matches!(family.wait(tid(1), &request, &mut fx), Ok(WaitOutcome::Found(_))));
+    assert_eq!((fx.execed.as_slice(), fx.freed.as_slice()), (&[(tid(4), pid(2))][..], &[tid(5), tid(4)][..]));
+    assert_eq!(fx.wake, [tid(1)], "the number that it waited for has become the leader's, and is gone");
+    assert_eq!(family.threads(pid(2)).collect::<Vec<_>>(), [tid(2)]);
+    assert_eq!(family.trace(tid(2)), None, "it was the leader that was traced");
+    // Not if the thread that called it dies before.
+    family.fork(tid(2), tid(6), THREAD, None, &mut fx).expect("free");
+    family.seize(tid(1), tid(6), false, &mut fx).expect("may");
+    family.exec(tid(2), &mut fx).expect("alive");
+    family.exit_thread(tid(2), ExitCode::exited(3), Usage::default(), &mut fx).expect("alive");
+    fx.clear();
+    let request = WaitRequest { selector: Selector::Task(tid(6)), ..any(0) };
+    assert!(matches!(family.wait(tid(1), &request, &mut fx), Ok(WaitOutcome::Found(_))));
+    assert_eq!((fx.execed.len(), family.state(tid(2))), (0, Some(TaskState::Zombie)));
+}
+
+#[test]
+fn init_can_exec_from_a_thread() {
+    let (mut family, mut fx) = small();
+    family.fork(tid(1), tid(7), THREAD, None, &mut fx).expect("free");
+    family.exec(tid(7), &mut fx).expect("alive");
+    assert_eq!((fx.execed.as_slice(), fx.freed.as_slice()), (&[(tid(7), pid(1))][..], &[tid(7)][..]));
+    assert_eq!((family.init_pid(), family.parent_thread(tid(2))), (Some(pid(1)), Some(tid(1))));
+    family.set_group_exit(pid(2), ExitCode::exited(0), &mut fx).expect("there");
+    for thread in [2, 4] {
+        family.exit_thread(tid(thread), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+    }
+    assert_eq!(family.parent_thread(tid(3)), Some(tid(1)));
+    assert_eq!(family.members(pid(1).into()).collect::<Vec<_>>(), [pid(3), pid(2), pid(1)]);
+}
+
+#[test]
+fn who_waits_for_nothing_has_no_child() {
+    for kind in [LookupKind::Index, LookupKind::Scan] {
+        let (mut family, mut fx) = (Family::new(kind), Effects::new());
+        family.init(tid(1)).expect("the first");
+        family.fork(tid(1), tid(2), PLAIN, CHLD, &mut fx).expect("free");
+        let nothing = WaitRequest { selector: Selector::Nothing, ..any(0) };
+        assert_eq!(family.wait(tid(1), &nothing, &mut fx), Ok(WaitOutcome::NoChild));
+        family.block(tid(1), &nothing).expect("alive");
+        family.exit_thread(tid(2), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+        assert_eq!(fx.wake, []);
+    }
+}
+
+#[test]
 fn effects_can_be_used_again() {
     let mut fx = Effects::new();
     let signal = SignalSent { to: Target::Thread(tid(1)), info: SigInfo::default() };

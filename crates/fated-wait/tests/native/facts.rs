@@ -147,9 +147,10 @@ impl Duo {
 
 pub type Fact = (&'static str, fn(LookupKind));
 
-pub const FACTS: [Fact; 18] = [
+pub const FACTS: [Fact; 19] = [
     ("1: fork order, not death order", fork_order),
     ("2: own children before a sibling thread's", own_first),
+    ("2: own children, then own tracees, the latest first", tracees_last),
     ("3: an orphan goes to the tail of its new parent", orphans_last),
     ("4: a leader waits for its threads, the last one's code counts", delayed_leader),
     ("5: WSTOPPED with only zombies is ECHILD", only_zombies),
@@ -191,6 +192,22 @@ fn own_first(kind: LookupKind) {
     t.any(thread, 0, status(second, exited(2)));
     t.any(thread, __WNOTHREAD, NO_CHILD);
     t.any(thread, 0, status(first, exited(1)));
+}
+
+fn tracees_last(kind: LookupKind) {
+    let mut t = Duo::new(kind);
+    let tracer = t.fork(0);
+    let (a, b, c) = (t.fork(0), t.fork(0), t.fork(0));
+    for tracee in [b, a, c] {
+        t.seize(tracer, tracee);
+    }
+    let child = t.fork(tracer);
+    for role in [a, b, c, child] {
+        t.kill(role);
+    }
+    for role in [child, c, a, b] {
+        t.any(tracer, 0, status(role, KILLED));
+    }
 }
 
 fn orphans_last(kind: LookupKind) {
