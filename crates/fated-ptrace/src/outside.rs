@@ -1,6 +1,6 @@
 //! The standard streams: fated's own, or memory.
 
-use crate::sys;
+use crate::{signals, sys};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{FileStat, Outside};
 use fated_kernel::record::Record;
@@ -58,12 +58,15 @@ impl Outside for Standard {
         if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
             return Err(Errno::EAGAIN);
         }
-        sys::read(fd, buf)
+        // If somebody else was faster, a tick ends the read, and there is nothing after all.
+        sys::read(fd, buf).map_err(|errno| if errno == Errno::EINTR { Errno::EAGAIN } else { errno })
     }
 
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
         loop {
             match sys::write(fd, data) {
+                // The user doesn't wait for a reader that doesn't read; the guest won't see this error.
+                Err(Errno::EINTR | Errno::EAGAIN) if signals::fatal().is_some() => return Err(Errno::EIO),
                 Err(Errno::EINTR) => {}
                 // Somebody has made the stream non-blocking, which is not the guest's affair.
                 Err(Errno::EAGAIN) => {

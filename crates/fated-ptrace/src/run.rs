@@ -5,7 +5,7 @@ use crate::cpuid::Cpuid;
 use crate::error::Error;
 use crate::launch::{self, Launch};
 use crate::process::Process;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::sys::{self, RealTid};
 use crate::tracee::{Ran, Tracee};
 use fated_kernel::errno::Errno;
@@ -250,7 +250,7 @@ impl Engine {
         let alike = Alike::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {
-            if let Some(signal) = self.shared.signals.fatal() {
+            if let Some(signal) = signals::fatal() {
                 return Err(Error::Interrupted { signal });
             }
             while let Some(signal) = self.shared.signals.next() {
@@ -259,7 +259,7 @@ impl Engine {
             let next = self.driver.next();
             if let Some(tid) = self.shared.killed.take() {
                 // Whatever the kernel made of it.
-                return match self.shared.signals.fatal() {
+                return match signals::fatal() {
                     Some(signal) => Err(Error::Interrupted { signal }),
                     None => Ok(Ending::Broken(format!("process {tid} was killed by signal 9 from outside of the run"))),
                 };
@@ -273,7 +273,7 @@ impl Engine {
                     alike.trap(self.shared.traps_cpuid());
                     match task.run(&*self.driver) {
                         Ran::Stopped(stop) => {
-                            if let (Stop::Killed { .. }, Some(signal)) = (stop, self.shared.signals.fatal()) {
+                            if let (Stop::Killed { .. }, Some(signal)) = (stop, signals::fatal()) {
                                 return Err(Error::Interrupted { signal });
                             }
                             self.driver.stopped(tid, stop);

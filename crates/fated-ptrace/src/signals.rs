@@ -16,7 +16,7 @@ const ASKED: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTER
 /// The tick. Ignored by default, so that a late one does no harm.
 const TICK: i32 = libc::SIGURG;
 
-/// How often each of [`ASKED`] has come.
+/// How often each of [`ASKED`] has come since the handlers were installed.
 static COUNTS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 /// What the handlers replaced, and by how many runs of this process they are used.
 static INSTALLED: Mutex<(usize, Vec<(i32, SavedAction)>)> = Mutex::new((0, Vec::new()));
@@ -54,6 +54,7 @@ fn install() {
     if installed.0 > 1 {
         return;
     }
+    COUNTS.iter().for_each(|count| count.store(0, Relaxed));
     let counting = action(count as extern "C" fn(i32) as usize, 0);
     let mut saved: Vec<_> = ASKED.iter().chain([&TICK]).filter_map(|&signal| replace(signal, &counting)).collect();
     // If SIGCHLD were ignored, as some parents leave it, Linux would reap our children itself.
@@ -71,13 +72,17 @@ fn uninstall() {
     }
 }
 
+/// The signal that ends all runs of this process at once: `SIGTERM`, or any that came twice.
+pub(crate) fn fatal() -> Option<i32> {
+    let now = counts();
+    (0..4).find(|&at| now[at] >= if ASKED[at] == libc::SIGTERM { 1 } else { 2 }).map(|at| ASKED[at])
+}
+
 /// The handlers of one run, as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Signals {
     /// How many of each had come when the kernel was last told.
     told: Cell<[u32; 4]>,
-    /// How many had come at the start.
-    start: [u32; 4],
     timer: Cell<Option<libc::timer_t>>,
 }
 
@@ -89,8 +94,7 @@ impl Signals {
     /// Installs the handlers.
     pub(crate) fn new() -> Signals {
         install();
-        let start = counts();
-        Signals { told: Cell::new(start), start, timer: Cell::new(None) }
+        Signals { told: Cell::new(counts()), timer: Cell::new(None) }
     }
 
     /// Interrupts this thread's waits every `interval` from now on.
@@ -131,13 +135,6 @@ impl Signals {
         told[at] = now[at];
         self.told.set(told);
         Some(ASKED[at])
-    }
-
-    /// The signal that ends the run at once: `SIGTERM`, or any that came twice.
-    pub(crate) fn fatal(&self) -> Option<i32> {
-        let now = counts();
-        let came = |at: usize| now[at].wrapping_sub(self.start[at]);
-        (0..4).find(|&at| came(at) >= if ASKED[at] == libc::SIGTERM { 1 } else { 2 }).map(|at| ASKED[at])
     }
 }
 

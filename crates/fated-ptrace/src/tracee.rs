@@ -10,7 +10,7 @@ use crate::filter::STOPPING_CALL;
 use crate::process::{self, Process};
 use crate::run::{Driver, Shared};
 use crate::sys::{self, Os, RealTid};
-use crate::{exec, memory, xstate};
+use crate::{exec, memory, signals, xstate};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn, Stop};
 use fated_kernel::id::Tid;
@@ -254,7 +254,7 @@ impl Tracee {
     /// After a tick: ends the process if the user wants that, and tells whether the wait makes sense. (A leader that was
     /// killed together with its threads is never reported before they are reaped.)
     fn still_there(&self) -> bool {
-        if self.shared.signals.fatal().is_some() {
+        if signals::fatal().is_some() {
             // Not found means that it is on its way out already.
             let _ = sys::kill(self.process.tgid, libc::SIGKILL);
         }
