@@ -81,7 +81,6 @@ pub struct Stats {
 pub(crate) struct Shared {
     tasks: RefCell<BTreeMap<Tid, Rc<Tracee>>>,
     pub(crate) cpuid: Cpuid,
-    pub(crate) signals: Signals,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
     /// Where in the vDSO a `syscall` instruction stands.
@@ -160,6 +159,7 @@ impl Shared {
 pub struct Engine {
     driver: Box<dyn Driver>,
     shared: Rc<Shared>,
+    signals: Signals,
     launch: Launch,
     affinity: Option<libc::cpu_set_t>,
 }
@@ -191,7 +191,6 @@ impl Engine {
         let shared = Shared {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
-            signals: Signals::new(),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso_gate: vdso_gate(),
             outside,
@@ -200,7 +199,13 @@ impl Engine {
             foreign_call: Cell::new(false),
             killed: Cell::new(None),
         };
-        let engine = Engine { driver: Box::new(driver), shared: Rc::new(shared), launch: launch.clone(), affinity };
+        let engine = Engine {
+            driver: Box::new(driver),
+            shared: Rc::new(shared),
+            signals: Signals::new(),
+            launch: launch.clone(),
+            affinity,
+        };
         let tid = launch::start(launch, engine.driver.sees_all())?;
         engine.boot(tid)?;
         Ok(engine)
@@ -246,14 +251,14 @@ impl Engine {
         const LONGEST_TICK: Duration = Duration::from_millis(250);
         let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
         let tick = tick.max(Duration::from_millis(1));
-        self.shared.signals.tick_every(tick).map_err(|errno| launch::step("set a timer", errno))?;
+        self.signals.tick_every(tick).map_err(|errno| launch::step("set a timer", errno))?;
         let alike = Alike::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {
             if let Some(signal) = signals::fatal() {
                 return Err(Error::Interrupted { signal });
             }
-            while let Some(signal) = self.shared.signals.next() {
+            while let Some(signal) = self.signals.next() {
                 self.driver.interrupt(signal);
             }
             let next = self.driver.next();
@@ -266,7 +271,7 @@ impl Engine {
             }
             match next {
                 Next::Run(tid) => {
-                    if current.as_ref().is_none_or(|task| task.key.get() != tid) {
+                    if current.as_ref().is_none_or(|task| task.key.get() != tid || task.is_gone()) {
                         current = self.shared.tasks.borrow().get(&tid).cloned();
                     }
                     let Some(task) = &current else { return Err(Error::NoTask { tid }) };

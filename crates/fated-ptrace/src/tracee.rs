@@ -236,7 +236,8 @@ impl Tracee {
         }
     }
 
-    fn is_gone(&self) -> bool {
+    /// It has ended, or its id is another's now.
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone.get().is_some() || self.process.is_dead()
     }
 
