@@ -10,23 +10,26 @@ use crate::user::Buffers;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use linux_raw_sys::general::O_PATH;
 
 /// An open generated file.
 #[derive(Debug)]
 pub struct Snapshot {
     source: Source,
     path: Vec<u8>,
-    access: u32,
+    reads: bool,
+    writes: bool,
     bytes: RefCell<Vec<u8>>,
     position: Cell<u64>,
 }
 
 impl Snapshot {
-    /// Opens it with the access mode in `flags`.
+    /// Opens it with the access mode in `flags`; with `O_PATH` it only holds a place.
     #[must_use]
     pub fn new(source: Source, path: Vec<u8>, flags: u32) -> Rc<Snapshot> {
         let access = flags & O_ACCMODE;
-        Rc::new(Snapshot { source, path, access, bytes: RefCell::default(), position: Cell::new(0) })
+        let (reads, writes) = if flags & O_PATH == 0 { (access != O_WRONLY, access != 0) } else { (false, false) };
+        Rc::new(Snapshot { source, path, reads, writes, bytes: RefCell::default(), position: Cell::new(0) })
     }
 }
 
@@ -38,7 +41,7 @@ impl File for Snapshot {
     }
 
     fn read_at(&self, cx: &Cx, to: &mut Buffers, offset: u64) -> Result<u64, Errno> {
-        if self.access == O_WRONLY {
+        if !self.reads {
             return Err(Errno::EBADF);
         }
         if offset == 0 {
@@ -58,7 +61,7 @@ impl File for Snapshot {
 
     fn write_at(&self, cx: &Cx, from: &mut Buffers, _offset: u64) -> Result<u64, Errno> {
         const LONGEST: usize = 4096;
-        if self.access == 0 {
+        if !self.writes {
             return Err(Errno::EBADF);
         }
         let text = from.take(LONGEST)?;

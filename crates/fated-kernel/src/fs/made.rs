@@ -13,9 +13,10 @@ use crate::id::{Pid, Tid};
 use crate::task::{Process, Task};
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 
-/// `st_dev` of `/proc` and of `/sys`.
-const PROC_DEV: u64 = device_number(0, 22);
-const SYS_DEV: u64 = device_number(0, 21);
+/// `st_dev` of everything in `/proc`.
+pub const PROC_DEV: u64 = device_number(0, 20);
+/// The same of `/sys`.
+pub const SYS_DEV: u64 = device_number(0, 21);
 
 /// A generated file.
 #[derive(Clone, Debug)]

@@ -197,22 +197,9 @@ impl Fs {
         }
     }
 
-    /// The time of a file that the run hasn't touched: its own if it is old enough, else squeezed, in order, into the
-    /// minute before the epoch. Thus a source is older than what the run makes of it, and a fresh copy of old files
-    /// shows no date of its making.
+    /// The time of a file at first sight: of one that is newer than the run, the present one.
     fn first_time(&self, kernel: &Kernel, real_mtime_ns: i64) -> i64 {
-        const ROOM_NS: i64 = 60 * SECOND as i64;
-        const RANGE_NS: i128 = 200 * 365 * 86400 * SECOND as i128;
-        if real_mtime_ns >= self.real_start_ns {
-            return now(kernel);
-        }
-        let limit = self.epoch_ns.saturating_sub(ROOM_NS);
-        if real_mtime_ns <= limit {
-            return real_mtime_ns;
-        }
-        let beyond = i128::from(real_mtime_ns) - i128::from(limit);
-        let squeezed = beyond * i128::from(ROOM_NS) / RANGE_NS;
-        limit.saturating_add(i64::try_from(squeezed).map_or(ROOM_NS - 1, |ns| ns.min(ROOM_NS - 1)))
+        if real_mtime_ns >= self.real_start_ns { now(kernel) } else { squeeze(real_mtime_ns, self.epoch_ns) }
     }
 
     /// The number that stands for a real device.
@@ -331,6 +318,21 @@ impl Fs {
     }
 }
 
+/// The time of a file that the run hasn't touched: its own if it is old enough, else squeezed, in order, into the
+/// minute before the epoch. Thus a source is older than what the run makes of it, and a fresh copy of old files
+/// shows no date of its making.
+fn squeeze(mtime_ns: i64, epoch_ns: i64) -> i64 {
+    const ROOM_NS: i64 = 60 * SECOND as i64;
+    const RANGE_NS: i128 = 200 * 365 * 86400 * SECOND as i128;
+    let limit = epoch_ns.saturating_sub(ROOM_NS);
+    if mtime_ns <= limit {
+        return mtime_ns;
+    }
+    let beyond = i128::from(mtime_ns) - i128::from(limit);
+    let squeezed = beyond * i128::from(ROOM_NS) / RANGE_NS;
+    limit.saturating_add(i64::try_from(squeezed).map_or(ROOM_NS - 1, |ns| ns.min(ROOM_NS - 1)))
+}
+
 fn now(kernel: &Kernel) -> i64 {
     i64::try_from(kernel.timers.now()).unwrap_or(i64::MAX)
 }
@@ -354,6 +356,19 @@ impl Cx {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_files_are_squeezed_in_order_into_the_minute_before_the_epoch() {
+        const YEAR: i64 = 365 * 86400 * SECOND as i64;
+        let epoch = 30 * YEAR;
+        let before = epoch - 60 * SECOND as i64;
+        assert_eq!(squeeze(before - 5, epoch), before - 5);
+        assert_eq!(squeeze(i64::MIN, epoch), i64::MIN);
+        let times = [before, before + 1, epoch, epoch + SECOND as i64, epoch + YEAR, epoch + 200 * YEAR, i64::MAX];
+        let squeezed = times.map(|time| squeeze(time, epoch));
+        assert!(squeezed.is_sorted() && squeezed.iter().all(|time| (before..epoch).contains(time)), "{squeezed:?}");
+        assert!(squeezed[3] > squeezed[2] && squeezed[4] > squeezed[3]);
+    }
 
     #[test]
     fn device_numbers_have_parts() {

@@ -55,6 +55,7 @@ const ROWS: &[Row] = rows! {
     "auxv" 0o400 |_, task, _| task.guest.proc_file("auxv");
     "autogroup" 0o644 |_, _, _| text("/autogroup-1 nice 0\n"), true;
     "cgroup" 0o444 |_, _, _| text("0::/\n");
+    "children" 0o444 |cx, task, _| text(children(cx, task));
     "cmdline" 0o444 |_, task, _| task.guest.proc_file("cmdline");
     "comm" 0o644 |_, task, _| Ok([comm(task).as_slice(), b"\n"].concat());
     "coredump_filter" 0o644 |_, _, _| text("00000033\n"), true;
@@ -100,7 +101,7 @@ const MOUNTS: &str = "/dev/root / ext4 rw,relatime 0 0\nproc /proc proc rw,nosui
     sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\ndevtmpfs /dev devtmpfs rw,nosuid 0 0\n\
     tmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n";
 const MOUNT_INFO: &str = "1 1 8:1 / / rw,relatime - ext4 /dev/root rw\n\
-    22 1 0:22 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n\
+    20 1 0:20 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n\
     21 1 0:21 / /sys rw,nosuid,nodev,noexec,relatime - sysfs sysfs rw\n5 1 0:5 / /dev rw,nosuid - devtmpfs devtmpfs rw\n\
     23 5 0:23 / /dev/shm rw,nosuid,nodev - tmpfs tmpfs rw\n";
 const NET_DEV: &str = "Inter-|   Receive                                                |  Transmit\n \
@@ -259,6 +260,11 @@ fn comm_text(task: &Task) -> String {
     String::from_utf8_lossy(&comm(task)).into_owned()
 }
 
+fn children(cx: &Cx, task: &Task) -> String {
+    let family = cx.kernel.family.borrow();
+    family.children(task.tid.get()).map(|pid| format!("{pid} ")).collect()
+}
+
 fn attribute(task: &Task, key: u32) -> u64 {
     task.process.attributes.borrow().get(&key).copied().unwrap_or(0)
 }
@@ -382,13 +388,22 @@ fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let booted = cx.kernel.timers.of_uptime(0);
     let nice = process.nice.get();
     let id = if part == Part::Process { process.pid.get() } else { task.tid.get().get() };
+    // Where code, data, stack, arguments and environment lie: only Linux knows, but it is part of a run.
+    let real = task.guest.proc_file("stat").unwrap_or_default();
+    let real = String::from_utf8_lossy(&real).into_owned();
+    let fields: Vec<_> = real.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
+    let addresses = |numbers: core::ops::RangeInclusive<usize>| {
+        // The third field is the first one behind the name.
+        let field = |number: usize| fields.get(number - 3).copied().unwrap_or("0");
+        numbers.map(field).collect::<Vec<_>>().join(" ")
+    };
     let terminal = Stream::terminal(cx).is_some();
     let tty = if terminal { TTY } else { 0 };
     let foreground = cx.kernel.streams.foreground.get().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
     let pending = if part == Part::Process { process.pending.borrow().set() } else { task.pending.borrow().set() };
     format!(
         "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \
-         18446744073709551615 0 0 0 0 0 {} {} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+         18446744073709551615 {} 0 0 {} {} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 {} 0\n",
         comm_text(task),
         state(cx, task).0,
         cpu_ns(task, part) / TICK,
@@ -397,8 +412,10 @@ fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
         process.started_ns.saturating_sub(booted) / TICK,
         sizes.total,
         sizes.resident / 4096,
+        addresses(26..=28),
         bits(pending),
         bits(task.mask.get()),
+        addresses(45..=51),
     )
 }
 

@@ -149,13 +149,13 @@ const PIPEFS: u64 = 0x5049_5045;
 const ANON_INODES: u64 = 0x0904_1934;
 
 fn magic_of(stat: &FileStat) -> u64 {
-    match fs::device_parts(stat.dev) {
-        (0, 22) => PROC,
-        (0, 21) => SYSFS,
-        (0, 5) => TMPFS,
-        (0, _) if stat.is(kind::FIFO) => PIPEFS,
-        (0, _) => ANON_INODES,
-        _ => EXT4,
+    match stat.dev {
+        fs::made::PROC_DEV => PROC,
+        fs::made::SYS_DEV => SYSFS,
+        fs::devices::DEV => TMPFS,
+        dev if fs::device_parts(dev).0 != 0 => EXT4,
+        _ if stat.is(kind::FIFO) => PIPEFS,
+        _ => ANON_INODES,
     }
 }
 
