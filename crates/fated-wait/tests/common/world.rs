@@ -83,6 +83,8 @@ pub struct World {
     pub family: Family,
     real: bool,
     cast: Vec<Actor>,
+    /// The role that has a number, or had it last.
+    roles: BTreeMap<Tid, Label>,
     /// Pending SIGCHLD of each process; none if it is one of several that came at once.
     sigchld: BTreeMap<Pid, Option<SigInfo>>,
     /// SIGCHLDs of the present act.
@@ -108,7 +110,8 @@ impl World {
         let cast = vec![Actor { tid: first, sigstop: false, blocked: None, execing: false }];
         let (sigchld, queue) = (BTreeMap::new(), VecDeque::new());
         let (completed, log, came) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { family, real, cast, sigchld, came, open: false, queue, completed, log }
+        let roles = BTreeMap::from([(first, 0)]);
+        Self { family, real, cast, roles, sigchld, came, open: false, queue, completed, log }
     }
 
     pub fn size(&self) -> usize {
@@ -140,7 +143,7 @@ impl World {
     }
 
     pub fn label(&self, tid: Tid) -> Label {
-        self.cast.iter().rposition(|actor| actor.tid == tid).unwrap_or(usize::MAX)
+        self.roles.get(&tid).copied().unwrap_or(usize::MAX)
     }
 
     /// The number of the process that a task is or was in.
@@ -198,7 +201,14 @@ impl World {
             | Act::Usage { by, .. }
             | Act::TakeSigchld { by } => (by, by, 0),
         };
-        let (mut by, mut target, to) = (self.pick(by), self.pick(target), self.pick(to));
+        let living: Vec<Label> =
+            (0..self.size()).filter(|&label| self.state(label).is_some_and(|s| s != TaskState::Zombie)).collect();
+        let pick = |role: Role| match role & 7 {
+            // One in eight picks may be dead.
+            7 => usize::from(role) % self.size(),
+            _ => living.get(usize::from(role >> 3) % living.len().max(1)).copied().unwrap_or(0),
+        };
+        let (mut by, mut target, to) = (pick(by), pick(target), pick(to));
         let on_tracee = matches!(
             act,
             Act::Interrupt { .. } | Act::Listen { .. } | Act::Cont { .. } | Act::Detach { .. } | Act::TraceKill { .. }
@@ -226,16 +236,6 @@ impl World {
         };
         let pgid = if group { pgid(to) } else { 0 };
         Concrete { act, by, target, to, it, pgid, wait }
-    }
-
-    fn pick(&self, role: Role) -> Label {
-        let living: Vec<Label> =
-            (0..self.size()).filter(|&l| self.state(l).is_some_and(|s| s != TaskState::Zombie)).collect();
-        // One in eight picks may be dead.
-        match role & 7 {
-            7 => usize::from(role) % self.size(),
-            _ => living.get(usize::from(role >> 3) % living.len().max(1)).copied().unwrap_or(0),
-        }
     }
 
     /// Real processes can do it, and its outcome does not depend on timing.
@@ -312,6 +312,7 @@ impl World {
                 let child = self.next_tid();
                 match self.family.fork(me, child, flags, signal, &mut fx) {
                     Ok(()) => {
+                        self.roles.insert(child, self.cast.len());
                         self.cast.push(Actor { tid: child, sigstop: false, blocked: None, execing: false });
                         self.queue.push_back(fx);
                         return Outcome::Forked(self.size() - 1);
@@ -532,6 +533,8 @@ impl World {
                         self.cast[leader].tid = tid(PID_MAX);
                     }
                     self.cast[label] = Actor { tid: new.into(), ..actor };
+                    self.roles.remove(&old);
+                    self.roles.insert(new.into(), label);
                 }
                 if let Some(actor) = self.cast.get_mut(label) {
                     actor.execing = false;
