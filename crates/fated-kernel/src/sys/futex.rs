@@ -46,7 +46,13 @@ fn decode(cx: &Cx, a: Args) -> Result<Step, Errno> {
         FUTEX_WAIT => wait(cx, futex(addr)?, value, ANY, deadline)?,
         FUTEX_WAIT_BITSET | FUTEX_WAKE_BITSET if value3 == 0 => return Err(Errno::EINVAL),
         FUTEX_WAIT_BITSET => wait(cx, futex(addr)?, value, value3, deadline)?,
-        FUTEX_WAKE => now(wake(cx, &futex(addr)?, count(value), ANY)),
+        FUTEX_WAKE => {
+            let woken = wake(cx, &futex(addr)?, count(value), ANY);
+            if woken == Ok(0) {
+                cx.kernel.scheduler.offer_turn(&cx.task);
+            }
+            now(woken)
+        }
         FUTEX_WAKE_BITSET => now(wake(cx, &futex(addr)?, count(value), value3)),
         FUTEX_REQUEUE => now(move_waiters(cx, &futex(addr)?, &futex(addr2)?, value, value2, None)),
         FUTEX_CMP_REQUEUE => now(move_waiters(cx, &futex(addr)?, &futex(addr2)?, value, value2, Some(value3))),
