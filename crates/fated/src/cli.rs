@@ -234,8 +234,8 @@ pub enum Bench {
 /// What all benchmarks take.
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
-    /// How many times each number is measured; the median counts
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How many rounds of about two milliseconds each number is measured; the best one counts, being the least disturbed
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rounds: u32,
     /// The CPU to measure on; the last permitted one unless told
     #[arg(long, value_name = "N")]

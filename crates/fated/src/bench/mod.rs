@@ -33,6 +33,9 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Why there is no number.
+const TOO_MANY: &str = "more than this machine permits (pid_max, ulimit -u, pids.max of the cgroup)";
+
 /// Says what is being measured, on standard error.
 fn progress(what: &str) {
     eprintln!("measuring: {what}");

@@ -7,8 +7,10 @@ use super::{machine, progress};
 use crate::cli::BenchArgs;
 
 const SIZES: [u32; 5] = [0, 100, 1000, 5000, 10_000];
-/// The longest a round of the slow row should take, in microseconds.
-const SLOW_ROUND_US: u32 = 500_000;
+/// Short enough for a round that no other process interrupts.
+const CALLS: u32 = 400;
+/// Waiting for anyone takes far longer.
+const SLOW_CALLS: u32 = 5;
 
 const ROWS: [(&str, &str, Under); 3] = [
     ("fated, getppid", "call", Under::Fated),
@@ -28,13 +30,10 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let mut notes = Vec::new();
     for &idle in &sizes {
         for ((_, mode, under), (label, numbers)) in ROWS.iter().zip(&mut rows) {
-            // Waiting for anyone takes about 50 ns for each of them.
-            let count = if *mode == "stop-any" { (SLOW_ROUND_US / (10 + idle / 20)).min(20_000) } else { 20_000 };
+            let count = if *mode == "stop-any" && idle > 100 { SLOW_CALLS } else { CALLS };
             let number = work.time(*under, Load { mode, idle, count })?;
             if number.is_none() {
-                notes.push(format!(
-                    "{label}: {idle} children are more than this machine permits (pid_max, ulimit -u, cgroup)"
-                ));
+                notes.push(format!("{label}: {idle} children are {}", super::TOO_MANY));
             }
             numbers.push(number);
         }

@@ -6,7 +6,8 @@ use super::{machine, progress};
 use crate::cli::BenchArgs;
 
 const SIZES: [u32; 7] = [1, 20, 100, 500, 1000, 5000, 8000];
-const FORKS: u32 = 100;
+/// Short enough for a round that no other process interrupts.
+const FORKS: u32 = 20;
 
 const ROWS: [(&str, &str, Under); 6] = [
     ("host, by pid", "wait-pid", Under::Host),
@@ -21,22 +22,26 @@ const ROWS: [(&str, &str, Under); 6] = [
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let cpu = machine::choose_cpu(args.cpu)?;
     machine::raise_pid_limits(max);
-    let work = Work::compile(cpu, args.rounds)?;
+    let work = Work::compile(cpu, args.rounds.div_ceil(2))?;
     let mut sizes: Vec<u32> = SIZES.into_iter().filter(|&size| size < max).collect();
     sizes.push(max);
     let mut rows: Vec<(String, Vec<Option<f64>>)> =
         ROWS.iter().map(|(label, ..)| ((*label).to_owned(), Vec::new())).collect();
     let mut notes = Vec::new();
-    // By size first: what disturbs the machine for a while then disturbs all rows.
-    for &size in &sizes {
-        for ((_, mode, under), (label, numbers)) in ROWS.iter().zip(&mut rows) {
-            let number = work.time(*under, Load { mode, idle: size, count: FORKS })?;
-            if number.is_none() {
-                notes.push(format!(
-                    "{label}: {size} children are more than this machine permits (pid_max, ulimit -u, cgroup)"
-                ));
+    // Twice, and by size first: what disturbs the machine for a while then disturbs one half of many numbers.
+    for pass in 0..2 {
+        for (at, &size) in sizes.iter().enumerate() {
+            for ((_, mode, under), (label, numbers)) in ROWS.iter().zip(&mut rows) {
+                let number = work.time(*under, Load { mode, idle: size, count: FORKS })?;
+                if pass == 1 {
+                    numbers[at] = numbers[at].zip(number).map(|(first, second)| first.min(second));
+                    continue;
+                }
+                if number.is_none() {
+                    notes.push(format!("{label}: {size} children are {}", super::TOO_MANY));
+                }
+                numbers.push(number);
             }
-            numbers.push(number);
         }
     }
     for (label, numbers) in rows.iter().filter(|(label, _)| label.starts_with("fated,")) {

@@ -2,9 +2,10 @@
 //
 //   work MODE ROUNDS COUNT [N]
 //
-// Prepares, then does ROUNDS times COUNT units, and writes one byte to standard output before the first round and
-// after each one. Whoever reads them has the real time, which a simulated clock hides. With N, that many children wait
-// in pause() meanwhile. Exit codes: 0 done, 2 wrong use, 3 not so many children possible, 1 anything else.
+// Prepares, then does ROUNDS times: nothing, then COUNT units. Before the first of these, between them and after the
+// last one it writes a byte to standard output and waits for one from standard input. Whoever is at the other end has
+// the real time, which a simulated clock hides, and what the exchange itself takes. With N, that many children wait in
+// pause() meanwhile. Exit codes: 0 done, 2 wrong use, 3 not so many children possible, 1 anything else.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,12 +35,14 @@ static void fail(const char *what) {
 }
 
 static void mark(void) {
-  if (write(1, ".", 1) != 1) exit(1);
+  char byte = '.';
+  if (write(1, &byte, 1) != 1 || read(0, &byte, 1) != 1) exit(1);
 }
 
 static void in_rounds(void (*unit)(void)) {
   mark();
   for (long round = 0; round < rounds; round++) {
+    mark();
     for (long i = 0; i < count; i++) unit();
     mark();
   }
