@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::family::Family;
-use fated_wait::LookupKind;
 use crate::file::outside::Streams;
 use crate::fs::Fs;
 use crate::futex::Futexes;
@@ -20,6 +19,7 @@ use crate::timers::Timers;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll, Waker};
+use fated_wait::LookupKind;
 
 /// What the engine does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -207,7 +207,8 @@ impl Kernel {
     /// Signals are taken before guest code runs; `false` if that ended or stopped the task.
     fn before_run(self: &Rc<Self>, task: &Rc<Task>) -> bool {
         let passing = task.passing.take();
-        let looks = task.interrupted.get().is_some() || task.saved_mask.get().is_some() || !task.deliverable().is_empty();
+        let looks =
+            task.interrupted.get().is_some() || task.saved_mask.get().is_some() || !task.deliverable().is_empty();
         if looks && !passing {
             self.deliver(&Cx { kernel: self.clone(), task: task.clone() });
         }
@@ -236,7 +237,10 @@ impl Kernel {
             }
             Stop::Killed { signal } => {
                 let exe = String::from_utf8_lossy(&cx.process().exe.borrow()).into_owned();
-                self.fail(format!("process {} ({exe}) was killed by signal {signal} from outside of the run", cx.process().pid));
+                self.fail(format!(
+                    "process {} ({exe}) was killed by signal {signal} from outside of the run",
+                    cx.process().pid
+                ));
             }
         }
     }

@@ -104,7 +104,6 @@ impl Cx {
 fn restart(cx: &Cx, how: Errno) {
     let mut regs = cx.task.guest.regs();
     regs.rip = regs.rip.wrapping_sub(SYSCALL_LEN);
-    regs.rax =
-        if how == Errno::ERESTART_RESTARTBLOCK { NR_RESTART_SYSCALL } else { cx.task.call.get().number };
+    regs.rax = if how == Errno::ERESTART_RESTARTBLOCK { NR_RESTART_SYSCALL } else { cx.task.call.get().number };
     cx.task.guest.set_regs(&regs);
 }

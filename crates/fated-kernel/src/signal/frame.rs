@@ -185,9 +185,7 @@ fn read_xstate(cx: &Cx, addr: u64) -> Result<alloc::vec::Vec<u8>, Errno> {
 }
 
 fn general(r: &Regs) -> [u64; 16] {
-    [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp,
-    ]
+    [r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp]
 }
 
 fn put(bytes: &mut [u8], offset: usize, word: u64) {

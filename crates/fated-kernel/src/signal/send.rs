@@ -101,7 +101,8 @@ impl Kernel {
     fn is_fatal(&self, task: &Task, signal: i32) -> bool {
         let action = task.actions.borrow().borrow().get(signal);
         let fatal = matches!(default_action(signal), Disposition::Terminate | Disposition::Core);
-        signal == nr::KILL || (action.handler == 0 && fatal && !task.mask.get().has(signal) && !task.sigwait.get().has(signal))
+        signal == nr::KILL
+            || (action.handler == 0 && fatal && !task.mask.get().has(signal) && !task.sigwait.get().has(signal))
     }
 
     fn continue_group(self: &Rc<Self>, process: &Process) {

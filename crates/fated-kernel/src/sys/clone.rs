@@ -27,8 +27,7 @@ const PIDFD: u64 = c::CLONE_PIDFD as u64;
 const CLEAR_SIGHAND: u64 = 1 << 32;
 const INTO_CGROUP: u64 = 1 << 33;
 /// What the real side of a task is shaped by.
-const REAL: u64 =
-    VM | FILES | SIGHAND | THREAD | c::CLONE_FS as u64 | c::CLONE_SYSVSEM as u64 | c::CLONE_SETTLS as u64;
+const REAL: u64 = VM | FILES | SIGHAND | THREAD | c::CLONE_FS as u64 | c::CLONE_SYSVSEM as u64 | c::CLONE_SETTLS as u64;
 const NAMESPACES: u64 = (c::CLONE_NEWNS
     | c::CLONE_NEWCGROUP
     | c::CLONE_NEWUTS
@@ -137,12 +136,8 @@ async fn make(cx: Cx, request: Request) -> SysResult {
     check(flags)?;
     let kernel = &cx.kernel;
     let tid = kernel.new_tid()?;
-    let spawn = Spawn {
-        tid,
-        flags: flags & REAL,
-        stack: (request.stack != 0).then_some(request.stack),
-        tls: request.tls,
-    };
+    let spawn =
+        Spawn { tid, flags: flags & REAL, stack: (request.stack != 0).then_some(request.stack), tls: request.tls };
     let guest = cx.task.guest.spawn(&spawn)?;
     let child = kernel.add_child(&cx, guest, tid, &request);
     if flags & u64::from(c::CLONE_PARENT_SETTID) != 0 {
@@ -210,7 +205,11 @@ impl Kernel {
             mm: Cell::new(if flags & VM != 0 { parent.mm.get() } else { self.new_mm() }),
             mask: Cell::new(parent.mask.get()),
             altstack: Cell::new(if keeps_altstack { parent.altstack.get() } else { AltStack::default() }),
-            clear_child_tid: Cell::new(if flags & u64::from(c::CLONE_CHILD_CLEARTID) != 0 { request.child_tid } else { 0 }),
+            clear_child_tid: Cell::new(if flags & u64::from(c::CLONE_CHILD_CLEARTID) != 0 {
+                request.child_tid
+            } else {
+                0
+            }),
             comm: Cell::new(parent.comm.get()),
             scheduling: Cell::new(parent.scheduling.get().inherited()),
             ..Task::new(tid, process.clone(), guest)

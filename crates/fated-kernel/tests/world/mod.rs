@@ -117,7 +117,11 @@ impl Guest for Puppet {
 
     fn stat(&self, dirfd: i32, _path: &[u8], _flags: u32) -> Result<FileStat, Errno> {
         const PIPE: u32 = 0o010_600;
-        if self.fds.borrow().contains(&dirfd) { Ok(FileStat { mode: PIPE, ..FileStat::default() }) } else { Err(Errno::EBADF) }
+        if self.fds.borrow().contains(&dirfd) {
+            Ok(FileStat { mode: PIPE, ..FileStat::default() })
+        } else {
+            Err(Errno::EBADF)
+        }
     }
 
     fn list(&self, _fd: i32) -> Result<Vec<DirEntry>, Errno> {
