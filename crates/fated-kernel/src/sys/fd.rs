@@ -161,6 +161,8 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         }
         c::F_SETSIG if arg == 0 => now(cx.check_open(fd as i32).map(|()| 0)),
         c::F_GETOWN_EX => now(cx.check_open(fd as i32).and_then(|()| cx.write_words(arg, &[0])).map(|()| 0)),
+        // No events: nothing is watched any more, which is how it is.
+        c::F_NOTIFY if arg & !DN_MULTISHOT == 0 => now(cx.check_open(fd as i32).map(|()| 0)),
         c::F_SETOWN | c::F_SETOWN_EX | c::F_SETSIG | c::F_NOTIFY | c::F_SETLEASE => {
             // Signals that the real Linux would send.
             now(cx.check_open(fd as i32).and(Err(Errno::EINVAL)))
@@ -171,6 +173,9 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         },
     }
 }
+
+/// A flag of `F_NOTIFY` that names no event.
+const DN_MULTISHOT: u64 = 0x8000_0000;
 
 /// Whether the real descriptor has the flags that count.
 fn is_real(open: &OpenFile) -> bool {

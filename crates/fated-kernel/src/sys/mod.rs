@@ -11,6 +11,7 @@ use core::future::Future;
 use core::pin::Pin;
 
 pub mod clone;
+pub mod copy;
 pub mod directory;
 pub mod epoll;
 pub mod eventfd;
@@ -309,11 +310,11 @@ fn dispatch(cx: &Cx, call: Call) -> Step {
         __NR_pwritev => rw::pwritev(cx, a),
         __NR_preadv2 => rw::preadv2(cx, a),
         __NR_pwritev2 => rw::pwritev2(cx, a),
-        __NR_sendfile => Step::Now(rw::sendfile(cx, a)),
-        __NR_splice => Step::Now(rw::splice(cx, a)),
-        __NR_tee => Step::Now(rw::tee(cx, a)),
-        __NR_vmsplice => Step::Now(rw::vmsplice(cx, a)),
-        __NR_copy_file_range => Step::Now(rw::copy_file_range(cx, a)),
+        __NR_sendfile => later(copy::sendfile(own(), a)),
+        __NR_splice => later(copy::splice(own(), a)),
+        __NR_tee => Step::Now(copy::tee(cx, a)),
+        __NR_vmsplice => Step::Now(copy::vmsplice(cx, a)),
+        __NR_copy_file_range => Step::Now(copy::copy_file_range(cx, a)),
         __NR_lseek => Step::Now(rw::lseek(cx, a)),
         __NR_ioctl => Step::Now(fd::ioctl(cx, a)),
         __NR_close => Step::Now(fd::close(cx, a)),

@@ -3,6 +3,7 @@
 use super::Args;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::file::directory::Directory;
 use crate::file::pidfd::PidFd;
 use crate::file::{O_CLOEXEC, O_NONBLOCK, O_RDWR, OpenFile};
 use crate::id::{Pid, Tid};
@@ -53,10 +54,14 @@ pub fn pidfd_send_signal(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if flags & !(TO_THREAD | TO_PROCESS | TO_GROUP) != 0 || flags.count_ones() > 1 {
         return Err(Errno::EINVAL);
     }
-    let open = find(cx, fd as i32)?;
-    let pidfd = open.downcast::<PidFd>().ok_or(Errno::EBADF)?;
-    let pid = pidfd.pid();
-    if pidfd.living().is_none() && cx.kernel.family.borrow().pid(pid.into()).is_none() {
+    let open = cx.file(fd as i32).ok_or(Errno::EBADF)?;
+    let pid = match (open.downcast::<PidFd>(), open.downcast::<Directory>()) {
+        (Some(pidfd), _) => pidfd.pid(),
+        (_, Some(directory)) => process_of(directory).ok_or(Errno::EBADF)?,
+        _ => return Err(Errno::EBADF),
+    };
+    let ended = open.downcast::<PidFd>().is_none_or(|pidfd| pidfd.living().is_none());
+    if ended && cx.kernel.family.borrow().pid(pid.into()).is_none() {
         return Err(Errno::ESRCH);
     }
     let target = match flags {
@@ -80,6 +85,12 @@ pub fn pidfd_send_signal(cx: &Cx, a: Args) -> Result<u64, Errno> {
         TO_GROUP => Err(Errno::EPERM),
         _ => super::signal::rt_sigqueueinfo(cx, [target, signal, info_addr, 0, 0, 0]),
     }
+}
+
+/// The process whose directory in `/proc` this is: it will do as a pidfd.
+fn process_of(directory: &Directory) -> Option<Pid> {
+    let number = directory.path().strip_prefix(b"/proc/")?;
+    core::str::from_utf8(number).ok()?.parse().ok().and_then(Pid::new)
 }
 
 /// Takes a descriptor of another process, if it is one of the kernel's own: files of the real Linux can't be taken.

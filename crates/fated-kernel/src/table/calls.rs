@@ -72,7 +72,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     37 alarm(Uint) -> Int: Emulated Modelled;
     38 setitimer(Int, Ptr, Ptr) -> Zero: Emulated Modelled;
     39 getpid() -> Pid: Emulated Modelled;
-    40 sendfile(Fd, Fd, Ptr, Len) -> Len: Seen Partial(COPY);
+    40 sendfile(Fd, Fd, Ptr, Len) -> Len: Seen Modelled;
     41 socket(Int, Flags, Int) -> Fd: Emulated Refused(NET);
     42 connect(Fd, In, Len) -> Zero: Emulated Refused(NET);
     43 accept(Fd, Ptr, Ptr) -> Fd: Emulated Refused(NET);
@@ -307,7 +307,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     272 unshare(Flags) -> Zero: Emulated Refused(NAMESPACE);
     273 set_robust_list(Ptr, Len) -> Zero: Emulated Modelled;
     274 get_robust_list(Pid, Ptr, Ptr) -> Zero: Emulated Modelled;
-    275 splice(Fd, Ptr, Fd, Ptr, Len, Flags) -> Len: Seen Partial(SPLICE);
+    275 splice(Fd, Ptr, Fd, Ptr, Len, Flags) -> Len: Seen Partial("between a pipe and a file of Linux; others fail with EINVAL");
     276 tee(Fd, Fd, Len, Flags) -> Len: Emulated Partial(SPLICE);
     277 sync_file_range(Fd, Off, Off, Flags) -> Zero: Seen Native;
     278 vmsplice(Fd, Ptr, Len, Flags) -> Len: Emulated Partial(SPLICE);
