@@ -481,3 +481,27 @@ impl Table {
         sum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Effects, ExitCode, Family, ForkFlags, Signal, Tid, Usage, WaitRequest};
+
+    /// What is gone leaves nothing behind.
+    #[test]
+    fn slots_are_used_again() {
+        let tid = |id| Tid::new(id).expect("an id");
+        let (mut family, mut fx) = (Family::default(), Effects::new());
+        family.init(tid(1)).expect("the first");
+        let request = WaitRequest::wait4(-1, 0, family.pgid(tid(1)).expect("there")).expect("good");
+        for _ in 0..3 {
+            let signal = Some(Signal::SIGCHLD);
+            family.fork(tid(1), tid(2), ForkFlags::default(), signal, &mut fx).expect("free");
+            family.setsid(tid(2), &mut fx).expect("may");
+            family.exit_thread(tid(2), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+            family.wait(tid(1), &request, &mut fx).expect("alive");
+        }
+        let table = &family.table;
+        assert_eq!((table.tasks.len(), table.groups.len()), (2, 2));
+        assert_eq!((table.pgrps.len(), table.sessions.len()), (1, 1));
+    }
+}

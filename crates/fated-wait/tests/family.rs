@@ -469,6 +469,40 @@ fn who_waits_for_nothing_has_no_child() {
 }
 
 #[test]
+fn a_stop_that_comes_during_a_trap_ends_listening() {
+    let (mut family, mut fx) = small();
+    let found = |family: &mut Family| match family.wait(tid(1), &any(0), &mut Effects::new()) {
+        Ok(WaitOutcome::Found(report)) => (report.tid, report.event),
+        other => panic!("{other:?}"),
+    };
+    family.seize(tid(1), tid(4), false, &mut fx).expect("may");
+    family.interrupt(tid(1), tid(4), &mut fx).expect("seized");
+    assert_eq!(found(&mut family), (tid(4), Event::Trapped(5 | 128 << 8)));
+    family.stop_group(tid(2), Signal::SIGSTOP, &mut fx).expect("runs");
+    assert!(!family.is_stopped(pid(2)), "4 has yet to join");
+    family.listen(tid(1), tid(4), &mut fx).expect("an event stop");
+    assert!(family.is_stopped(pid(2)));
+    assert_eq!(found(&mut family), (tid(4), Event::Trapped(19 | 128 << 8)));
+    // Now nothing is left to tell.
+    family.listen(tid(1), tid(4), &mut fx).expect("an event stop");
+    assert_eq!(family.wait(tid(1), &any(0), &mut fx), Ok(WaitOutcome::WouldBlock));
+}
+
+#[test]
+fn usage_goes_up_the_family() {
+    let (mut family, mut fx) = small();
+    let used = |n| Usage { minflt: n, ..Usage::default() };
+    family.fork(tid(3), tid(5), PLAIN, CHLD, &mut fx).expect("free");
+    for (thread, faults, parent) in [(5, 1, 3), (3, 10, 2)] {
+        family.exit_thread(tid(thread), ExitCode::exited(0), used(faults), &mut fx).expect("alive");
+        assert_eq!(family.children_usage(pid(parent)), Some(used(0)));
+        assert!(matches!(family.wait(tid(parent), &any(0), &mut fx), Ok(WaitOutcome::Found(_))));
+    }
+    assert_eq!(family.children_usage(pid(2)), Some(used(11)));
+    assert_eq!(family.usage(pid(2)), Some(used(0)));
+}
+
+#[test]
 fn effects_can_be_used_again() {
     let mut fx = Effects::new();
     let signal = SignalSent { to: Target::Thread(tid(1)), info: SigInfo::default() };

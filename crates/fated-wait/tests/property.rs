@@ -49,3 +49,19 @@ fn index_equals_scan() {
         }
     }
 }
+
+/// What the fuzzer found worth keeping (fuzz/corpus/story).
+#[test]
+fn the_corpus_is_told_alike() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/story");
+    let mut told = 0;
+    for entry in std::fs::read_dir(folder).expect("the corpus is there") {
+        let path = entry.expect("readable").path();
+        let bytes = std::fs::read(&path).expect("readable");
+        if let Some(difference) = differ(&decode(&bytes), bytes.len() as u64) {
+            panic!("{}: {difference}", path.display());
+        }
+        told += 1;
+    }
+    assert!(told > 0, "no corpus in {folder}");
+}
