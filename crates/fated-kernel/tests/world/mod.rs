@@ -183,6 +183,10 @@ pub fn first() -> Tid {
 
 impl World {
     pub fn new() -> World {
+        World::with(Rc::new(Nowhere))
+    }
+
+    pub fn with(outside: Rc<dyn Outside>) -> World {
         let config = Config {
             seed: 1,
             epoch_ns: 1_767_225_600_000_000_000,
@@ -196,7 +200,7 @@ impl World {
             real_start_ns: 0,
             log: false,
         };
-        let kernel = Kernel::new(config, Rc::new(Nowhere));
+        let kernel = Kernel::new(config, outside);
         let tasks = Tasks::default();
         let guest = Puppet::new(&tasks);
         let boot = Boot { exe: b"/bin/puppet".to_vec(), cwd: b"/".to_vec(), credentials: Default::default() };
