@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::guest::Call;
-use crate::record::{Ended, Record, What};
+use crate::record::{Ended, What};
 use crate::signal::SigSet;
 use crate::table::{self, Arg, Ret};
 use alloc::{format, string::String, vec::Vec};
@@ -33,6 +33,39 @@ pub fn arguments(cx: &Cx, call: Call) -> Vec<String> {
         })
     };
     info.args.iter().enumerate().filter(|(index, _)| is_used(call, *index)).map(decode).collect()
+}
+
+/// Adds what a call that gave `value` has written to the guest's memory.
+pub(crate) fn add_results(cx: &Cx, call: Call, value: u64, args: &mut [String]) {
+    let Some(info) = table::call(call.number) else { return };
+    for (index, (arg, kind)) in args.iter_mut().zip(info.args).enumerate() {
+        let addr = call.args[index];
+        let shown = match (call.number as u32, index) {
+            _ if addr == 0 => None,
+            _ if *kind == Arg::Out && info.ret == Ret::Len => Some(bytes(cx, addr, value)),
+            (c::__NR_pipe | c::__NR_pipe2, 0) | (c::__NR_socketpair, 3) => {
+                let pair = cx.read_u32(addr).and_then(|one| Ok((one, cx.read_u32(addr.wrapping_add(4))?)));
+                pair.ok().map(|(one, other)| format!("[{one}, {other}]"))
+            }
+            (c::__NR_wait4, 1) if value != 0 => cx.read_u32(addr).ok().map(|status| wait_status(status as i32)),
+            (c::__NR_clock_gettime, 1) => timespec(cx, addr),
+            _ => None,
+        };
+        if let Some(shown) = shown {
+            *arg = shown;
+        }
+    }
+}
+
+/// A status as wait(2) gives it.
+fn wait_status(status: i32) -> String {
+    let signal = |number| names::signal(number);
+    match status & 0xff {
+        0 => format!("[{{WIFEXITED(s) && WEXITSTATUS(s) == {}}}]", status >> 8 & 0xff),
+        0x7f => format!("[{{WIFSTOPPED(s) && WSTOPSIG(s) == {}}}]", signal(status >> 8 & 0xff)),
+        _ if status == 0xffff => "[{WIFCONTINUED(s)}]".into(),
+        killed => format!("[{{WIFSIGNALED(s) && WTERMSIG(s) == {}}}]", signal(killed & 0x7f)),
+    }
 }
 
 /// A call from its numbers alone.
@@ -266,15 +299,13 @@ fn result(call: Call, value: u64) -> String {
     }
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SECOND: u64 = crate::timers::SECOND;
-        write!(f, "[{}] {}.{:09} ", self.tid, self.time_ns / SECOND, self.time_ns % SECOND)?;
-        match &self.what {
+        match self {
             What::Call { call, args, ended } => {
                 match table::call(call.number) {
                     Some(info) => write!(f, "{}({}) = ", info.name, args.join(", "))?,
-                    None => write!(f, "syscall_{:#x}({}) = ", call.number, args.join(", "))?,
+                    None => write!(f, "call_{}({}) = ", call.number, args.join(", "))?,
                 }
                 match ended {
                     Ended::Value(value) => f.write_str(&result(*call, *value)),
@@ -300,30 +331,24 @@ mod tests {
     use super::{call_line, names, quote, set};
     use crate::errno::Errno;
     use crate::guest::Call;
-    use crate::id::{Pid, Tid};
-    use crate::record::{Ended, Record, What};
+    use crate::record::{Ended, What};
     use crate::signal::SigSet;
     use alloc::{string::ToString, vec};
-
-    fn line(what: What) -> alloc::string::String {
-        let (Some(pid), Some(tid)) = (Pid::new(2), Tid::new(3)) else { unreachable!("2 and 3 are ids") };
-        Record { time_ns: 1_000_000_005, pid, tid, what }.to_string()
-    }
 
     #[test]
     fn lines_read_like_those_of_strace() {
         let call = Call { number: 257, args: [0; 6] };
         let args = vec!["AT_FDCWD".into(), "\"/x\"".into(), "O_RDONLY".into()];
         assert_eq!(
-            line(What::Call { call, args, ended: Ended::Failed(Errno::ENOENT) }),
-            "[3] 1.000000005 openat(AT_FDCWD, \"/x\", O_RDONLY) = -1 ENOENT (No such file or directory)"
+            What::Call { call, args, ended: Ended::Failed(Errno::ENOENT) }.to_string(),
+            "openat(AT_FDCWD, \"/x\", O_RDONLY) = -1 ENOENT (No such file or directory)"
         );
         assert_eq!(
-            line(What::Signal { signal: 17, code: 1 }),
-            "[3] 1.000000005 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED} ---"
+            What::Signal { signal: 17, code: 1 }.to_string(),
+            "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED} ---"
         );
-        assert_eq!(line(What::Exit { status: 0x300 }), "[3] 1.000000005 +++ exited with 3 +++");
-        assert_eq!(line(What::Exit { status: 9 }), "[3] 1.000000005 +++ killed by SIGKILL +++");
+        assert_eq!(What::Exit { status: 0x300 }.to_string(), "+++ exited with 3 +++");
+        assert_eq!(What::Exit { status: 9 }.to_string(), "+++ killed by SIGKILL +++");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A record of the log as one line: for people as strace(1) writes it, for programs as JSON.
 
+use fated_kernel::log::names;
 use fated_kernel::record::{Ended, Record, What};
-use fated_kernel::table::{self, Ret};
+use fated_kernel::table;
 use serde_json::{Value, json};
 
 /// `TASK SECONDS call(arguments) = result`, seconds since `epoch_ns`, without a line feed.
@@ -9,16 +10,7 @@ use serde_json::{Value, json};
 pub fn text(record: &Record, epoch_ns: u64) -> String {
     let elapsed = record.time_ns.saturating_sub(epoch_ns);
     let head = format!("{} {}.{:09}", record.tid, elapsed / 1_000_000_000, elapsed % 1_000_000_000);
-    match &record.what {
-        What::Call { call, args, ended } => {
-            format!("{head} {}({}) = {}", name(call.number), args.join(", "), result(call.number, ended))
-        }
-        What::Signal { signal, code } => format!("{head} --- {} (code {code}) ---", signal_name(*signal)),
-        What::Exit { status } => match status & 0x7f {
-            0 => format!("{head} +++ exited with {} +++", (status >> 8) & 0xff),
-            signal => format!("{head} +++ killed by {} +++", signal_name(signal)),
-        },
-    }
+    format!("{head} {}", record.what)
 }
 
 /// One object, times in nanoseconds since 1970, without a line feed.
@@ -39,10 +31,10 @@ pub fn json(record: &Record) -> Value {
                 Ended::Away => Value::Null,
             },
         }),
-        What::Signal { signal, code } => json!({ "signal": signal_name(*signal), "code": code }),
+        What::Signal { signal, code } => json!({ "signal": names::signal(*signal), "code": code }),
         What::Exit { status } => match status & 0x7f {
             0 => json!({ "exit": (status >> 8) & 0xff }),
-            signal => json!({ "killed": signal_name(signal) }),
+            signal => json!({ "killed": names::signal(signal) }),
         },
     };
     if let (Some(object), Value::Object(what)) = (object.as_object_mut(), what) {
@@ -55,63 +47,6 @@ pub fn json(record: &Record) -> Value {
 #[must_use]
 pub fn name(number: u64) -> String {
     table::call(number).map_or_else(|| format!("call_{number}"), |info| info.name.to_owned())
-}
-
-fn result(number: u64, ended: &Ended) -> String {
-    match ended {
-        Ended::Failed(errno) => format!("-1 {errno}"),
-        Ended::Away => "?".to_owned(),
-        Ended::Value(value) => match table::call(number).map(|info| info.ret) {
-            Some(Ret::Ptr | Ret::Flags) => format!("{value:#x}"),
-            Some(Ret::Mode) => format!("{value:#o}"),
-            _ => format!("{}", *value as i64),
-        },
-    }
-}
-
-const SIGNALS: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-/// The name of a signal, as strace(1) gives it.
-#[must_use]
-pub fn signal_name(signal: i32) -> String {
-    let known = usize::try_from(signal - 1).ok().and_then(|at| SIGNALS.get(at));
-    match known {
-        Some(name) => (*name).to_owned(),
-        None if (32..=64).contains(&signal) => format!("SIGRT_{}", signal - 32),
-        None => format!("signal {signal}"),
-    }
 }
 
 #[cfg(test)]
@@ -144,7 +79,7 @@ mod tests {
     fn calls() {
         check(
             call(3, &["4"], Ended::Failed(Errno::EBADF)),
-            "close(4) = -1 EBADF",
+            "close(4) = -1 EBADF (Bad file descriptor)",
             r#"{"call":"close","args":["4"],"error":"EBADF"}"#,
         );
         check(
@@ -155,14 +90,18 @@ mod tests {
         check(call(60, &["1"], Ended::Away), "exit(1) = ?", r#"{"call":"exit","args":["1"],"result":null}"#);
         check(
             call(400, &[], Ended::Failed(Errno::ENOSYS)),
-            "call_400() = -1 ENOSYS",
+            "call_400() = -1 ENOSYS (Function not implemented)",
             r#"{"call":"call_400","args":[],"error":"ENOSYS"}"#,
         );
     }
 
     #[test]
     fn events() {
-        check(What::Signal { signal: 17, code: 1 }, "--- SIGCHLD (code 1) ---", r#"{"signal":"SIGCHLD","code":1}"#);
+        check(
+            What::Signal { signal: 17, code: 1 },
+            "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED} ---",
+            r#"{"signal":"SIGCHLD","code":1}"#,
+        );
         check(What::Exit { status: 7 << 8 }, "+++ exited with 7 +++", r#"{"exit":7}"#);
         check(What::Exit { status: 9 }, "+++ killed by SIGKILL +++", r#"{"killed":"SIGKILL"}"#);
         check(What::Exit { status: 34 }, "+++ killed by SIGRT_2 +++", r#"{"killed":"SIGRT_2"}"#);

@@ -155,7 +155,11 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
             Ok(_) => Ended::Away,
             Err(error) => Ended::Failed(error),
         };
-        cx.kernel.record(task, What::Call { call, args: described, ended });
+        let mut args = described;
+        if let Ended::Value(value) = ended {
+            log::add_results(cx, call, value, &mut args);
+        }
+        cx.kernel.record(task, What::Call { call, args, ended });
     }
     let value = match result {
         Ok(Outcome::Value(value)) => value,
