@@ -1,4 +1,4 @@
-//! The kernel's use of fated-wait: every change of the family goes through [`Kernel::family_event`], which carries out what follows.
+//! The kernel's use of fated-wait: every change of the family goes through `Kernel::family_event`, which carries out what follows.
 
 use crate::errno::Errno;
 use crate::kernel::Kernel;

@@ -36,7 +36,7 @@ pub enum Node {
 /// A generated directory.
 #[derive(Clone, Debug)]
 pub enum Dir {
-    /// Of the tables in [`system`] and, in `/proc`, of processes.
+    /// Of the tables in `system` and, in `/proc`, of processes.
     Table(Vec<u8>),
     /// `/dev`.
     Dev,

@@ -1,4 +1,4 @@
-//! System calls: decode, act, encode. One place, [`enter`], takes them in; one table, [`dispatch`], says who carries them out.
+//! System calls: decode, act, encode. One place, `enter`, takes them in; one table, `dispatch`, says who carries them out.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -169,10 +169,7 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
         }
         Ok(Outcome::Resume | Outcome::Away) => return,
         Err(
-            error @ (Errno::ERESTARTSYS
-            | Errno::ERESTARTNOINTR
-            | Errno::ERESTARTNOHAND
-            | Errno::ERESTART_RESTARTBLOCK),
+            error @ (Errno::ERESTARTSYS | Errno::ERESTARTNOINTR | Errno::ERESTARTNOHAND | Errno::ERESTART_RESTARTBLOCK),
         ) => {
             task.interrupted.set(Some(error));
             -i64::from(Errno::EINTR.number()) as u64

@@ -3,7 +3,7 @@
 //! As in Linux, a timer that repeats is set anew when its signal is taken, not when it expires: what it missed meanwhile is
 //! its overrun. So a timer whose signal nobody takes never keeps virtual time moving.
 //!
-//! Timers on CPU time are looked at when a call has cost some ([`cpu_spent`]).
+//! Timers on CPU time are looked at when a call has cost some (`cpu_spent`).
 
 use super::Args;
 use super::time::Clock;
