@@ -165,8 +165,7 @@ pub(crate) fn statx(dirfd: RawFd, path: &CStr, flags: i32) -> Os<FileStat> {
     // SAFETY: `path` ends with a NUL, `stat` is what the call fills.
     check(i64::from(unsafe { libc::statx(dirfd, path.as_ptr(), flags, mask, &raw mut stat) }))?;
     // A guest may set any time, beyond the years that 64 bits of nanoseconds cover, too.
-    let time =
-        |t: libc::statx_timestamp| t.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(t.tv_nsec));
+    let time = |t: libc::statx_timestamp| t.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(t.tv_nsec));
     Ok(FileStat {
         mode: u32::from(stat.stx_mode),
         nlink: stat.stx_nlink,
