@@ -110,7 +110,8 @@ static void open_all(void) {
     int pipe_fds[2];
     if (pipe(pipe_fds)) _exit(3);
     if (open(".", O_RDONLY | O_DIRECTORY) < 0) _exit(3);
-    if (open("file", O_RDWR | O_CREAT, 0600) < 0) _exit(3);
+    /* One can't be written and one only be written at its end, so that nothing makes it huge. */
+    if (open("file", O_RDONLY) < 0 || open("file", O_WRONLY | O_APPEND) < 0) _exit(3);
     syscall(SYS_epoll_create1, 0);
     syscall(SYS_eventfd2, 3, O_NONBLOCK);
     syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0);
@@ -152,6 +153,8 @@ int main(int argc, char **argv) {
     munmap(page + PAGE, PAGE);
     read_only = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int file = open("file", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file < 0 || write(file, page, PAGE) != PAGE || close(file)) return 3;
     sigset_t chld;
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
