@@ -25,6 +25,7 @@ mod process;
 mod run;
 mod signals;
 mod sys;
+mod terminal;
 mod tracee;
 mod xstate;
 
@@ -32,3 +33,4 @@ pub use error::Error;
 pub use launch::{Launch, Streams};
 pub use outside::{Captured, Observer, Standard};
 pub use run::{Driver, Engine, Stats};
+pub use terminal::Terminal;

@@ -125,13 +125,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
-    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), or pct[:N]
+    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct or pct:N
     /// (seeded priorities with N changes, 3 unless told; finds rare orders)
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy, help_heading = "Scheduling and time")]
     pub policy: Policy,
 
     /// How many calls a task makes before another one gets its turn; the seed varies it by half
-    #[arg(long, value_name = "CALLS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Scheduling and time")]
+    #[arg(long, value_name = "CALLS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Scheduling and time")]
     pub slice: u32,
 
     /// What a system call costs in virtual time, in nanoseconds
@@ -228,6 +228,14 @@ pub enum Bench {
         /// How to measure and print.
         #[command(flatten)]
         common: BenchArgs,
+    },
+    /// Time the bare loop of bench stop, and print it for that one
+    #[command(hide = true)]
+    Floor {
+        /// How many other tracees are idle
+        idle: u32,
+        /// How many times it is measured
+        rounds: u32,
     },
 }
 

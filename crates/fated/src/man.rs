@@ -24,7 +24,7 @@ pub fn page() -> io::Result<Vec<u8>> {
     for subcommand in command.get_subcommands() {
         writeln!(text, ".SH \"{}\"", subcommand.get_bin_name().unwrap_or_default().to_uppercase())?;
         describe(&mut text, subcommand)?;
-        for nested in subcommand.get_subcommands() {
+        for nested in subcommand.get_subcommands().filter(|it| !it.is_hide_set()) {
             writeln!(text, ".SS \"{}\"", nested.get_bin_name().unwrap_or_default())?;
             describe(&mut text, nested)?;
         }
@@ -38,7 +38,7 @@ pub fn page() -> io::Result<Vec<u8>> {
 
 /// The commands that have no subcommands.
 fn leaves(command: &Command) -> Vec<&Command> {
-    let below: Vec<&Command> = command.get_subcommands().flat_map(leaves).collect();
+    let below: Vec<&Command> = command.get_subcommands().filter(|it| !it.is_hide_set()).flat_map(leaves).collect();
     if below.is_empty() { vec![command] } else { below }
 }
 

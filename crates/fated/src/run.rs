@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fated_kernel::config::Config;
 use fated_kernel::guest::Outside;
 use fated_kernel::kernel::{Ending, Kernel};
-use fated_ptrace::{Engine, Launch, Observer, Standard};
+use fated_ptrace::{Engine, Launch, Observer, Standard, Terminal};
 
 use crate::cli::RunArgs;
 use crate::exit::{self, Failure};
@@ -54,10 +54,15 @@ pub struct Cost {
 pub fn once(config: &Config, launch: &Launch, outside: Rc<dyn Outside>) -> anyhow::Result<(Ended, Cost)> {
     let start = Instant::now();
     let kernel = Kernel::new(config.clone(), outside.clone());
+    let terminal = Terminal::save();
     let mut engine = Engine::launch(launch, kernel.clone(), outside)?;
     let ended = engine.run();
     let stats = engine.stats();
     drop(engine);
+    // Guests that end by themselves leave the terminal as they like; a shell does the same for those that are killed.
+    if !matches!(ended, Ok(Ending::Exited(status)) if status & 0x7f == 0) {
+        terminal.restore();
+    }
     Ok((ended, Cost { kernel, engine: stats, real: start.elapsed() }))
 }
 

@@ -14,15 +14,11 @@ use crate::cli::{Bench, BenchArgs};
 
 /// Runs a benchmark and prints its table.
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
-    let (name, common) = match bench {
-        Bench::Wait { common, .. } => ("wait", common),
-        Bench::Stop { common, .. } => ("stop", common),
-        Bench::Strace { common } => ("strace", common),
-    };
-    let table = match bench {
-        Bench::Wait { max, common } => wait::measure(*max, common)?,
-        Bench::Stop { max, common } => stop::measure(*max, common)?,
-        Bench::Strace { common } => strace::measure(common)?,
+    let (name, common, table) = match bench {
+        Bench::Wait { max, common } => ("wait", common, wait::measure(*max, common)?),
+        Bench::Stop { max, common } => ("stop", common, stop::measure(*max, common)?),
+        Bench::Strace { common } => ("strace", common, strace::measure(common)?),
+        Bench::Floor { idle, rounds } => return stop::print_floor(*idle, *rounds),
     };
     let text = match common {
         BenchArgs { json: true, .. } => format!("{}\n", table.json(name)),

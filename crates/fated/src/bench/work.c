@@ -10,19 +10,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,9 +142,6 @@ static void program(void) {
 
 static pid_t *idlers;
 
-// The idlers are traced too if somebody else is to be.
-static int traced;
-
 static void reap_idlers(long made) {
   for (long i = 0; i < made; i++) kill(idlers[i], SIGKILL);
   for (long i = 0; i < made; i++) waitpid(idlers[i], NULL, 0);
@@ -173,7 +165,6 @@ static void make_idlers(void) {
       if (getppid() != self) _exit(0);
       for (;;) pause();
     }
-    if (traced && ptrace(PTRACE_SEIZE, child, NULL, PTRACE_O_EXITKILL)) fail("trace an idle child");
     idlers[i] = child;
   }
 }
@@ -189,56 +180,6 @@ static void fork_and_wait(int any) {
 static void wait_pid(void) { fork_and_wait(0); }
 static void wait_any(void) { fork_and_wait(1); }
 
-// The least that a tracer can do for one call: let the tracee run, wait, read and write its registers.
-
-static pid_t tracee;
-
-static void stop_with(pid_t whom) {
-  struct user_regs_struct regs;
-  int status;
-  if (ptrace(PTRACE_CONT, tracee, NULL, NULL)) fail("continue the tracee");
-  if (waitpid(whom, &status, __WALL) != tracee || status >> 8 != (SIGTRAP | PTRACE_EVENT_SECCOMP << 8))
-    fail("wait for the tracee's call");
-  if (ptrace(PTRACE_GETREGS, tracee, NULL, &regs)) fail("read the tracee's registers");
-  regs.orig_rax = -1;
-  regs.rax = 1;
-  if (ptrace(PTRACE_SETREGS, tracee, NULL, &regs)) fail("write the tracee's registers");
-}
-
-static void stop_pid(void) { stop_with(tracee); }
-static void stop_any(void) { stop_with(-1); }
-
-static void stops(void (*unit)(void)) {
-  struct sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-  int go[2];
-  char byte = 0;
-  if (pipe(go)) fail("make a pipe");
-  tracee = fork();
-  if (tracee < 0) fail("fork");
-  if (tracee == 0) {
-    close(go[1]);
-    if (read(go[0], &byte, 1) != 1) _exit(1);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) _exit(1);
-    for (;;) call();
-  }
-  if (ptrace(PTRACE_SEIZE, tracee, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP)) fail("trace a child");
-  if (write(go[1], &byte, 1) != 1) fail("release the tracee");
-  int status;
-  if (waitpid(tracee, &status, __WALL) != tracee || !WIFSTOPPED(status)) fail("wait for the tracee's first call");
-  in_rounds(unit);
-  kill(tracee, SIGKILL);
-  waitpid(tracee, &status, __WALL);
-}
-
-static void stops_pid(void) { stops(stop_pid); }
-static void stops_any(void) { stops(stop_any); }
-
 int main(int argc, char **argv) {
   static const struct {
     const char *name;
@@ -248,7 +189,6 @@ int main(int argc, char **argv) {
       {"call", call, NULL},       {"clock", clock_read, NULL},     {"pipe", NULL, pipe_trips},
       {"file", file, NULL},       {"thread", NULL, thread_trips},  {"exec", program, NULL},
       {"wait-pid", wait_pid, NULL}, {"wait-any", wait_any, NULL},
-      {"stop-pid", NULL, stops_pid}, {"stop-any", NULL, stops_any},
   };
   if (argc < 4) return 2;
   rounds = atol(argv[2]);
@@ -256,7 +196,6 @@ int main(int argc, char **argv) {
   idle = argc > 4 ? atol(argv[4]) : 0;
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (strcmp(argv[1], modes[i].name)) continue;
-    traced = !strncmp(argv[1], "stop", 4);
     make_idlers();
     if (modes[i].whole)
       modes[i].whole();
