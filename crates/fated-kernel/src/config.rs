@@ -5,7 +5,7 @@ use alloc::string::String;
 /// The order in which tasks that are ready get their turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// First come, first served, with slices whose length the seed varies.
+    /// First come, first served; the seed says where a new task comes in, and varies the length of slices.
     #[default]
     RoundRobin,
     /// Any ready task, drawn from the seed.

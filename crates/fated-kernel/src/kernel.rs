@@ -179,6 +179,7 @@ impl Kernel {
                 }
                 continue;
             };
+            self.streams.count_turn(self);
             self.current.replace(Some(task.clone()));
             if matches!(task.rest.get(), Rest::Waking(_)) {
                 self.poll(&task);

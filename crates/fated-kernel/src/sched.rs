@@ -73,11 +73,14 @@ impl Scheduler {
         self.ready.borrow().is_empty()
     }
 
-    /// A new task's first slice and priority.
+    /// A new task's first slice and priority, and its place among those that can run: which of several starts first is the
+    /// seed's to say.
     pub(crate) fn admit(&self, task: &Rc<Task>) {
         task.priority.set(u64::MAX / 2 + self.rng.below(u64::MAX / 2));
         self.renew(task);
-        self.push(task);
+        let mut ready = self.ready.borrow_mut();
+        let place = self.rng.below(ready.len() as u64 + 1) as usize;
+        ready.insert(place, task.clone());
     }
 
     fn renew(&self, task: &Task) {

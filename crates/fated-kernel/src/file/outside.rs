@@ -1,7 +1,8 @@
 //! fated's own standard streams, as descriptors 0, 1 and 2 of the first process, and the terminal they may be.
 //!
-//! Input counts as instantaneous: while a task waits for it and no task can run, no virtual time passes. So a run depends on
-//! what is typed or piped in, not on how fast. Output never makes a task wait: a write goes out before it returns.
+//! When input comes in is a matter of its own, see [`input`]. Output never makes a task wait: a write goes out before it returns.
+
+mod input;
 
 use super::{File, O_ACCMODE, O_RDWR, O_WRONLY, OpenFile, anonymous_name, anonymous_stat, poll};
 use crate::cx::Cx;
@@ -13,90 +14,22 @@ use crate::kernel::Kernel;
 use crate::queue::Queue;
 use crate::signal::{SI_KERNEL, SI_USER, SigInfo, nr};
 use crate::user::Buffers;
-use alloc::{collections::BTreeMap, rc::Rc, vec, vec::Vec};
+use alloc::{
+    rc::{Rc, Weak},
+    vec,
+    vec::Vec,
+};
 use core::any::Any;
-use core::cell::{Cell, RefCell};
+pub use input::{Awaiting, Streams};
 use linux_raw_sys::ioctl as c;
 
 /// The most bytes that one call moves.
 const CHUNK: u64 = 1 << 16;
 
-/// What the kernel of a host knows of the standard streams.
-#[derive(Debug, Default)]
-pub struct Streams {
-    /// The foreground process group of the terminal.
-    pub foreground: Cell<Option<Pgid>>,
-    /// The session that the terminal controls.
-    session: Cell<Option<Sid>>,
-    queues: RefCell<BTreeMap<i32, Queue>>,
-    /// What tasks wait for: stream and `POLL*` bits, by a number of their own.
-    awaited: RefCell<BTreeMap<u64, (i32, u32)>>,
-}
-
-/// A task's wait for outside streams; dropping it ends the wait.
-#[derive(Debug)]
-pub struct Awaiting {
-    kernel: Rc<Kernel>,
-    numbers: Vec<u64>,
-}
-
-impl Streams {
-    /// The streams that tasks wait for now, each with the bits waited for.
-    #[must_use]
-    pub fn awaited(&self) -> Option<Vec<(i32, u32)>> {
-        let mut streams = BTreeMap::new();
-        for &(stream, bits) in self.awaited.borrow().values() {
-            *streams.entry(stream).or_insert(0) |= bits;
-        }
-        (!streams.is_empty()).then(|| streams.into_iter().collect())
-    }
-
-    /// Wakes whoever waits for a stream that is ready; whether there was one.
-    pub fn check(&self, kernel: &Kernel) -> bool {
-        let mut woke = false;
-        for (stream, bits) in self.awaited().unwrap_or_default() {
-            let ready = kernel.outside.poll(stream) & (bits | poll::ERR | poll::HUP | poll::NVAL) != 0;
-            let queue = if ready { self.queues.borrow().get(&stream).cloned() } else { None };
-            if let Some(queue) = queue {
-                queue.wake();
-                woke = true;
-            }
-        }
-        woke
-    }
-
-    fn queue(&self, kernel: &Rc<Kernel>, stream: i32) -> Queue {
-        self.queues.borrow_mut().entry(stream).or_insert_with(|| Queue::new(kernel)).clone()
-    }
-}
-
-impl Cx {
-    /// Says that the task is about to wait for these streams, until the result is dropped.
-    #[must_use]
-    pub fn await_streams(&self, streams: impl Iterator<Item = (i32, u32)>) -> Option<Awaiting> {
-        let numbers: Vec<u64> = streams
-            .map(|wanted| {
-                let number = self.kernel.next_serial();
-                self.kernel.streams.awaited.borrow_mut().insert(number, wanted);
-                number
-            })
-            .collect();
-        (!numbers.is_empty()).then(|| Awaiting { kernel: self.kernel.clone(), numbers })
-    }
-}
-
-impl Drop for Awaiting {
-    fn drop(&mut self) {
-        let mut awaited = self.kernel.streams.awaited.borrow_mut();
-        for number in &self.numbers {
-            awaited.remove(number);
-        }
-    }
-}
-
 /// A stream of fated.
 #[derive(Debug)]
 pub struct Stream {
+    kernel: Weak<Kernel>,
     number: i32,
     outside: Rc<dyn Outside>,
     reads: bool,
@@ -163,6 +96,7 @@ impl Stream {
             }
         };
         Some(Stream {
+            kernel: Rc::downgrade(&cx.kernel),
             number,
             outside,
             terminal,
@@ -297,8 +231,15 @@ impl File for Stream {
         if to.left() == 0 {
             return Ok(0);
         }
-        let mut data = vec![0; to.left().min(CHUNK) as usize];
-        let got = self.outside.read(self.number, &mut data)?;
+        if !self.is_memory() && cx.kernel.streams.ready(self.number) == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let most = cx.kernel.streams.piece(self.number).unwrap_or(CHUNK);
+        let mut data = vec![0; to.left().min(CHUNK).min(most) as usize];
+        let result = self.outside.read(self.number, &mut data);
+        // What can't be read is gone, too.
+        cx.kernel.streams.consumed(self.number, result.map_or(u64::MAX, |got| got as u64));
+        let got = result?;
         Ok(to.put(data.get(..got).unwrap_or(&data))? as u64)
     }
 
@@ -328,7 +269,8 @@ impl File for Stream {
     fn poll(&self) -> u32 {
         let mut bits = if self.writes { poll::OUT | poll::WRNORM } else { 0 };
         if self.reads {
-            let now = if self.is_memory() { poll::IN } else { self.outside.poll(self.number) };
+            let known = || self.kernel.upgrade().map_or(0, |kernel| kernel.streams.ready(self.number));
+            let now = if self.is_memory() { poll::IN } else { known() };
             bits |= now & (poll::IN | poll::PRI | poll::ERR | poll::HUP | poll::RDHUP);
             if now & poll::IN != 0 {
                 bits |= poll::RDNORM;
@@ -355,6 +297,14 @@ impl File for Stream {
 
     fn ioctl(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
         if request == c::FIONREAD && !self.is_memory() {
+            if cx.kernel.streams.ready(self.number) == 0 {
+                cx.write_u32(arg, 0)?;
+                return Ok(0);
+            }
+            if let Some(bytes) = cx.kernel.streams.piece(self.number) {
+                cx.write_u32(arg, bytes as u32)?;
+                return Ok(0);
+            }
             return self.pass::<4>(cx, request, arg, Way::Out);
         }
         if !self.terminal {
@@ -395,6 +345,7 @@ impl File for Stream {
         let wants_read = flags & O_ACCMODE != O_WRONLY;
         let wants_write = flags & O_ACCMODE != 0;
         Ok(Rc::new(Stream {
+            kernel: self.kernel.clone(),
             number: self.number,
             outside: self.outside.clone(),
             reads: self.reads && wants_read,

@@ -112,6 +112,12 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
         // A timer has just killed its process.
         return finish(cx, call, described, Ok(Outcome::Away));
     }
+    if matches!(call.number as u32, linux_raw_sys::general::__NR_exit | linux_raw_sys::general::__NR_exit_group) {
+        // The log tells of the call before it tells of what it does.
+        kernel.record(&cx.task, What::Call { call, args: described, ended: Ended::Away });
+        dispatch(cx, call);
+        return;
+    }
     match dispatch(cx, call) {
         Step::Now(result) => finish(cx, call, described, result),
         Step::Later(future) => {
