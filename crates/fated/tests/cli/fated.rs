@@ -70,7 +70,7 @@ pub fn with_input(args: &[&str], input: &str) -> Outcome {
     outcome
 }
 
-/// A fated that runs. Dropping it ends it.
+/// A fated, or a program that starts one. Dropping it ends it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -81,10 +81,16 @@ impl Running {
     /// Starts it.
     #[track_caller]
     pub fn start(args: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fated"));
+        Running::start_program(env!("CARGO_BIN_EXE_fated"), args)
+    }
+
+    /// Starts something else.
+    #[track_caller]
+    pub fn start_program(program: &str, args: &[&str]) -> Running {
+        let mut command = Command::new(program);
         command.args(args).env("FATED_TEST_VARIABLE", "inherited").env("TZ", "UTC").env("LC_ALL", "C");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("cargo has built fated");
+        let child = command.spawn().expect("it is installed, or cargo has built it");
         Running { child, args: args.iter().map(|&arg| arg.to_owned()).collect() }
     }
 

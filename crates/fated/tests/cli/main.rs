@@ -9,6 +9,7 @@ mod fated;
 mod faults;
 mod options;
 mod output;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ type Test = (&'static str, &'static [&'static str], fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for &(name, needs, test) in [options::TESTS, output::TESTS, faults::TESTS].into_iter().flatten() {
+    for &(name, needs, test) in [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS].into_iter().flatten() {
         let missing = needs.iter().find(|command| !fated::is_installed(command));
         if let (Some(command), false) = (missing, arguments.list) {
             println!("{name} is skipped: no {command}");
