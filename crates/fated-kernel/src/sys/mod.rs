@@ -99,6 +99,7 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
     let info = table::call(call.number);
     kernel.stats.count(call.number);
     cx.task.call.set(call);
+    cx.task.calling.set(true);
     let described = if kernel.config.log { log::arguments(cx, call) } else { Vec::new() };
     if info.is_some_and(|info| info.passage == Passage::Free) {
         // Only a run that keeps a log sees these: nothing else of the run may depend on it.
@@ -132,17 +133,25 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
     }
 }
 
-/// Whether a task that has the turn runs on at once.
-fn goes_on(task: &crate::task::Task) -> bool {
-    !task.halted.get() && task.saved_mask.get().is_none() && task.deliverable().is_empty()
+/// Whether the task, whose call passes, runs on at once: no signal comes before, and its turn isn't over with this call.
+fn goes_on(cx: &Cx, call: Call) -> bool {
+    let task = &cx.task;
+    if task.halted.get() || task.saved_mask.get().is_some() || !task.deliverable().is_empty() {
+        return false;
+    }
+    // Free calls don't count, as most runs don't even see them.
+    let counts = table::call(call.number).is_none_or(|info| info.passage != Passage::Free);
+    task.turn_over.set(counts && cx.kernel.scheduler.slice_over(task));
+    !task.turn_over.get()
 }
 
 /// Puts the outcome where the guest sees it.
 fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
     let task = &cx.task;
+    task.calling.set(false);
     let result = match result {
         // A task that won't go straight on makes its call before.
-        Ok(Outcome::Pass) if !goes_on(task) => cx.native(call.number, call.args).map(Outcome::Value),
+        Ok(Outcome::Pass) if !goes_on(cx, call) => cx.native(call.number, call.args).map(Outcome::Value),
         Ok(Outcome::Pass) => {
             task.passing.set(true);
             // The log wants to know what Linux says.
@@ -153,7 +162,11 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
     };
     if task.is_gone() || result == Ok(Outcome::Away) {
         let (args, ended) = (described, Ended::Away);
-        return cx.kernel.record(task, What::Call { call, args, ended });
+        cx.kernel.record(task, What::Call { call, args, ended });
+        if let Some(status) = task.ended.take() {
+            cx.kernel.record(task, What::Exit { status });
+        }
+        return;
     }
     if cx.kernel.config.log {
         let ended = match result {

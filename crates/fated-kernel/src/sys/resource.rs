@@ -177,6 +177,10 @@ fn named(cx: &Cx, a: Args) -> Result<Vec<Rc<Process>>, Errno> {
 
 /// getpriority(2): 20 minus the nice value, so that no result is negative.
 pub fn getpriority(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    if a[0] as u32 == PRIO_PROCESS && a[1] as u32 == 1 {
+        // Process 1 is the kernel's own.
+        return Ok(20);
+    }
     let best = named(cx, a)?.iter().map(|process| process.nice.get()).min().unwrap_or(0);
     Ok(20i32.saturating_sub(best) as u64)
 }

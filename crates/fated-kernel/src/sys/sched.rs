@@ -44,13 +44,26 @@ pub fn sched_yield(cx: &Cx) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// The task that a pid argument names: 0 is the caller, negative ones are invalid.
+/// The task that a pid argument names: 0 is the caller, negative ones are invalid. `None` stands for one that never runs:
+/// process 1 and zombies.
+fn find(cx: &Cx, pid: u64) -> Result<Option<Rc<Task>>, Errno> {
+    let tid = match pid as i32 {
+        0 => return Ok(Some(cx.task.clone())),
+        pid if pid < 0 => return Err(Errno::EINVAL),
+        pid => Tid::new(pid as u32).ok_or(Errno::ESRCH)?,
+    };
+    let task = cx.kernel.task(tid);
+    if task.is_none() && !cx.kernel.family.borrow().exists(tid) { Err(Errno::ESRCH) } else { Ok(task) }
+}
+
+/// The task, to change something about it.
 fn named(cx: &Cx, pid: u64) -> Result<Rc<Task>, Errno> {
-    match pid as i32 {
-        0 => Ok(cx.task.clone()),
-        pid if pid < 0 => Err(Errno::EINVAL),
-        pid => Tid::new(pid as u32).and_then(|tid| cx.kernel.task(tid)).ok_or(Errno::ESRCH),
-    }
+    find(cx, pid)?.ok_or(Errno::EPERM)
+}
+
+/// How the task is scheduled, and its nice value.
+fn scheduling(cx: &Cx, pid: u64) -> Result<(Scheduling, i32), Errno> {
+    Ok(find(cx, pid)?.map_or_else(Default::default, |task| (task.scheduling.get(), task.process.nice.get())))
 }
 
 /// The processors that there are.
@@ -67,9 +80,9 @@ fn words_in_use(cx: &Cx) -> usize {
     cx.kernel.config.cpus.clamp(1, MAX_CPUS).div_ceil(64) as usize
 }
 
-/// The same for the calls on affinities, where negative ids are ids that nobody has.
-fn named_or_none(cx: &Cx, pid: u64) -> Result<Rc<Task>, Errno> {
-    if (pid as i32) < 0 { Err(Errno::ESRCH) } else { named(cx, pid) }
+/// For the calls on affinities negative ids are ids that nobody has.
+fn none_is_negative(error: Errno) -> Errno {
+    if error == Errno::EINVAL { Errno::ESRCH } else { error }
 }
 
 /// sched_getaffinity(2): returns the size of the kernel's set.
@@ -80,7 +93,7 @@ pub fn sched_getaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if !len.is_multiple_of(WORD) || len * 8 < cx.kernel.config.cpus as usize {
         return Err(Errno::EINVAL);
     }
-    let wanted = named_or_none(cx, pid)?.scheduling.get().affinity;
+    let wanted = scheduling(cx, pid).map_err(none_is_negative)?.0.affinity;
     let set = if wanted == Cpus::default() { processors(cx) } else { wanted };
     cx.write_words(to, &set[..words])?;
     Ok((words * WORD) as u64)
@@ -92,7 +105,7 @@ pub fn sched_setaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let mut bytes = [0; MAX_CPUS as usize / 8];
     let len = (len as u32 as usize).min(words_in_use(cx) * 8);
     cx.read(from, &mut bytes[..len])?;
-    let task = named_or_none(cx, pid)?;
+    let task = named(cx, pid).map_err(none_is_negative)?;
     check_owner(cx, &task)?;
     let mut affinity = processors(cx);
     for (word, bytes) in affinity.iter_mut().zip(bytes.chunks_exact(8)) {
@@ -137,7 +150,7 @@ fn set(cx: &Cx, task: &Task, policy: u32, priority: u32) -> Result<(), Errno> {
 
 /// sched_getscheduler(2).
 pub fn sched_getscheduler(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    let scheduling = named(cx, a[0])?.scheduling.get();
+    let (scheduling, _) = scheduling(cx, a[0])?;
     let flag = if scheduling.reset_on_fork { RESET_ON_FORK } else { 0 };
     Ok(u64::from(scheduling.policy | flag))
 }
@@ -159,8 +172,8 @@ pub fn sched_getparam(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if param == 0 {
         return Err(Errno::EINVAL);
     }
-    let task = named(cx, pid)?;
-    cx.write_u32(param, task.scheduling.get().priority)?;
+    let (scheduling, _) = scheduling(cx, pid)?;
+    cx.write_u32(param, scheduling.priority)?;
     Ok(0)
 }
 
@@ -184,10 +197,9 @@ pub fn sched_getattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if to == 0 || !(ATTR_SIZES.0..=PAGE).contains(&size) || flags as u32 != 0 {
         return Err(Errno::EINVAL);
     }
-    let task = named(cx, pid)?;
-    let Scheduling { policy, priority, reset_on_fork, .. } = task.scheduling.get();
+    let (Scheduling { policy, priority, reset_on_fork, .. }, nice) = scheduling(cx, pid)?;
     let size = size.min(ATTR_SIZES.1);
-    let nice = u64::from(task.process.nice.get() as u32);
+    let nice = u64::from(nice as u32);
     // Size and policy, flags, nice and priority; runtime, deadline, period, clamps of utilisation.
     let words =
         [u64::from(policy) << 32 | size, u64::from(reset_on_fork), u64::from(priority) << 32 | nice, 0, 0, 0, 0];
@@ -266,7 +278,7 @@ fn priority_range(a: Args) -> Result<(u64, u64), Errno> {
 pub fn sched_rr_get_interval(cx: &Cx, a: Args) -> Result<u64, Errno> {
     /// What Linux gives an ordinary task where nothing else wants to run.
     const SLICE_NS: u64 = 4_000_000;
-    named(cx, a[0])?;
+    find(cx, a[0])?;
     cx.write_timespec(a[1], SLICE_NS)?;
     Ok(0)
 }

@@ -91,6 +91,10 @@ int main(void) {
     FAILS(EINVAL, syscall(SYS_sched_getaffinity, 0, 7, &set));
     FAILS(EINVAL, syscall(SYS_sched_getaffinity, 0, 0, &set));
     FAILS(ESRCH, sched_getaffinity(UNUSED_PID, sizeof set, &set));
+    FAILS(ESRCH, sched_getaffinity(-5, sizeof set, &set));
+    GIVES(0, sched_getaffinity(1, sizeof set, &set));
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
     FAILS(EFAULT, syscall(SYS_sched_getaffinity, 0, 128, (void *)8));
     int first = 0;
     while (!CPU_ISSET(first, &set)) first++;
@@ -105,6 +109,8 @@ int main(void) {
     struct sched_param param = {0};
     GIVES(SCHED_OTHER, sched_getscheduler(0));
     GIVES(0, sched_getparam(0, &param));
+    CHECK(sched_getscheduler(1) >= 0);
+    FAILS(EINVAL, sched_getscheduler(-1));
     GIVES(0, param.sched_priority);
     GIVES(99, sched_get_priority_max(SCHED_FIFO));
     GIVES(1, sched_get_priority_min(SCHED_RR));
