@@ -233,8 +233,16 @@ impl Family {
         Some(init)
     }
 
-    /// Init dies, and everybody with it: they are killed, and reap themselves.
-    fn end_of_the_world(&mut self, init: Slot, dead: &mut Vec<Slot>, fx: &mut Effects) {
+    /// Init dies, and everybody with it: they are killed, and reap themselves. Its leader stays, their parent for ever.
+    fn end_of_the_world(&mut self, last: Slot, dead: &mut Vec<Slot>, fx: &mut Effects) {
+        let init = self.table.leader(last);
+        self.table.init = Some(init);
+        while last != init && self.table.task(last).children.head != NONE {
+            let child = self.table.task(last).children.head;
+            self.table.orphan(child);
+            self.table.adopt(init, child);
+            self.refresh_group(child);
+        }
         self.table.group_mut(init).sigchld = SigchldAction { ignore: true, no_wait: true, no_stop: true };
         let all: Vec<Slot> = self.table.all().filter(|&slot| self.table.leads(slot) && slot != init).collect();
         for slot in all {

@@ -318,11 +318,65 @@ fn init_takes_everybody_with_it() {
     let killed: Vec<_> = fx.signals.iter().filter(|sent| sent.info.signo == 9).map(|sent| sent.to).collect();
     assert_eq!(killed, [Target::Process(pid(2)), Target::Process(pid(3))]);
     assert_eq!(fx.reaped, [pid(6)]);
-    for thread in [3, 4, 2] {
+    assert_eq!(family.parent_thread(tid(2)), Some(tid(1)), "dead as it is");
+    // Some may live on for a while, and even fork.
+    family.fork(tid(2), tid(9), PLAIN, CHLD, &mut fx).expect("free");
+    assert_eq!(family.children(tid(1)).collect::<Vec<_>>(), [pid(2)]);
+    for thread in [3, 4, 2, 9] {
         family.exit_thread(tid(thread), code, Usage::default(), &mut fx).expect("alive");
     }
     assert_eq!(family.tids(), [tid(1)]);
-    assert_eq!(fx.reaped, [pid(6), pid(2), pid(3)]);
+    assert_eq!(fx.reaped, [pid(6), pid(2), pid(3), pid(9)]);
+}
+
+#[test]
+fn init_leaves_those_to_others_who_have_others() {
+    let (mut family, mut fx) = small();
+    let code = ExitCode::exited(0);
+    // 3 is dead, and 2 has not looked; 6 is dead, and its tracer has not; 7 is dead but for a thread that its tracer has
+    // not seen die.
+    family.exit_thread(tid(3), code, Usage::default(), &mut fx).expect("alive");
+    for child in [6, 7] {
+        family.fork(tid(1), tid(child), PLAIN, CHLD, &mut fx).expect("free");
+    }
+    family.fork(tid(7), tid(8), THREAD, None, &mut fx).expect("free");
+    family.seize(tid(2), tid(6), false, &mut fx).expect("may");
+    family.seize(tid(2), tid(8), false, &mut fx).expect("may");
+    for thread in [6, 7, 8] {
+        family.exit_thread(tid(thread), code, Usage::default(), &mut fx).expect("alive");
+    }
+    fx.clear();
+    family.exit_thread(tid(1), code, Usage::default(), &mut fx).expect("alive");
+    let killed: Vec<_> = fx.signals.iter().map(|sent| (sent.info.signo, sent.to)).collect();
+    assert_eq!((killed, fx.reaped.len()), (vec![(9, Target::Process(pid(2)))], 0));
+    family.exit_thread(tid(4), code, Usage::default(), &mut fx).expect("alive");
+    family.exit_thread(tid(2), code, Usage::default(), &mut fx).expect("alive");
+    assert_eq!(family.tids(), [tid(1)]);
+}
+
+#[test]
+fn a_dead_tracee_stops_no_more() {
+    for kind in [LookupKind::Index, LookupKind::Scan] {
+        let (mut family, mut fx) = (Family::new(kind), Effects::new());
+        family.init(tid(1)).expect("the first");
+        family.fork(tid(1), tid(2), PLAIN, CHLD, &mut fx).expect("free");
+        family.fork(tid(1), tid(3), PLAIN, CHLD, &mut fx).expect("free");
+        family.fork(tid(3), tid(4), THREAD, None, &mut fx).expect("free");
+        family.seize(tid(2), tid(3), false, &mut fx).expect("may");
+        family.exit_thread(tid(3), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+        for (options, tracer) in [
+            (WSTOPPED, WaitOutcome::NoChild),
+            (WCONTINUED, WaitOutcome::WouldBlock),
+            (WEXITED, WaitOutcome::WouldBlock),
+            (WEXITED | WCONTINUED, WaitOutcome::WouldBlock),
+        ] {
+            for selector in [Selector::Any, Selector::Task(tid(3))] {
+                let request = WaitRequest { selector, options, again: false };
+                assert_eq!(family.wait(tid(2), &request, &mut fx), Ok(tracer), "{options:#x}");
+                assert_eq!(family.wait(tid(1), &request, &mut fx), Ok(WaitOutcome::WouldBlock), "{options:#x}");
+            }
+        }
+    }
 }
 
 #[test]

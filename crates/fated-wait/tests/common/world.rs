@@ -146,6 +146,15 @@ impl World {
         self.roles.get(&tid).copied().unwrap_or(usize::MAX)
     }
 
+    /// Init dies.
+    pub fn end_init(&mut self) -> Done {
+        let mut fx = Effects::new();
+        let result = self.family.exit_thread(tid(1), ExitCode::exited(0), Usage::default(), &mut fx);
+        self.queue.push_back(fx);
+        let outcome = result.map_or_else(Outcome::Failed, |()| Outcome::Done);
+        self.finish(None, outcome)
+    }
+
     /// The number of the process that a task is or was in.
     pub fn leader_of(&self, tid: Tid) -> u32 {
         self.family.pid(tid).map_or(tid.get(), Pid::get)
@@ -167,6 +176,10 @@ impl World {
             Some(concrete) => (Some(concrete), self.perform(concrete)),
             None => (None, Outcome::Skipped),
         };
+        self.finish(act, outcome)
+    }
+
+    fn finish(&mut self, act: Option<Concrete>, outcome: Outcome) -> Done {
         self.drain();
         self.came.clear();
         let (completed, effects) = (std::mem::take(&mut self.completed), std::mem::take(&mut self.log));

@@ -147,13 +147,14 @@ impl Duo {
 
 pub type Fact = (&'static str, fn(LookupKind));
 
-pub const FACTS: [Fact; 19] = [
+pub const FACTS: [Fact; 20] = [
     ("1: fork order, not death order", fork_order),
     ("2: own children before a sibling thread's", own_first),
     ("2: own children, then own tracees, the latest first", tracees_last),
     ("3: an orphan goes to the tail of its new parent", orphans_last),
     ("4: a leader waits for its threads, the last one's code counts", delayed_leader),
     ("5: WSTOPPED with only zombies is ECHILD", only_zombies),
+    ("5: a dead tracee stops no more", dead_tracee),
     ("6: bad arguments", bad_arguments),
     ("6: P_PGID 0 is resolved at entry", own_group),
     ("7: EFAULT after the reaping", fault),
@@ -266,6 +267,19 @@ fn only_zombies(kind: LookupKind) {
     t.waitid(0, WSTOPPED | WCONTINUED | WNOHANG, NO_CHILD);
     let _alive = t.fork(0);
     // Nothing also means that siginfo is zero.
+    t.waitid(0, WSTOPPED | WNOHANG, Nothing);
+}
+
+fn dead_tracee(kind: LookupKind) {
+    let mut t = Duo::new(kind);
+    let (tracer, leader) = (t.fork(0), t.fork(0));
+    let _thread = t.thread(leader);
+    t.seize(tracer, leader);
+    t.exit(leader, 0);
+    t.waitid(tracer, WSTOPPED, NO_CHILD);
+    t.waitid(tracer, WCONTINUED | WNOHANG, Nothing);
+    t.waitid(tracer, WEXITED | WNOHANG, Nothing);
+    // Its process may stop, for its parent.
     t.waitid(0, WSTOPPED | WNOHANG, Nothing);
 }
 
