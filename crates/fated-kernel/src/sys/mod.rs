@@ -99,7 +99,6 @@ pub(crate) fn enter(cx: &Cx, call: Call) {
     let info = table::call(call.number);
     kernel.stats.count(call.number);
     cx.task.call.set(call);
-    cx.task.calling.set(true);
     let described = if kernel.config.log { log::arguments(cx, call) } else { Vec::new() };
     if info.is_some_and(|info| info.passage == Passage::Free) {
         // Only a run that keeps a log sees these: nothing else of the run may depend on it.
@@ -148,7 +147,6 @@ fn goes_on(cx: &Cx, call: Call) -> bool {
 /// Puts the outcome where the guest sees it.
 fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
     let task = &cx.task;
-    task.calling.set(false);
     let result = match result {
         // A task that won't go straight on makes its call before.
         Ok(Outcome::Pass) if !goes_on(cx, call) => cx.native(call.number, call.args).map(Outcome::Value),
@@ -162,11 +160,7 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
     };
     if task.is_gone() || result == Ok(Outcome::Away) {
         let (args, ended) = (described, Ended::Away);
-        cx.kernel.record(task, What::Call { call, args, ended });
-        if let Some(status) = task.ended.take() {
-            cx.kernel.record(task, What::Exit { status });
-        }
-        return;
+        return cx.kernel.record(task, What::Call { call, args, ended });
     }
     if cx.kernel.config.log {
         let ended = match result {
