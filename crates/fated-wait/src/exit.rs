@@ -156,13 +156,12 @@ impl Family {
         let task = self.table.task(slot);
         if task.run == Run::Trapped {
             let signal = Signal::new(task.trap_code);
-            let (delivery, stop) = (task.job.delivery, task.job.event_stop);
-            let tid = task.tid;
+            let (delivery, tid) = (task.job.delivery, task.tid);
             self.resume(slot, fx);
             match signal {
                 Some(signal) if delivery => return fx.taken.push((tid, signal)),
                 // A syscall stop sends itself what is left in it.
-                Some(Signal::SIGTRAP) if !stop => self.kernel_signal(slot, Signal::SIGTRAP, fx),
+                Some(Signal::SIGTRAP) => self.kernel_signal(slot, Signal::SIGTRAP, fx),
                 _ => {}
             }
         }

@@ -198,6 +198,56 @@ fn ids_are_free_when_nothing_has_them() {
 }
 
 #[test]
+fn an_id_is_freed_once() {
+    let (mut family, mut fx) = small();
+    family.setsid(tid(3), &mut fx).expect("may");
+    family.fork(tid(3), tid(6), PLAIN, CHLD, &mut fx).expect("free");
+    for (thread, parent) in [(3, 2), (6, 1)] {
+        family.exit_thread(tid(thread), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+        assert!(matches!(family.wait(tid(parent), &any(0), &mut fx), Ok(WaitOutcome::Found(_))));
+    }
+    assert_eq!(fx.freed, [tid(6), tid(3)], "6 was the last in group and session 3");
+}
+
+#[test]
+fn a_stop_moves_with_its_process() {
+    let (mut family, mut fx) = small();
+    family.setpgid(tid(2), None, None, &mut fx).expect("may");
+    family.setpgid(tid(2), Some(pid(3)), None, &mut fx).expect("may");
+    for child in [5, 6] {
+        family.fork(tid(2), tid(child), PLAIN, CHLD, &mut fx).expect("free");
+        family.setpgid(tid(2), Some(pid(child)), Pgid::new(3), &mut fx).expect("may");
+    }
+    family.setpgid(tid(2), Some(pid(6)), None, &mut fx).expect("may");
+    family.stop_group(tid(3), Signal::SIGSTOP, &mut fx).expect("runs");
+    family.setpgid(tid(2), Some(pid(3)), Pgid::new(6), &mut fx).expect("may");
+    family.set_group_exit(pid(2), ExitCode::exited(0), &mut fx).expect("there");
+    for thread in [4, 2] {
+        family.exit_thread(tid(thread), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+    }
+    assert_eq!(fx.orphaned, [Pgid::from(pid(6))], "that of 5 is orphaned, too, but nobody in it is stopped");
+}
+
+#[test]
+fn a_thread_that_dies_before_it_joins_completes_the_stop() {
+    let (mut family, mut fx) = small();
+    family.fork(tid(2), tid(5), THREAD, None, &mut fx).expect("free");
+    for thread in [4, 5] {
+        family.seize(tid(1), tid(thread), false, &mut fx).expect("may");
+        family.trace_stop(tid(thread), TraceStop::Event(1), &mut fx).expect("runs");
+    }
+    family.stop_group(tid(2), Signal::SIGSTOP, &mut fx).expect("runs");
+    for (thread, complete) in [(4, false), (5, true)] {
+        family.cont(tid(1), tid(thread), Signal::new(10), &mut fx).expect("trapped");
+        fx.clear();
+        family.exit_thread(tid(thread), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+        assert_eq!(family.is_stopped(pid(2)), complete);
+        let told = fx.signals.iter().any(|sent| (sent.info.code, sent.info.pid) == (CLD_STOPPED, 2));
+        assert_eq!(told, complete);
+    }
+}
+
+#[test]
 fn orphaned_groups_hang_up() {
     let (mut family, mut fx) = small();
     family.setpgid(tid(3), None, None, &mut fx).expect("may");
