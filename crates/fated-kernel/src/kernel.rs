@@ -196,7 +196,7 @@ impl Kernel {
         if let Some(task) = current.filter(|task| task.rest.get() == Rest::Ready) {
             if task.halted.get() {
                 task.parked.set(true);
-            } else if !task.passing.get() && self.scheduler.slice_over(&task) {
+            } else if task.turn_over.take() || (!task.passing.get() && self.scheduler.slice_over(&task)) {
                 self.scheduler.push(&task);
             } else {
                 return Some(task);

@@ -34,6 +34,8 @@ pub struct Task {
     /// When it runs on, the real Linux first carries out the call it is in: until then it neither yields nor takes signals, so
     /// that the call happens at its moment.
     pub(crate) passing: Cell<bool>,
+    /// Its turn is over with the call it is in.
+    pub(crate) turn_over: Cell<bool>,
     /// The call it made last.
     pub call: Cell<Call>,
     /// How that call was interrupted, until signals have been looked at.

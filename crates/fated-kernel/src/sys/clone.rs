@@ -256,6 +256,7 @@ impl Task {
             work: RefCell::default(),
             rest: Cell::new(Rest::Ready),
             passing: Cell::new(false),
+            turn_over: Cell::new(false),
             call: Cell::new(crate::guest::Call { number: 0, args: [0; 6] }),
             interrupted: Cell::new(None),
             restart: Cell::new(None),
