@@ -105,8 +105,8 @@ pub struct Fs {
     times: RefCell<Vec<Option<Times>>>,
     /// The real devices in the order of first sight.
     devices: RefCell<Vec<u64>>,
-    /// The real devices of `/proc` and `/sys`, once asked for.
-    foreign: Cell<Option<[Option<u64>; 2]>>,
+    /// The real devices of `/proc`, `/sys` and `/dev`, once asked for.
+    foreign: Cell<Option<[Option<u64>; 3]>>,
     /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
     /// removal of a directory can make one of them something else.
     directories: RefCell<BTreeMap<Vec<u8>, u64>>,
@@ -215,7 +215,9 @@ impl Fs {
 
     /// A stat as guests may see it.
     pub fn mend(&self, kernel: &Kernel, real: &FileStat) -> FileStat {
-        if let Some(device) = devices::of(real) {
+        if let Some(device) = devices::of(real)
+            && self.is_in_dev(real.dev)
+        {
             return device.stat(kernel);
         }
         let ino = self.number(real.dev, real.ino);
@@ -248,11 +250,18 @@ impl Fs {
         let hidden = self.foreign.get().unwrap_or_else(|| {
             let device = |path: &[u8]| cx.task.guest.stat(walk::AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
             let root = device(b"/");
-            let hidden = [device(b"/proc"), device(b"/sys")].map(|device| device.filter(|_| device != root));
+            let mounts = [device(b"/proc"), device(b"/sys"), device(b"/dev")];
+            let hidden = mounts.map(|device| device.filter(|_| device != root));
             self.foreign.set(Some(hidden));
             hidden
         });
-        hidden.contains(&Some(device))
+        let [proc, sys, _] = hidden;
+        proc == Some(device) || sys == Some(device)
+    }
+
+    /// Whether a node may be one of the real `/dev`, which stand for the kernel's own. Guests make others elsewhere.
+    fn is_in_dev(&self, device: u64) -> bool {
+        self.foreign.get().is_none_or(|[.., dev]| dev.is_none_or(|dev| dev == device))
     }
 
     /// A directory has moved or gone: paths may mean something else now.

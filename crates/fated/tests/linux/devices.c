@@ -50,6 +50,16 @@ int main(void) {
     FAILS(EINVAL, truncate("/dev/null", 0));
     FAILS(EEXIST, mkdir("/dev/null", 0700));
 
+    /* A node of one's own, where one may make them. */
+    if (!mknod("node", S_IFCHR | 0600, makedev(1, 3))) {
+        struct timespec times[2] = {{1000, 0}, {2000, 0}};
+        CHECK(!utimensat(AT_FDCWD, "node", times, 0) && !lstat("node", &stat) && stat.st_mtim.tv_sec == 2000);
+        CHECK((stat.st_mode & 0777) == 0600 && stat.st_rdev == makedev(1, 3) && stat.st_ino != ino_of("/dev/null"));
+        int node = open("node", O_WRONLY);
+        CHECK(node >= 0 ? write(node, "x", 1) == 1 : errno == EACCES);
+        close(node);
+    }
+
     /* Links to descriptors. */
     put("f", "file");
     int fd = open("f", O_RDONLY);
