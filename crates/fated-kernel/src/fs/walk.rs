@@ -78,6 +78,8 @@ impl Target {
 enum Base {
     /// At a path; `/` is the empty one.
     Path(Rc<[u8]>),
+    /// At a generated directory: the real descriptor is none.
+    Made(Rc<[u8]>),
     /// At a real directory of this number whose path is known to be no root of the kernel's own files. A single name is
     /// looked up there directly.
     Directory(i32, u64),
@@ -91,7 +93,7 @@ fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
         && let Some(directory) = open.downcast::<Directory>()
     {
         match directory.real_number() {
-            None => return Ok(Base::Path(directory.path().into())),
+            None => return Ok(Base::Made(directory.path().into())),
             Some(number) if single && directory.path() != b"/" => return Ok(Base::Directory(dirfd, number)),
             Some(_) => {}
         }
@@ -123,10 +125,12 @@ pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Er
 
 fn find(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno> {
     let mut start = Rc::from(&b""[..]);
+    let mut detour = false;
     let relative = path.first() != Some(&b'/');
     if relative {
         match base(cx, dirfd, is_single(path)) {
             Ok(Base::Path(path)) => start = path,
+            Ok(Base::Made(path)) => (start, detour) = (path, true),
             // Deeper down than any path leads.
             Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, follow)),
             Err(error) => return Err(error),
@@ -154,7 +158,7 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno>
         return Ok(unreachable(cx, dirfd, path, follow));
     }
     let origin = relative.then_some((dirfd, path));
-    Walker { cx, origin, at, rest: path.to_vec(), follow, links: 0, detour: false, jumped: false, place: None }.run()
+    Walker { cx, origin, at, rest: path.to_vec(), follow, links: 0, detour, jumped: false, place: None }.run()
 }
 
 /// What Linux says of a path whose beginning has no name.

@@ -94,7 +94,13 @@ int main(void) {
     }
     reap(child);
     CHECK(!strcmp(map, "from the child") && !strcmp(get("/dev/shm/fated-test"), "from the child"));
-    GIVES(0, unlink("/dev/shm/fated-test"));
+    int dev = open("/dev", O_RDONLY | O_DIRECTORY);
+    int within = openat(dev, "shm/fated-test", O_RDONLY);
+    CHECK(within >= 0 && read(within, text, 99) == 99 && !strcmp(text, "from the child"));
+    int shm = openat(dev, "shm", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    CHECK(shm >= 0 && !faccessat(shm, "fated-test", R_OK, 0) && !fchdir(shm) && !access("fated-test", R_OK) && !chdir(folder));
+    CHECK(openat(dev, "null", O_WRONLY) >= 0);
+    GIVES(0, unlinkat(dev, "shm/fated-test", 0));
     leave_folder();
     return done();
 }
