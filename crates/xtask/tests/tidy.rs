@@ -13,7 +13,8 @@ const LAYERS: &[Layer] = &[
     ("fated-wait", &[], true),
     ("fated-kernel", &["fated-wait"], true),
     ("fated-ptrace", &["fated-wait", "fated-kernel"], false),
-    ("fated", &["fated-wait", "fated-kernel", "fated-ptrace"], false),
+    ("fated-inside", &["fated-wait", "fated-kernel"], false),
+    ("fated", &["fated-wait", "fated-kernel", "fated-ptrace", "fated-inside"], false),
     ("xtask", &[], false),
 ];
 
