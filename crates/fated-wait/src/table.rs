@@ -485,6 +485,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use crate::{Effects, ExitCode, Family, ForkFlags, Signal, Tid, Usage, WaitRequest};
+    use alloc::format;
 
     /// What is gone leaves nothing behind.
     #[test]
@@ -493,15 +494,27 @@ mod tests {
         let (mut family, mut fx) = (Family::default(), Effects::new());
         family.init(tid(1)).expect("the first");
         let request = WaitRequest::wait4(-1, 0, family.pgid(tid(1)).expect("there")).expect("good");
+        let thread = ForkFlags { thread: true, ..ForkFlags::default() };
+        family.fork(tid(1), tid(3), thread, None, &mut fx).expect("free");
+        family.fork(tid(1), tid(4), ForkFlags::default(), Some(Signal::SIGCHLD), &mut fx).expect("free");
+        let mut index = None;
         for _ in 0..3 {
             let signal = Some(Signal::SIGCHLD);
-            family.fork(tid(1), tid(2), ForkFlags::default(), signal, &mut fx).expect("free");
+            family.fork(tid(3), tid(2), ForkFlags::default(), signal, &mut fx).expect("free");
             family.setsid(tid(2), &mut fx).expect("may");
+            family.seize(tid(3), tid(2), false, &mut fx).expect("may");
+            family.block(tid(1), &request).expect("alive");
             family.exit_thread(tid(2), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+            family.unblock(tid(1));
             family.wait(tid(1), &request, &mut fx).expect("alive");
+            let now = format!("{:?}", family.lookup).replace(|c: char| c.is_ascii_digit(), "");
+            assert_eq!(index.get_or_insert(now.clone()), &now);
         }
         let table = &family.table;
-        assert_eq!((table.tasks.len(), table.groups.len()), (2, 2));
+        assert_eq!((table.tasks.len(), table.groups.len()), (4, 3));
         assert_eq!((table.pgrps.len(), table.sessions.len()), (1, 1));
+        let index = index.unwrap_or_default();
+        assert_eq!(index.matches("Scope").count(), 2, "of all, and of the one group: {index}");
+        assert_eq!(index.matches("threads: {: (").count(), 2, "one thread has a child: {index}");
     }
 }

@@ -210,6 +210,45 @@ fn an_id_is_freed_once() {
 }
 
 #[test]
+fn setsid_frees_what_it_was_the_last_of() {
+    for own_group in [false, true] {
+        let (mut family, mut fx) = small();
+        family.setsid(tid(3), &mut fx).expect("may");
+        for child in [6, 7] {
+            family.fork(tid(3), tid(child), PLAIN, CHLD, &mut fx).expect("free");
+        }
+        if own_group {
+            family.setpgid(tid(6), None, None, &mut fx).expect("may");
+            family.setpgid(tid(7), None, Pgid::new(6), &mut fx).expect("may");
+        }
+        for (thread, parent) in [(6, 3), (3, 2)] {
+            family.exit_thread(tid(thread), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+            assert!(matches!(family.wait(tid(parent), &any(0), &mut fx), Ok(WaitOutcome::Found(_))));
+        }
+        fx.clear();
+        family.setsid(tid(7), &mut fx).expect("may");
+        assert_eq!(fx.freed, if own_group { vec![tid(6), tid(3)] } else { vec![tid(3)] });
+    }
+}
+
+#[test]
+fn the_dead_tie_a_group_to_nobody() {
+    let (mut family, mut fx) = small();
+    family.setpgid(tid(2), Some(pid(3)), None, &mut fx).expect("may");
+    let group = Pgid::from(pid(3));
+    assert!(!family.is_orphaned(group));
+    family.fork(tid(3), tid(5), THREAD, None, &mut fx).expect("free");
+    family.exit_thread(tid(3), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+    assert!(!family.is_orphaned(group), "a thread lives");
+    family.exit_thread(tid(5), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+    assert!(family.is_orphaned(group));
+    // Nor does a parent in another session.
+    family.fork(tid(2), tid(6), PLAIN, CHLD, &mut fx).expect("free");
+    family.setsid(tid(6), &mut fx).expect("may");
+    assert!(family.is_orphaned(pid(6).into()));
+}
+
+#[test]
 fn a_stop_moves_with_its_process() {
     let (mut family, mut fx) = small();
     family.setpgid(tid(2), None, None, &mut fx).expect("may");
