@@ -23,6 +23,7 @@ pub struct Puppet {
     memory: Memory,
     regs: Cell<Regs>,
     fds: Rc<RefCell<BTreeSet<i32>>>,
+    passes: Cell<bool>,
     tasks: Tasks,
 }
 
@@ -30,7 +31,7 @@ impl Puppet {
     fn new(tasks: &Tasks) -> Rc<Puppet> {
         let memory = Rc::new(RefCell::new(vec![0; SIZE]));
         let fds = Rc::new(RefCell::new(BTreeSet::from([0, 1, 2])));
-        Rc::new(Puppet { memory, regs: Cell::default(), fds, tasks: tasks.clone() })
+        Rc::new(Puppet { memory, regs: Cell::default(), fds, passes: Cell::new(false), tasks: tasks.clone() })
     }
 
     fn open(&self) -> i64 {
@@ -89,7 +90,9 @@ impl Guest for Puppet {
         }
     }
 
-    fn pass(&self) {}
+    fn pass(&self) {
+        self.passes.set(true);
+    }
 
     fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
         const CLONE_VM: u64 = 0x100;
@@ -98,7 +101,13 @@ impl Guest for Puppet {
         let memory = if spawn.flags & CLONE_VM != 0 { self.memory.clone() } else { copy(&self.memory) };
         let own = Rc::new(RefCell::new(self.fds.borrow().clone()));
         let fds = if spawn.flags & CLONE_FILES != 0 { self.fds.clone() } else { own };
-        let child = Rc::new(Puppet { memory, regs: self.regs.clone(), fds, tasks: self.tasks.clone() });
+        let child = Rc::new(Puppet {
+            memory,
+            regs: self.regs.clone(),
+            fds,
+            passes: Cell::new(false),
+            tasks: self.tasks.clone(),
+        });
         self.tasks.borrow_mut().insert(spawn.tid, child.clone());
         Ok(child)
     }
@@ -282,6 +291,11 @@ impl World {
 
     pub fn regs(&self, tid: Tid) -> Regs {
         self.tasks.borrow()[&tid].regs.get()
+    }
+
+    /// Whether the call that `tid` is in was passed to the real Linux since this was last asked.
+    pub fn passes(&self, tid: Tid) -> bool {
+        self.tasks.borrow()[&tid].passes.take()
     }
 
     /// Forks a child of `tid`.

@@ -1,12 +1,10 @@
 //! The kernel as a plain library: processes, signals, waits and pipes without any real process.
 
-mod world;
-
+use crate::world::{BASE, World, first};
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::Ending;
 use linux_raw_sys::general as nr;
-use world::{BASE, World, first};
 
 fn error(errno: Errno) -> i64 {
     -i64::from(errno.number())
