@@ -1,6 +1,6 @@
 //! fated's own standard streams, as descriptors 0, 1 and 2 of the first process, and the terminal they may be.
 //!
-//! When input comes in is a matter of its own, see [`input`]. Output never makes a task wait: a write goes out before it returns.
+//! When input comes in is a matter of its own, see `input`. Output never makes a task wait: a write goes out before it returns.
 
 mod input;
 
