@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "starts fated and looks at real processes")]
 
+mod bench;
 mod fated;
 mod faults;
 mod options;
@@ -21,7 +22,9 @@ type Test = (&'static str, &'static [&'static str], fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for &(name, needs, test) in [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS].into_iter().flatten() {
+    for &(name, needs, test) in
+        [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS, bench::TESTS].into_iter().flatten()
+    {
         let missing = needs.iter().find(|command| !fated::is_installed(command));
         if let (Some(command), false) = (missing, arguments.list) {
             println!("{name} is skipped: no {command}");
