@@ -169,7 +169,10 @@ impl Kernel {
                 if self.streams.check(self) {
                     continue;
                 }
-                if let Some(streams) = self.streams.awaited() {
+                // What outlives the first process isn't worth the user's waiting.
+                if self.exit_status.get().is_none()
+                    && let Some(streams) = self.streams.awaited()
+                {
                     return Next::AwaitOutside { streams };
                 }
                 if !self.jump() && self.exit_status.get().is_none() {

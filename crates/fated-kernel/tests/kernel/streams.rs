@@ -5,7 +5,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::file::poll;
 use fated_kernel::guest::{FileStat, Outside};
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::Next;
+use fated_kernel::kernel::{Ending, Next};
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
 use linux_raw_sys::ioctl::{TCGETS, TIOCGPGRP, TIOCSPGRP};
@@ -82,6 +82,19 @@ fn time_waits_for_input() {
     world.call(first(), nr::__NR_pause, &[]);
     assert_eq!(world.returned(child), 0);
     assert_eq!(world.kernel.timers.now() / 1_000_000_000, before / 1_000_000_000 + 1);
+}
+
+#[test]
+fn nobody_waits_for_input_after_the_first_process() {
+    let world = World::with(Rc::new(Desk::default()));
+    let child = world.fork(first());
+    let other = world.fork(first());
+    world.call(child, nr::__NR_read, &[0, BASE, 100]);
+    world.call(other, nr::__NR_nanosleep, &[seconds(&world, other, 1), 0]);
+    world.call(first(), nr::__NR_exit_group, &[0]);
+    assert_eq!(world.returned(other), 0);
+    world.call(other, nr::__NR_exit_group, &[0]);
+    assert_eq!(world.ending(), Ending::Exited(0));
 }
 
 #[test]
