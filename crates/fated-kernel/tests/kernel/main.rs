@@ -1,6 +1,8 @@
 //! The kernel as a plain library, without any real process.
 
+mod paths;
 mod streams;
 mod tasks;
+mod tree;
 mod turns;
 mod world;

@@ -1,5 +1,6 @@
 //! A world without any real process: guests are memory and registers, and the test says what they call.
 
+use crate::tree;
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
@@ -124,8 +125,11 @@ impl Guest for Puppet {
 
     fn exit_group(&self) {}
 
-    fn stat(&self, dirfd: i32, _path: &[u8], _flags: u32) -> Result<FileStat, Errno> {
+    fn stat(&self, dirfd: i32, path: &[u8], _flags: u32) -> Result<FileStat, Errno> {
         const PIPE: u32 = 0o010_600;
+        if !path.is_empty() {
+            return tree::stat(path);
+        }
         if self.fds.borrow().contains(&dirfd) {
             Ok(FileStat { mode: PIPE, ..FileStat::default() })
         } else {
@@ -137,16 +141,16 @@ impl Guest for Puppet {
         Err(Errno::ENOTDIR)
     }
 
-    fn read_link(&self, _dirfd: i32, _path: &[u8]) -> Result<Vec<u8>, Errno> {
-        Err(Errno::ENOENT)
+    fn read_link(&self, _dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        tree::read_link(path)
     }
 
     fn proc_file(&self, _name: &str) -> Result<Vec<u8>, Errno> {
         Ok(Vec::new())
     }
 
-    fn proc_link(&self, _name: &str) -> Result<Vec<u8>, Errno> {
-        Err(Errno::ENOENT)
+    fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        if name == "cwd" { Ok(tree::CWD.into()) } else { Err(Errno::ENOENT) }
     }
 }
 
@@ -291,6 +295,11 @@ impl World {
 
     pub fn regs(&self, tid: Tid) -> Regs {
         self.tasks.borrow()[&tid].regs.get()
+    }
+
+    pub fn set_stack(&self, tid: Tid, to: u64) {
+        let regs = &self.tasks.borrow()[&tid].regs;
+        regs.set(Regs { rsp: to, ..regs.get() });
     }
 
     /// Whether the call that `tid` is in was passed to the real Linux since this was last asked.
