@@ -260,7 +260,6 @@ impl Family {
         if self.table.task(slot).trace.is_some() {
             self.table.untrace(slot);
         }
-        self.lookup.forget(slot);
         let task = self.table.task(slot);
         let (tid, group_at, usage) = (task.tid, task.group, task.usage);
         let leads = self.table.leads(slot);

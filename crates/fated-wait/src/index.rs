@@ -228,11 +228,6 @@ impl Lookup for Index {
         self.set(task, Side::Tracee, View::tracee(table, task));
     }
 
-    fn forget(&mut self, task: Slot) {
-        self.set(task, Side::Child, None);
-        self.set(task, Side::Tracee, None);
-    }
-
     fn find(&self, table: &Table, caller: Slot, request: &WaitRequest) -> Answer {
         let group = table.task(caller).group;
         let scope = match request.selector {

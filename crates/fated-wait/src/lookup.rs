@@ -8,11 +8,9 @@ use core::fmt;
 
 /// A way of looking up. Both ways give the same answer for the same family.
 pub(crate) trait Lookup: fmt::Debug {
-    /// What the task shows to its parent or its tracer may have changed.
+    /// What the task shows to its parent or its tracer may have changed. A dead one shows nothing: the last refresh
+    /// comes before its slot is given back.
     fn refresh(&mut self, table: &Table, task: Slot);
-
-    /// The task is about to go.
-    fn forget(&mut self, task: Slot);
 
     /// The first child or tracee that answers, in Linux's order: own children, own tracees, then those of
     /// the following threads of the process.

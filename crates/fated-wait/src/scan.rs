@@ -17,8 +17,6 @@ pub(crate) struct Scan {
 impl Lookup for Scan {
     fn refresh(&mut self, _: &Table, _: Slot) {}
 
-    fn forget(&mut self, _: Slot) {}
-
     fn find(&self, table: &Table, caller: Slot, request: &WaitRequest) -> Answer {
         let mut answer = Answer::Nothing;
         let mut thread = caller;

@@ -514,6 +514,8 @@ mod tests {
         assert_eq!((table.tasks.len(), table.groups.len()), (4, 3));
         assert_eq!((table.pgrps.len(), table.sessions.len()), (1, 1));
         let index = index.unwrap_or_default();
+        let counts = format!("{:?}", family.lookup).matches(&format!("counts: {:?}", [0; 12])).count();
+        assert_eq!(counts, 2, "nothing is ready");
         assert_eq!(index.matches("Scope").count(), 2, "of all, and of the one group: {index}");
         assert_eq!(index.matches("threads: {: (").count(), 2, "one thread has a child: {index}");
     }

@@ -287,6 +287,24 @@ fn a_thread_that_dies_before_it_joins_completes_the_stop() {
 }
 
 #[test]
+fn the_dead_tell_of_no_continue() {
+    let (mut family, mut fx) = small();
+    family.fork(tid(2), tid(5), THREAD, None, &mut fx).expect("free");
+    family.attach(tid(1), tid(2), &mut fx).expect("may");
+    family.seize(tid(1), tid(4), false, &mut fx).expect("may");
+    family.exit_thread(tid(4), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+    family.trace_stop(tid(2), TraceStop::Event(1), &mut fx).expect("runs");
+    family.stop_group(tid(5), Signal::SIGSTOP, &mut fx).expect("runs");
+    family.exit_thread(tid(5), ExitCode::exited(0), Usage::default(), &mut fx).expect("alive");
+    fx.clear();
+    family.continue_group(pid(2), &mut fx).expect("there");
+    assert_eq!(fx, Effects::new(), "a dead thread and a trapped one notice nothing");
+    family.cont(tid(1), tid(2), None, &mut fx).expect("trapped");
+    let told: Vec<_> = fx.signals.iter().map(|sent| (sent.info.code, sent.info.pid)).collect();
+    assert_eq!(told, [(CLD_STOPPED, 2)], "the stop that was under way");
+}
+
+#[test]
 fn orphaned_groups_hang_up() {
     let (mut family, mut fx) = small();
     family.setpgid(tid(3), None, None, &mut fx).expect("may");
