@@ -170,12 +170,16 @@ impl Kernel {
                     continue;
                 }
                 // What outlives the first process isn't worth the user's waiting.
-                if self.exit_status.get().is_none()
-                    && let Some(streams) = self.streams.awaited()
-                {
+                let awaited = self.streams.awaited().filter(|_| self.exit_status.get().is_none());
+                // Time stands still while anyone waits for input, but not for those who wait for a stream's end alone.
+                let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|&(_, bits)| bits != 0));
+                if !input && self.jump() {
+                    continue;
+                }
+                if let Some(streams) = awaited {
                     return Next::AwaitOutside { streams };
                 }
-                if !self.jump() && self.exit_status.get().is_none() {
+                if self.exit_status.get().is_none() {
                     let tasks = self.describe_sleepers();
                     self.kill_all();
                     return Next::Finished(Ending::Deadlock(tasks));

@@ -225,9 +225,9 @@ impl Epoll {
         for interest in self.outside.borrow().values() {
             let Some(open) = interest.open.upgrade() else { continue };
             let events = interest.events.get() & !PRIVATE;
-            if let Some(stream) = open.file.stream() {
+            if let Some(stream) = open.outside(events) {
                 if events != 0 {
-                    streams.push((stream, events));
+                    streams.push(stream);
                 }
             } else if let Some(inner) = open.downcast::<Epoll>()
                 && depth < MAX_NESTS

@@ -71,7 +71,7 @@ async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<bool, E
         let queues: Vec<&Queue> = opens.clone().filter_map(|(open, _)| open.watched_queue(cx)).collect();
         let mut streams = Vec::new();
         for (open, wanted) in opens {
-            streams.extend(open.file.stream().map(|stream| (stream, wanted)));
+            streams.extend(open.outside(wanted));
             streams.extend(open.downcast::<Epoll>().map(Epoll::streams).unwrap_or_default());
         }
         let _outside = cx.await_streams(streams.into_iter());

@@ -1,6 +1,8 @@
 /* nanosleep(2), clock_nanosleep(2): times, errors, what a signal leaves. */
 #include "check.h"
 
+#include <poll.h>
+
 static volatile sig_atomic_t handled;
 static void handle(int signal) { (void)signal, handled++; }
 
@@ -53,6 +55,12 @@ int main(void) {
         GIVES(2, handled);
         CHECK(rest.tv_sec == 0);
     }
+
+    /* Time passes for those who wait for what an outside pipe never shows. */
+    int ready = poll(&(struct pollfd){.fd = 1, .events = POLLIN}, 1, 20);
+    CHECK(ready == 0 || ready == 1);
+    ready = poll(&(struct pollfd){.fd = 1}, 1, 20);
+    CHECK(ready == 0 || ready == 1);
 
     /* A stop and a continue don't: the sleep goes on to its first end. */
     pid_t child = fork();
