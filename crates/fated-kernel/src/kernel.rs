@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::cx::Cx;
 use crate::family::Family;
 use crate::file::outside::Streams;
+use crate::file::poll;
 use crate::fs::Fs;
 use crate::futex::Futexes;
 use crate::guest::{Guest, Outside, Stop};
@@ -172,7 +173,8 @@ impl Kernel {
                 // What outlives the first process isn't worth the user's waiting.
                 let awaited = self.streams.awaited().filter(|_| self.exit_status.get().is_none());
                 // Time stands still while anyone waits for input, but not for those who wait for a stream's end alone.
-                let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|&(_, bits)| bits != 0));
+                const END: u32 = poll::ERR | poll::HUP;
+                let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|&(_, bits)| bits & !END != 0));
                 if !input && self.jump() {
                     continue;
                 }

@@ -176,13 +176,13 @@ impl OpenFile {
         }
     }
 
-    /// The stream of fated behind it, and those of the [`poll`] bits that it can ever show. Where none is left, a task
-    /// that waits for it waits for its end alone.
+    /// The stream of fated behind it, and those of the [`poll`] bits that it can ever show.
     #[must_use]
     pub fn outside(&self, bits: u32) -> Option<(i32, u32)> {
         const READS: u32 = poll::IN | poll::PRI | poll::RDNORM | poll::RDBAND | poll::RDHUP;
         const WRITES: u32 = poll::OUT | poll::WRNORM | poll::WRBAND;
-        let shown = if self.readable() { READS } else { 0 } | if self.writable() { WRITES } else { 0 };
+        const ENDS: u32 = poll::ERR | poll::HUP;
+        let shown = ENDS | if self.readable() { READS } else { 0 } | if self.writable() { WRITES } else { 0 };
         self.file.stream().map(|stream| (stream, bits & shown))
     }
 

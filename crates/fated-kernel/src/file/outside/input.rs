@@ -49,7 +49,7 @@ pub struct Awaiting {
 }
 
 impl Streams {
-    /// The streams that tasks wait for now, each with the bits waited for; none of them for the end of the stream alone.
+    /// The streams that tasks wait for now, each with the bits waited for.
     #[must_use]
     pub fn awaited(&self) -> Option<Vec<(i32, u32)>> {
         let mut streams = BTreeMap::new();
