@@ -205,6 +205,50 @@ impl End {
         Ok(done)
     }
 
+    /// Moves up to `len` bytes on to another pipe, as far as there are any and there is room; or copies them (`keep`). `EAGAIN`
+    /// if one of the two has to change first.
+    pub fn hand_on(&self, cx: &Cx, to: &End, len: usize, keep: bool) -> Result<usize, Errno> {
+        let (from, into) = (&self.pipe, &to.pipe);
+        if Rc::ptr_eq(from, into) {
+            return Err(Errno::EINVAL);
+        }
+        if into.readers.get() == 0 {
+            return Err(broken(cx));
+        }
+        if from.buffers.borrow().is_empty() {
+            return if from.writers.get() == 0 { Ok(0) } else { Err(Errno::EAGAIN) };
+        }
+        if into.is_full() {
+            return Err(Errno::EAGAIN);
+        }
+        let was_full = from.is_full();
+        let (mut done, mut at) = (0, 0);
+        while done < len && !into.is_full() {
+            let mut buffers = from.buffers.borrow_mut();
+            let Some(buffer) = buffers.get_mut(at) else { break };
+            let rest = buffer.rest();
+            let part = rest.get(..len - done).unwrap_or(rest).to_vec();
+            done += part.len();
+            let packet = buffer.packet;
+            if keep {
+                at += 1;
+            } else {
+                buffer.start += part.len();
+                if buffer.rest().is_empty() {
+                    buffers.pop_front();
+                }
+            }
+            into.buffers.borrow_mut().push_back(Buffer { bytes: part, start: 0, packet });
+        }
+        into.filled.wake();
+        into.changed.wake();
+        if was_full && !from.is_full() {
+            from.drained.wake();
+        }
+        from.changed.wake();
+        Ok(done)
+    }
+
     fn drain(&self, to: &mut Buffers) -> Result<usize, Errno> {
         let mut buffers = self.pipe.buffers.borrow_mut();
         let mut done = 0;
@@ -231,6 +275,13 @@ impl End {
     }
 }
 
+/// What comes to a writer whom nobody reads.
+fn broken(cx: &Cx) -> Errno {
+    let (pid, uid) = (cx.process().pid.get(), cx.process().credentials.borrow().uid[0]);
+    cx.kernel.send_to_task(&cx.task, SigInfo::from_process(nr::PIPE, SI_USER, pid, uid));
+    Errno::EPIPE
+}
+
 impl File for End {
     fn read(&self, _cx: &Cx, to: &mut Buffers) -> Result<u64, Errno> {
         let pipe = &self.pipe;
@@ -255,9 +306,7 @@ impl File for End {
             return Ok(0);
         }
         if pipe.readers.get() == 0 {
-            let (pid, uid) = (cx.process().pid.get(), cx.process().credentials.borrow().uid[0]);
-            cx.kernel.send_to_task(&cx.task, SigInfo::from_process(nr::PIPE, SI_USER, pid, uid));
-            return Err(Errno::EPIPE);
+            return Err(broken(cx));
         }
         let done = self.fill(from)?;
         pipe.filled.wake();

@@ -186,9 +186,11 @@ fn check_modes(cx: &Cx, read: Option<u64>, written: Option<u64>) -> Result<(), E
     Ok(())
 }
 
+/// `SPLICE_F_*`: don't wait; and all that there are.
+const NONBLOCK: u32 = 2;
+const KNOWN: u32 = 1 | NONBLOCK | 4 | 8;
+
 pub async fn splice(cx: Cx, a: Args) -> SysResult {
-    const NONBLOCK: u32 = 2;
-    const KNOWN: u32 = 1 | NONBLOCK | 4 | 8;
     let [from, from_pointer, to, to_pointer, len, flags] = a;
     if len == 0 {
         return Ok(0.into());
@@ -228,10 +230,38 @@ pub async fn splice(cx: Cx, a: Args) -> SysResult {
             let waits = flags & NONBLOCK == 0 && !source.nonblocking();
             Ok(receive(&cx, &source, &mut position, len, waits).await?.into())
         }
+        (Some(source), Some(target)) if is_pipe(&source) && is_pipe(&target) => {
+            if from_pointer != 0 || to_pointer != 0 {
+                return Err(Errno::ESPIPE);
+            }
+            hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, false).await
+        }
         _ => {
             cx.check_open(from as i32)?;
             cx.check_open(to as i32)?;
             Err(Errno::EINVAL)
+        }
+    }
+}
+
+/// From pipe to pipe.
+async fn hand_on(cx: &Cx, from: &OpenFile, to: &OpenFile, len: u64, waits: bool, keep: bool) -> SysResult {
+    let (Some(source), Some(target)) = (from.downcast::<End>(), to.downcast::<End>()) else {
+        return Err(Errno::EINVAL);
+    };
+    if !from.readable() || !to.writable() {
+        return Err(Errno::EBADF);
+    }
+    let waits = waits && !from.nonblocking() && !to.nonblocking();
+    let len = usize::try_from(len.min(MAX_COUNT)).unwrap_or(usize::MAX);
+    loop {
+        match source.hand_on(cx, target, len, keep) {
+            Err(Errno::EAGAIN) if waits => {
+                let empty = from.file.poll() & poll::IN == 0;
+                let (open, bits) = if empty { (from, poll::IN) } else { (to, poll::OUT) };
+                wait_for(cx, open, bits).await?;
+            }
+            result => return Ok((result? as u64).into()),
         }
     }
 }
@@ -246,11 +276,17 @@ pub fn copy_file_range(cx: &Cx, a: Args) -> SysResult {
     Err(Errno::EINVAL)
 }
 
-/// Between two pipes of the kernel's own, which have no pages to share.
-pub fn tee(cx: &Cx, a: Args) -> SysResult {
-    cx.check_open(a[0] as i32)?;
-    cx.check_open(a[1] as i32)?;
-    Err(Errno::EINVAL)
+pub async fn tee(cx: Cx, a: Args) -> SysResult {
+    let [from, to, len, flags, ..] = a;
+    if flags as u32 & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if len == 0 {
+        return Ok(0.into());
+    }
+    let source = cx.file_or(from as i32, Errno::EINVAL)?;
+    let target = cx.file_or(to as i32, Errno::EINVAL)?;
+    hand_on(&cx, &source, &target, len, flags as u32 & NONBLOCK == 0, true).await
 }
 
 /// Lending pages to a pipe, or taking them.

@@ -79,26 +79,32 @@ pub fn pwritev(cx: &Cx, a: Args) -> Step {
     write_at(cx, a[0], &Place::Many(a[1], a[2]), a[3])
 }
 
-/// The flags of preadv2(2) and pwritev2(2) that make sense on files without a place; whether not to wait.
-fn check_flags(flags: u64) -> Result<bool, Errno> {
+/// The flags of preadv2(2) and pwritev2(2), for a file of the kernel's own: whether not to wait.
+fn check_flags(cx: &Cx, fd: u64, flags: u64) -> Result<bool, Errno> {
     const KNOWN: u32 = c::RWF_HIPRI | c::RWF_DSYNC | c::RWF_SYNC | c::RWF_NOWAIT | c::RWF_APPEND;
+    let native = cx.file(fd as i32).is_none_or(|open| open.file.is_native());
     let flags = flags as u32;
-    if flags & !KNOWN != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(flags & c::RWF_NOWAIT != 0) }
+    if !native && flags & !KNOWN != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(flags & c::RWF_NOWAIT != 0) }
 }
+
+/// Not at an offset, but where the file stands.
+const CURRENT: u64 = u64::MAX;
 
 pub fn preadv2(cx: &Cx, a: Args) -> Step {
     let place = Place::Many(a[1], a[2]);
-    match (a[3], check_flags(a[5])) {
-        (u64::MAX, flags) => read_to(cx, a[0], &place, flags.unwrap_or(false)),
-        (offset, _) => read_at(cx, a[0], &place, offset),
+    match check_flags(cx, a[0], a[5]) {
+        Err(error) => now(Err(error)),
+        Ok(nowait) if a[3] == CURRENT => read_to(cx, a[0], &place, nowait),
+        Ok(_) => read_at(cx, a[0], &place, a[3]),
     }
 }
 
 pub fn pwritev2(cx: &Cx, a: Args) -> Step {
     let place = Place::Many(a[1], a[2]);
-    match (a[3], check_flags(a[5])) {
-        (u64::MAX, flags) => write_from(cx, a[0], &place, flags.unwrap_or(false)),
-        (offset, _) => write_at(cx, a[0], &place, offset),
+    match check_flags(cx, a[0], a[5]) {
+        Err(error) => now(Err(error)),
+        Ok(nowait) if a[3] == CURRENT => write_from(cx, a[0], &place, nowait),
+        Ok(_) => write_at(cx, a[0], &place, a[3]),
     }
 }
 

@@ -307,8 +307,8 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     272 unshare(Flags) -> Zero: Emulated Refused(NAMESPACE);
     273 set_robust_list(Ptr, Len) -> Zero: Emulated Modelled;
     274 get_robust_list(Pid, Ptr, Ptr) -> Zero: Emulated Modelled;
-    275 splice(Fd, Ptr, Fd, Ptr, Len, Flags) -> Len: Seen Partial("between a pipe and a file of Linux; others fail with EINVAL");
-    276 tee(Fd, Fd, Len, Flags) -> Len: Emulated Partial(SPLICE);
+    275 splice(Fd, Ptr, Fd, Ptr, Len, Flags) -> Len: Seen Partial("not from or to sockets (EINVAL)");
+    276 tee(Fd, Fd, Len, Flags) -> Len: Emulated Modelled;
     277 sync_file_range(Fd, Off, Off, Flags) -> Zero: Seen Native;
     278 vmsplice(Fd, Ptr, Len, Flags) -> Len: Emulated Partial(SPLICE);
     279 move_pages(Pid, Len, Ptr, Ptr, Ptr, Flags) -> Int: Emulated Refused(NUMA);

@@ -100,6 +100,39 @@ static void splices(void) {
     close(file), close(out), close(p[0]);
 }
 
+/* From pipe to pipe, and what tee leaves there. */
+static void pipes(void) {
+    int p[2], q[2];
+    pipe(p), pipe2(q, O_NONBLOCK);
+    GIVES(5, write(p[1], "hello", 5));
+    GIVES(3, tee(p[0], q[1], 3, 0));
+    GIVES(5, splice(p[0], NULL, q[1], NULL, 100, 0));
+    FAILS(EAGAIN, tee(p[0], q[1], 3, SPLICE_F_NONBLOCK));
+    GIVES(8, read(q[0], back, 100));
+    CHECK(!memcmp(back, "helhello", 8));
+    FAILS(EINVAL, tee(p[0], p[1], 3, 0));
+    FAILS(EINVAL, tee(p[0], q[1], 3, 64));
+    FAILS(EBADF, tee(p[1], q[1], 3, 0));
+    FAILS(EBADF, tee(p[0], q[0], 3, 0));
+    FAILS(EBADF, tee(77, q[1], 3, 0));
+    GIVES(0, tee(p[0], q[1], 0, 0));
+    int file = open("f", O_RDONLY);
+    FAILS(EINVAL, tee(file, q[1], 3, 0));
+    close(file);
+    /* A full pipe takes no more. */
+    GIVES(65536, write(q[1], data, sizeof data));
+    write(p[1], "x", 1);
+    FAILS(EAGAIN, splice(p[0], NULL, q[1], NULL, 1, SPLICE_F_NONBLOCK));
+    close(p[1]);
+    read(q[0], back, sizeof back);
+    GIVES(1, splice(p[0], NULL, q[1], NULL, 10, 0));
+    GIVES(0, splice(p[0], NULL, q[1], NULL, 10, 0));
+    close(q[0]);
+    signal(SIGPIPE, SIG_IGN);
+    FAILS(EPIPE, splice(p[0], NULL, q[1], NULL, 10, 0));
+    close(p[0]), close(q[1]);
+}
+
 static void ranges(void) {
     int file = open("f", O_RDONLY), out = open("i", O_RDWR | O_CREAT, 0600), p[2];
     off64_t from = 10, to = 5;
@@ -119,6 +152,7 @@ int main(void) {
     fill();
     sends();
     splices();
+    pipes();
     ranges();
     leave_folder();
     return done();

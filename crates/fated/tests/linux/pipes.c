@@ -205,6 +205,8 @@ static void vectors(void) {
     GIVES(6, preadv2(p[0], in, 2, -1, 0));
     FAILS(ESPIPE, preadv(p[0], in, 2, 0));
     FAILS(EAGAIN, preadv2(p[0], in, 2, -1, RWF_NOWAIT));
+    FAILS(EOPNOTSUPP, preadv2(p[0], in, 2, -1, 0x40000000));
+    FAILS(EOPNOTSUPP, pwritev2(p[1], out, 3, -1, 0x40000000));
     close(p[0]), close(p[1]);
 }
 
