@@ -9,6 +9,8 @@ use core::cell::{Cell, RefCell};
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
+/// Linux's clocks end here (`KTIME_MAX`): what is set for then never comes.
+const NEVER: u64 = i64::MAX as u64;
 
 /// The clock of a host and its pending alarms, ordered by (time, order of setting).
 #[derive(Debug)]
@@ -68,7 +70,9 @@ impl Timers {
     /// Sets an alarm; a moment that has passed comes at once.
     pub fn set(&self, at: u64, alarm: Alarm) -> AlarmId {
         let id = AlarmId { at, number: self.next.replace(self.next.get() + 1) };
-        self.list.borrow_mut().insert(id, alarm);
+        if at < NEVER {
+            self.list.borrow_mut().insert(id, alarm);
+        }
         id
     }
 
