@@ -241,8 +241,22 @@ impl Drop for Folder {
     }
 }
 
-/// Whether a command is there.
-pub fn is_installed(command: &str) -> bool {
+/// What a test needs that starts fated as somebody else.
+pub const ANOTHER_USER: &str = "right to start fated as another user";
+
+/// Runs a command as a user who has nothing else.
+#[track_caller]
+pub fn as_user(command: &[&str]) -> Outcome {
+    let user = ["--reuid=61234", "--regid=61234", "--clear-groups"];
+    Running::start_program("setpriv", &[&user[..], command].concat()).end()
+}
+
+/// Whether a command is there, or something else that a test needs.
+pub fn is_there(need: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(command).exists())
+    let is_installed = |command: &str| std::env::split_paths(&path).any(|folder| folder.join(command).exists());
+    match need {
+        ANOTHER_USER => is_installed("setpriv") && as_user(&[env!("CARGO_BIN_EXE_fated"), "--version"]).code == 0,
+        command => is_installed(command),
+    }
 }

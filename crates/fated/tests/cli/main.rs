@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// A test: its name, the commands that it needs, and what it does.
+/// A test: its name, the commands and whatever else it needs, and what it does.
 type Test = (&'static str, &'static [&'static str], fn());
 
 fn main() -> ExitCode {
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     for &(name, needs, test) in
         [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS, bench::TESTS].into_iter().flatten()
     {
-        let missing = needs.iter().find(|command| !fated::is_installed(command));
+        let missing = needs.iter().find(|command| !fated::is_there(command));
         if let (Some(command), false) = (missing, arguments.list) {
             println!("{name} is skipped: no {command}");
         }
