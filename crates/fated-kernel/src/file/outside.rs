@@ -275,6 +275,10 @@ impl File for Stream {
             if now & poll::IN != 0 {
                 bits |= poll::RDNORM;
             }
+            if now & poll::NVAL != 0 {
+                // fated itself has lost the stream: nothing more comes.
+                bits |= poll::ERR | poll::HUP;
+            }
         }
         bits
     }
