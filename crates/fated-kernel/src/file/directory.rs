@@ -144,6 +144,13 @@ impl File for Directory {
         self.path.clone()
     }
 
+    fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
+        match &self.place {
+            Place::Made(dir) => Ok(Directory::made(dir.clone(), self.path.clone())),
+            Place::Real(_) => Err(Errno::ENXIO),
+        }
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -323,7 +323,9 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn Guest>)
     *process.credentials.borrow_mut() = boot.credentials.clone();
     process.execed.set(true);
     let task = Rc::new(Task { mm: Cell::new(kernel.new_mm()), ..Task::new(tid, process.clone(), guest) });
-    task.set_comm_from(&boot.exe);
+    // Linux named it after the path that it was started by, which may be a link to the program.
+    let name = task.guest.proc_file("comm").unwrap_or_default();
+    task.set_comm_from(if name.is_empty() { &boot.exe } else { name.trim_ascii_end() });
     process.tasks.borrow_mut().push(task.clone());
     kernel.tasks.borrow_mut().insert(tid, task.clone());
     kernel.processes.borrow_mut().insert(process.pid, process);
