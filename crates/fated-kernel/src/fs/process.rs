@@ -1,7 +1,7 @@
 //! `/proc/PID`: what one process, or one thread of it, is and has (proc(5)). Ids, times and relations are the kernel's own.
 
 use super::made::{Dir, Jump, Node, Part, Source};
-use super::{ended, maps};
+use super::{ended, maps, system};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::outside::Stream;
@@ -10,6 +10,7 @@ use crate::kernel::Kernel;
 use crate::sched::Rest;
 use crate::signal::SigSet;
 use crate::sys::prctl::{OOM_SCORE_ADJ, PERSONALITY};
+use crate::sys::sched::allowed;
 use crate::task::Task;
 use crate::timers::SECOND;
 use alloc::{
@@ -441,8 +442,8 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let pid = process.pid;
     let id = if part == Part::Process { pid.get() } else { task.tid.get().get() };
     let kib = |bytes: u64| bytes >> 10;
-    let cpus = cx.kernel.config.cpus.clamp(1, 64);
-    let mask = u64::MAX >> (64 - cpus);
+    let mask = system::mask(allowed(cx, task), cx.kernel.config.cpus.max(1));
+    let cpus = system::ranges(allowed(cx, task));
     let limit = process.limits.borrow().get(11).map_or(0, |limit| limit.soft);
     let queued = 0;
     let no_new_privs = attribute(task, PR_SET_NO_NEW_PRIVS);
@@ -481,9 +482,8 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
         "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{threads}\nSigQ:\t{queued}/{limit}\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\n\
          SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t{CAPABILITIES:016x}\nCapPrm:\t{CAPABILITIES:016x}\nCapEff:\t{CAPABILITIES:016x}\n\
          CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{CAPABILITIES:016x}\nNoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
-         Speculation_Store_Bypass:\tvulnerable\nCpus_allowed:\t{mask:x}\nCpus_allowed_list:\t0-{}\nMems_allowed:\t1\n\
+         Speculation_Store_Bypass:\tvulnerable\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t{cpus}\nMems_allowed:\t1\n\
          Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
-        cpus - 1,
     );
     text
 }

@@ -167,18 +167,43 @@ pub fn names(path: &[u8]) -> Vec<String> {
 }
 
 fn cpu_range(cx: &Cx) -> String {
-    match cx.kernel.config.cpus {
-        0 | 1 => "0\n".into(),
-        cpus => format!("0-{}\n", cpus - 1),
-    }
+    ranges(0..cx.kernel.config.cpus.max(1)) + "\n"
 }
 
-/// A bit for each processor, in words of 32, the highest first.
 fn cpu_map(cx: &Cx) -> String {
     let cpus = cx.kernel.config.cpus.max(1);
-    let word = |at: u32| u32::MAX.checked_shr(32u32.saturating_sub(cpus - at * 32)).unwrap_or(0);
-    let words: Vec<_> = (0..cpus.div_ceil(32)).rev().map(|at| format!("{:x}", word(at))).collect();
-    words.join(",") + "\n"
+    mask(0..cpus, cpus) + "\n"
+}
+
+/// A bit for each of the processors `set`, of `all`, in words of 32, the highest first.
+#[must_use]
+pub fn mask(set: impl Iterator<Item = u32>, all: u32) -> String {
+    let mut words = alloc::vec![0u32; all.div_ceil(32) as usize];
+    for cpu in set {
+        if let Some(word) = words.get_mut(cpu as usize / 32) {
+            *word |= 1 << (cpu % 32);
+        }
+    }
+    let mut text = String::new();
+    for word in words.iter().rev() {
+        // Only the highest word is as short as it can be.
+        let _ = if text.is_empty() { write!(text, "{word:x}") } else { write!(text, ",{word:08x}") };
+    }
+    text
+}
+
+/// The processors `set`, ascending, as ranges.
+#[must_use]
+pub fn ranges(set: impl Iterator<Item = u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for cpu in set {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == cpu => *last = cpu,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let show = |&(from, to): &(u32, u32)| if from == to { format!("{from}") } else { format!("{from}-{to}") };
+    ranges.iter().map(show).collect::<Vec<_>>().join(",")
 }
 
 /// As `cpuid` answers it: a processor with x86-64-v3 and nothing that differs between machines.
@@ -314,4 +339,18 @@ fn boot_id(cx: &Cx) -> String {
     let mut bytes = [0; 16];
     crate::rng::Rng::new(cx.kernel.config.seed, STREAM).fill(&mut bytes);
     format_uuid(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mask, ranges};
+
+    #[test]
+    fn sets_of_processors_are_written_as_linux_does() {
+        assert_eq!((mask(0..1, 1).as_str(), ranges(0..1).as_str()), ("1", "0"));
+        assert_eq!((mask(0..70, 70).as_str(), ranges(0..70).as_str()), ("3f,ffffffff,ffffffff", "0-69"));
+        let some = [0, 1, 3, 33];
+        assert_eq!(mask(some.into_iter(), 40), "2,0000000b");
+        assert_eq!(ranges(some.into_iter()), "0-1,3,33");
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Args;
 use super::prctl::{MEMBARRIERS, attribute, set_attribute};
+use super::resource::is_root;
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
@@ -75,6 +76,13 @@ fn processors(cx: &Cx) -> Cpus {
     cpus
 }
 
+/// The processors that a task may run on, by number.
+pub(crate) fn allowed(cx: &Cx, task: &Task) -> impl Iterator<Item = u32> + use<> {
+    let wanted = task.scheduling.get().affinity;
+    let set = if wanted == Cpus::default() { processors(cx) } else { wanted };
+    (0..MAX_CPUS).filter(move |&cpu| set[cpu as usize / 64] >> (cpu % 64) & 1 == 1)
+}
+
 /// How many words Linux's own sets have.
 fn words_in_use(cx: &Cx) -> usize {
     cx.kernel.config.cpus.clamp(1, MAX_CPUS).div_ceil(64) as usize
@@ -124,7 +132,7 @@ pub fn sched_setaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
 fn check_owner(cx: &Cx, task: &Task) -> Result<(), Errno> {
     let own = cx.process().credentials.borrow().uid[1];
     let other = task.process.credentials.borrow().uid;
-    if own == other[0] || own == other[1] { Ok(()) } else { Err(Errno::EPERM) }
+    if own == other[0] || own == other[1] || is_root(cx) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// Sets policy and priority. `EPERM` for all that Linux keeps for the privileged.
@@ -140,7 +148,7 @@ fn set(cx: &Cx, task: &Task, policy: u32, priority: u32) -> Result<(), Errno> {
     }
     let old = task.scheduling.get();
     let leaves_idle = old.policy == SCHED_IDLE && policy != SCHED_IDLE;
-    if real_time || leaves_idle || (old.reset_on_fork && !reset_on_fork) {
+    if (real_time || leaves_idle || (old.reset_on_fork && !reset_on_fork)) && !is_root(cx) {
         return Err(Errno::EPERM);
     }
     check_owner(cx, task)?;
@@ -246,7 +254,7 @@ pub fn sched_setattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let priority = if keeps_params { old.priority } else { (nice_and_priority >> 32) as u32 };
     let nice = (nice_and_priority as i32).clamp(-20, 19);
     let sets_nice = !keeps_params && matches!(policy, SCHED_NORMAL | SCHED_BATCH);
-    if sets_nice && nice < task.process.nice.get() {
+    if sets_nice && nice < task.process.nice.get() && !is_root(cx) {
         return Err(Errno::EPERM);
     }
     set(cx, &task, policy | reset, priority)?;
