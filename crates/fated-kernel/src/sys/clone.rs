@@ -338,6 +338,7 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn Guest>)
         family.fork(init, tid, ForkFlags::default(), Some(Signal::SIGCHLD), effects)?;
         // What process 1 does about its children is not inherited.
         family.set_sigchld(tid.into(), SigchldAction::default())?;
+        family.set_uid(tid, boot.credentials.uid[0])?;
         family.setsid(tid, effects)
     });
     let cx = Cx { kernel: kernel.clone(), task: task.clone() };

@@ -1,5 +1,6 @@
 //! prctl(2) and arch_prctl(2); personality(2) is kept beside them.
 
+use super::resource::is_root;
 use super::{Args, Outcome, SysResult};
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -17,6 +18,8 @@ pub(crate) const OOM_SCORE_ADJ: u32 = u32::MAX - 2;
 const SLACK_NS: u64 = 50_000;
 /// How many capabilities Linux knows (`CAP_LAST_CAP` + 1).
 const CAPABILITIES: u64 = 41;
+/// The bits of `PR_SET_SECUREBITS`, each with its lock.
+const SECUREBITS: u64 = 0xff;
 
 /// The attribute `key` of the calling process; 0 if it was never set.
 pub(crate) fn attribute(cx: &Cx, key: u32) -> u64 {
@@ -62,16 +65,17 @@ pub fn prctl(cx: &Cx, a: Args) -> SysResult {
             set_attribute(cx, option, second);
         }
         PR_GET_KEEPCAPS => return value(attribute(cx, PR_SET_KEEPCAPS)),
-        PR_GET_TIMING | PR_GET_SECCOMP | PR_GET_SECUREBITS => return value(0),
+        PR_GET_TIMING | PR_GET_SECCOMP => return value(0),
         PR_SET_TIMING if second == u64::from(PR_TIMING_STATISTICAL) => {}
         PR_SET_NAME => set_name(cx, second)?,
         PR_GET_NAME => cx.write(second, &cx.task.comm.get())?,
         PR_CAPBSET_READ | PR_CAPBSET_DROP if second >= CAPABILITIES => return Err(Errno::EINVAL),
-        PR_CAPBSET_READ => return value(1),
-        PR_CAPBSET_DROP | PR_SET_SECUREBITS | PR_SET_MM | PR_SET_IO_FLUSHER | PR_GET_IO_FLUSHER => {
-            // For the privileged alone.
-            return Err(Errno::EPERM);
-        }
+        PR_CAPBSET_READ => return value(!attribute(cx, PR_CAPBSET_DROP) >> second & 1),
+        PR_CAPBSET_DROP | PR_SET_SECUREBITS | PR_SET_IO_FLUSHER if !is_root(cx) => return Err(Errno::EPERM),
+        PR_CAPBSET_DROP => set_attribute(cx, option, attribute(cx, option) | 1 << second),
+        PR_SET_SECUREBITS => set_attribute(cx, option, second & SECUREBITS),
+        PR_GET_SECUREBITS => return value(attribute(cx, PR_SET_SECUREBITS)),
+        PR_SET_MM => return Err(Errno::EPERM),
         PR_GET_TSC => cx.write_u32(second, PR_TSC_ENABLE)?,
         PR_SET_TSC if second == u64::from(PR_TSC_ENABLE) => {}
         PR_SET_TIMERSLACK => set_attribute(cx, option, if second as i64 <= 0 { SLACK_NS } else { second }),

@@ -218,6 +218,23 @@ int main(void) {
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     CHECK(wait(&status) > 0 && WEXITSTATUS(status) == 42);
 
+    /* What only root may. */
+    if (geteuid() == 0) {
+        GIVES(0, setpriority(PRIO_PROCESS, 0, -5));
+        GIVES(-5, getpriority(PRIO_PROCESS, 0));
+        GIVES(0, sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){10}));
+        GIVES(SCHED_FIFO, sched_getscheduler(0));
+        GIVES(0, sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}));
+        FAILS(EPERM, setrlimit(RLIMIT_NOFILE, &(struct rlimit){50, 1 << 30}));
+        GIVES(1, prctl(PR_CAPBSET_READ, 40));
+        GIVES(0, prctl(PR_CAPBSET_DROP, 40));
+        GIVES(0, prctl(PR_CAPBSET_READ, 40));
+    } else {
+        FAILS(EACCES, setpriority(PRIO_PROCESS, 0, -5));
+        FAILS(EPERM, setrlimit(RLIMIT_NOFILE, &(struct rlimit){50, 60}));
+        FAILS(EPERM, prctl(PR_CAPBSET_DROP, 40));
+    }
+
     unsigned old = personality(0xffffffff);
     CHECK((old & 0xff) == PER_LINUX);
     CHECK((unsigned)personality(old | ADDR_NO_RANDOMIZE) == old);
