@@ -37,8 +37,9 @@ impl fated_ptrace::Driver for Signaller {
         if let fated_kernel::guest::Stop::Call(call) = stop
             && call.number == libc::SYS_kill as u64
         {
+            // To this thread: only then the handler has run before the guest goes on to spin.
             // SAFETY: takes numbers only.
-            unsafe { libc::kill(call.args[0] as i32, call.args[1] as i32) };
+            unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), libc::gettid(), call.args[1] as i32) };
         }
         self.0.stopped(tid, stop);
     }
