@@ -145,7 +145,7 @@ impl Setup {
     }
 
     /// Programs that run at once must not meet in /tmp: with decided randomness, they choose the same names.
-    fn environment(&self, folder: &Path) -> [(&'static str, String); 6] {
+    fn environment(&self, folder: &Path) -> [(&'static str, String); 7] {
         let own = |name: &str| folder.join(name).display().to_string();
         [
             ("PATH", self.path.clone()),
@@ -154,6 +154,8 @@ impl Setup {
             ("LC_ALL", "C.UTF-8".to_owned()),
             ("CARGO_HOME", own("cargo-home")),
             ("GOCACHE", self.folder.join("go-cache").display().to_string()),
+            // Root may write beside the modules of the system, which other runs read.
+            ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
         ]
     }
 }
