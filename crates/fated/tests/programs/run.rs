@@ -154,8 +154,8 @@ impl Setup {
             ("LC_ALL", "C.UTF-8".to_owned()),
             ("CARGO_HOME", own("cargo-home")),
             ("GOCACHE", self.folder.join("go-cache").display().to_string()),
-            // Root may write beside the modules of the system, which other runs read.
-            ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+            // Not beside the modules of the system: as root, other runs may change what is there meanwhile.
+            ("PYTHONPYCACHEPREFIX", own("python-cache")),
         ]
     }
 }
