@@ -424,6 +424,7 @@ fn init_takes_everybody_with_it() {
     family.exit_thread(tid(7), code, Usage::default(), &mut fx).expect("alive");
     let killed: Vec<_> = fx.signals.iter().filter(|sent| sent.info.signo == 9).map(|sent| sent.to).collect();
     assert_eq!(killed, [Target::Process(pid(2)), Target::Process(pid(3))]);
+    assert!(fx.signals.iter().all(|sent| sent.info.signo != 9 || sent.info.code == 0x80), "by the kernel");
     assert_eq!(fx.reaped, [pid(6)]);
     assert_eq!(family.parent_thread(tid(2)), Some(tid(1)), "dead as it is");
     // Some may live on for a while, and even fork.
