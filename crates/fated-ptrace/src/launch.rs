@@ -9,6 +9,7 @@ use crate::process::reap;
 use crate::sys::{self, RealTid};
 use crate::tracee::{EXEC_STOP, SECCOMP_STOP};
 use fated_kernel::errno::Errno;
+use fated_kernel::sys::resource::DESCRIPTORS;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -78,7 +79,10 @@ const STEPS: [(&str, &str); 8] = [
         "switch address space randomization off",
         "; a container's seccomp profile may forbid it: permit personality(ADDR_NO_RANDOMIZE)",
     ),
-    ("limit the guest's stack and core file", "; raise the hard limit of the stack (ulimit -Hs) to 8 MiB"),
+    (
+        "limit the guest's stack, core file and descriptors",
+        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 4096 (ulimit -Hn)",
+    ),
     ("set up the guest's standard streams", ""),
     ("enter the guest's working directory", ""),
     ("make rdtsc trap", ""),
@@ -291,6 +295,11 @@ fn limits() -> i64 {
         }
         stack.rlim_cur = STACK_LIMIT.min(stack.rlim_max);
         if libc::setrlimit(libc::RLIMIT_STACK, &raw const stack) < 0 {
+            return -1;
+        }
+        // The real Linux gives out the numbers of descriptors, so it has to know where the guest's end.
+        let descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
             return -1;
         }
         i64::from(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))
