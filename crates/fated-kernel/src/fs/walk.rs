@@ -43,6 +43,8 @@ pub struct Target {
     pub path: Vec<u8>,
     /// The guest's path means something else to the real Linux: [`Target::path`] must take its place.
     pub detour: bool,
+    /// What follows it then, as the guest's path had it.
+    pub ending: &'static [u8],
     /// Whether a link that leads to an object (`/proc/PID/fd/N`) was on the way.
     pub jumped: bool,
     /// The number of the directory that it is in, if that is known already.
@@ -68,8 +70,9 @@ impl Target {
         let fs = &cx.kernel.fs;
         fs.known_directory(parent).or_else(|| {
             let path = if parent.is_empty() { b"/" } else { parent };
-            let real = cx.task.guest.stat(AT_FDCWD, path, 0).ok()?;
-            Some(fs.note_directory(parent, &real))
+            let real = cx.task.guest.stat(AT_FDCWD, path, NOFOLLOW).ok()?;
+            // A path that leads nowhere may have a file before its last component.
+            real.is(kind::DIRECTORY).then(|| fs.note_directory(parent, &real))
         })
     }
 }
@@ -108,22 +111,56 @@ fn is_single(path: &[u8]) -> bool {
     !path.contains(&b'/') && path != b".." && path != b"."
 }
 
+/// What becomes of a link at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// It is followed.
+    Follow,
+    /// It isn't, unless a slash follows it.
+    Stay,
+    /// It never is: the path names a name.
+    Name,
+}
+
 /// Goes through `path` from `dirfd`; `follow` tells whether a link at its end is followed.
 pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno> {
+    go(cx, dirfd, path, if follow { Last::Follow } else { Last::Stay })
+}
+
+/// Goes through a path whose last component is a name to be made, removed or moved.
+pub fn walk_to_name(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Target, Errno> {
+    go(cx, dirfd, path, Last::Name)
+}
+
+fn go(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let target = find(cx, dirfd, path, follow)?;
+    let mut target = find(cx, dirfd, path, mode)?;
     // Other mounts of the real /proc and /sys.
     if let Place::Real(Ok(stat)) = &target.place
         && cx.kernel.fs.is_foreign(cx, stat.dev)
     {
         return Err(Errno::EACCES);
     }
+    if target.detour {
+        target.ending = ending(path);
+    }
     Ok(target)
 }
 
-fn find(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno> {
+/// How a path ends that says more than its name: `rmdir("d/.")` isn't `rmdir("d")`.
+fn ending(path: &[u8]) -> &'static [u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+    let (name, slashes) = path.split_at_checked(end).unwrap_or((path, b""));
+    match name.rsplit(|&byte| byte == b'/').next() {
+        Some(b"." | b"..") => b"/.",
+        _ if slashes.is_empty() => b"",
+        _ => b"/",
+    }
+}
+
+fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
     let mut start = Rc::from(&b""[..]);
     let mut detour = false;
     let relative = path.first() != Some(&b'/');
@@ -132,16 +169,17 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno>
             Ok(Base::Path(path)) => start = path,
             Ok(Base::Made(path)) => (start, detour) = (path, true),
             // Deeper down than any path leads.
-            Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, follow)),
+            Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, mode == Last::Follow)),
             Err(error) => return Err(error),
             Ok(Base::Directory(fd, number)) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
-                if !(follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
+                if !(mode == Last::Follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
                     return Ok(Target {
                         place: Place::Real(stat),
                         path: path.to_vec(),
                         detour: false,
                         jumped: false,
+                        ending: b"",
                         parent: Some(number),
                     });
                 }
@@ -155,16 +193,16 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno>
     }
     if !at.is_empty() && at.first() != Some(&b'/') || at.ends_with(b" (deleted)") {
         // A removed directory has nothing in it.
-        return Ok(unreachable(cx, dirfd, path, follow));
+        return Ok(unreachable(cx, dirfd, path, mode == Last::Follow));
     }
     let origin = relative.then_some((dirfd, path));
-    Walker { cx, origin, at, rest: path.to_vec(), follow, links: 0, detour, jumped: false, place: None }.run()
+    Walker { cx, origin, at, rest: path.to_vec(), mode, links: 0, detour, jumped: false, place: None }.run()
 }
 
 /// What Linux says of a path whose beginning has no name.
 fn unreachable(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Target {
     let place = Place::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
-    Target { place, path: path.to_vec(), detour: false, jumped: false, parent: None }
+    Target { place, path: path.to_vec(), detour: false, jumped: false, ending: b"", parent: None }
 }
 
 struct Walker<'a> {
@@ -175,7 +213,7 @@ struct Walker<'a> {
     at: Vec<u8>,
     /// What is left to go.
     rest: Vec<u8>,
-    follow: bool,
+    mode: Last,
     links: u32,
     detour: bool,
     jumped: bool,
@@ -215,17 +253,21 @@ impl Walker<'_> {
             self.at.push(b'/');
         }
         let place = self.place.unwrap_or(Place::Real(Err(Errno::ENOENT)));
-        Ok(Target { place, path: self.at, detour: self.detour, jumped: self.jumped, parent: None })
+        Ok(Target { place, path: self.at, detour: self.detour, jumped: self.jumped, ending: b"", parent: None })
     }
 
-    /// The next component, and whether it is the last one, without a slash behind it.
+    /// The next component, and whether it is the last one; with a slash behind it, only a name is.
     fn next_name(&mut self) -> Option<(Vec<u8>, bool)> {
         let from = self.rest.iter().position(|&byte| byte != b'/')?;
         let tail = self.rest.get(from..)?;
         let len = tail.iter().position(|&byte| byte == b'/').unwrap_or(tail.len());
         let name = tail.get(..len)?.to_vec();
         self.rest.drain(..from + len);
-        Some((name, self.rest.is_empty()))
+        let last = match self.mode {
+            Last::Name => self.rest.iter().all(|&byte| byte == b'/'),
+            _ => self.rest.is_empty(),
+        };
+        Some((name, last))
     }
 
     fn look(&self) -> Result<Place, Errno> {
@@ -250,7 +292,7 @@ impl Walker<'_> {
             return Ok(Then::GoOn);
         }
         let place = self.look()?;
-        let follows = !last || self.follow;
+        let follows = !last || self.mode == Last::Follow;
         match &place {
             Place::Made(node) => {
                 // Those of `/dev` that Linux may see have the same names there.
@@ -273,8 +315,11 @@ impl Walker<'_> {
                 fs.note_directory(&self.at, stat);
             }
             Place::Real(Ok(stat)) if stat.is(kind::LINK) && follows => {
-                let to = self.cx.task.guest.read_link(AT_FDCWD, &self.at)?;
-                return self.link(&to);
+                return match self.cx.task.guest.read_link(AT_FDCWD, &self.at).and_then(|to| self.link(&to)) {
+                    // Linux comes to the same, and knows what else is wrong with the call.
+                    Err(error) if !self.detour => self.stop(Place::Real(Err(error))),
+                    result => result,
+                };
             }
             Place::Real(Ok(_)) if last => {}
             Place::Real(Ok(_)) => return self.stop(Place::Real(Err(Errno::ENOTDIR))),

@@ -5,7 +5,7 @@ use super::{Args, Outcome, SysResult};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::made::Node;
-use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
+use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk, walk_to_name};
 use crate::guest::{Call, FileStat};
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
@@ -75,6 +75,10 @@ impl PathArg {
         cx.read_path(a.get(self.path).copied().unwrap_or(0))
     }
 
+    fn walk_to_name(self, cx: &Cx, a: &Args) -> Result<Target, Errno> {
+        walk_to_name(cx, self.dirfd(a), &self.read(cx, a)?)
+    }
+
     fn walk(self, cx: &Cx, a: &Args, follow: bool) -> Result<Target, Errno> {
         walk(cx, self.dirfd(a), &self.read(cx, a)?, follow)
     }
@@ -86,7 +90,7 @@ fn carry_out(cx: &Cx, call: Call, paths: &[(PathArg, &Target)]) -> Result<u64, E
     let mut borrowed = Vec::new();
     let mut below = cx.task.guest.regs().rsp;
     for (arg, target) in paths.iter().filter(|(_, target)| target.detour) {
-        match Borrowed::below(cx, below, &target.path) {
+        match Borrowed::below(cx, below, &[&target.path, target.ending].concat()) {
             Ok(memory) => {
                 below = memory.addr;
                 if let Some(slot) = args.get_mut(arg.path) {

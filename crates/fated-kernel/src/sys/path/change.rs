@@ -5,7 +5,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::directory::Directory;
 use crate::fs::made::Node;
-use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
+use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk, walk_to_name};
 use crate::fs::{is_real, kind};
 use crate::guest::{Call, FileStat};
 use crate::sys::{Outcome, SysResult};
@@ -132,6 +132,11 @@ fn note_parent(cx: &Cx, target: &Target) {
     }
 }
 
+/// Whether the last component of a path is `..`.
+fn ends_above(path: &[u8]) -> bool {
+    path.rsplit(|&byte| byte == b'/').find(|name| !name.is_empty()) == Some(b"..")
+}
+
 /// What the caller may not change: the error that Linux has for `/proc`.
 fn refuse(target: &Target) -> Errno {
     match target.place {
@@ -141,7 +146,7 @@ fn refuse(target: &Target) -> Errno {
 }
 
 fn make(cx: &Cx, call: Call, arg: PathArg) -> SysResult {
-    let target = arg.walk(cx, &call.args, false)?;
+    let target = arg.walk_to_name(cx, &call.args)?;
     target.real(Errno::EEXIST)?;
     let value = carry_out(cx, call, &[(arg, &target)])?;
     let dirfd = if target.path.first() == Some(&b'/') { AT_FDCWD } else { arg.dirfd(&call.args) };
@@ -152,9 +157,19 @@ fn make(cx: &Cx, call: Call, arg: PathArg) -> SysResult {
     Ok(value.into())
 }
 
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn remove(cx: &Cx, call: Call, arg: PathArg) -> SysResult {
-    let target = arg.walk(cx, &call.args, false)?;
+    let path = arg.read(cx, &call.args)?;
+    let target = walk_to_name(cx, arg.dirfd(&call.args), &path)?;
     let victim = *target.real(refuse(&target))?;
+    if target.detour && victim.is_ok() && ends_above(&path) {
+        // The path that takes the guest's place can't say so.
+        let directory = match call.number as u32 {
+            __NR_unlinkat => call.args[2] as u32 & AT_REMOVEDIR != 0,
+            number => number == __NR_rmdir,
+        };
+        return Err(if directory { Errno::ENOTEMPTY } else { Errno::EISDIR });
+    }
     let value = carry_out(cx, call, &[(arg, &target)])?;
     if let Ok(victim) = victim {
         note(cx, &victim, Effect::Changed);
@@ -169,8 +184,13 @@ fn remove(cx: &Cx, call: Call, arg: PathArg) -> SysResult {
 }
 
 fn rename(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: Option<usize>) -> SysResult {
-    let source = from.walk(cx, &call.args, false)?;
-    let target = to.walk(cx, &call.args, false)?;
+    let source = from.walk_to_name(cx, &call.args)?;
+    if to.read(cx, &call.args)?.is_empty() {
+        // That fails, but Linux looks at the other path first.
+        source.real(Errno::EXDEV)?;
+        return carry_out(cx, call, &[(from, &source)]).map(Outcome::Value);
+    }
+    let target = to.walk_to_name(cx, &call.args)?;
     let moved = *source.real(Errno::EXDEV)?;
     let victim = *target.real(Errno::EXDEV)?;
     // Before the call: afterwards other directories may stand at these paths.
@@ -194,7 +214,7 @@ fn rename(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: Option<usize>)
 
 fn link(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: Option<usize>) -> SysResult {
     let flags = flags.and_then(|at| call.args.get(at)).map_or(0, |&flags| flags as u32);
-    let target = to.walk(cx, &call.args, false)?;
+    let target = to.walk_to_name(cx, &call.args)?;
     target.real(Errno::EEXIST)?;
     let path = from.read(cx, &call.args)?;
     if means_descriptor(&path, flags) {
