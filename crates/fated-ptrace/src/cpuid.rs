@@ -6,8 +6,8 @@
 //!
 //! Source: Intel SDM vol. 2A, CPUID; the levels of the x86-64 psABI.
 
-use std::arch::asm;
-use std::arch::x86_64::CpuidResult;
+use core::arch::asm;
+use core::arch::x86_64::CpuidResult;
 
 /// Leaf 1, ecx: sse3 ssse3 fma cx16 sse4.1 sse4.2 movbe popcnt xsave osxsave avx f16c.
 const LEAF1_ECX: u32 = bits(&[0, 9, 12, 13, 19, 20, 22, 23, 26, 27, 28, 29]);
@@ -60,7 +60,7 @@ pub(crate) struct Cpuid {
     leaf1: (u32, u32),
     leaf7: u32,
     extended: (u32, u32),
-    xsave: Vec<CpuidResult>,
+    xsave: [CpuidResult; 64],
 }
 
 impl Cpuid {
@@ -69,7 +69,7 @@ impl Cpuid {
         let real1 = real(1, 0);
         let real7 = real(7, 0);
         let extended = real(0x8000_0001, 0);
-        let mut xsave: Vec<_> = (0..64).map(|sub| real(0xd, sub)).collect();
+        let mut xsave: [_; 64] = core::array::from_fn(|sub| real(0xd, sub as u32));
         // What lies beyond the user's state (supervisor state, trap-free xgetbv) is the machine's business.
         xsave[1].eax &= XSAVE_EAX;
         (xsave[1].ecx, xsave[1].edx) = (0, 0);

@@ -1,0 +1,240 @@
+//! How guest code comes to the kernel and back: signals of the real Linux, of which a call is one.
+
+use alloc::format;
+
+use fated_kernel::guest::{Call, Fault, Guest, Regs, Stop};
+use fated_kernel::kernel::{Ending, Kernel, Next};
+use fated_kernel::table::{self, Passage};
+use linux_raw_sys::general::*;
+
+use crate::frame::{self, Event, Frame};
+use crate::guest::Inside;
+use crate::host::{STACK_TOP, host};
+use crate::outside::{self, finish};
+use crate::wire::End;
+use crate::{gate, guest, sys};
+
+const SIGILL: i32 = 4;
+const SIGTRAP: i32 = 5;
+const SIGBUS: i32 = 7;
+const SIGFPE: i32 = 8;
+const SIGSEGV: i32 = 11;
+const SIGSYS: i32 = 31;
+/// `AUDIT_ARCH_X86_64`, and the bit of x32 calls.
+const X86_64: u32 = 0xc000_003e;
+const X32_BIT: u64 = 0x4000_0000;
+const ENOSYS: i64 = 38;
+
+/// Tells Linux to bring calls and faults here.
+pub fn handle_signals() {
+    const FLAGS: u64 = 4 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
+    let handler: extern "C" fn(i32, *const u8, *mut u64) = on_signal;
+    let action = [handler as usize as u64, FLAGS, gate::gate_restorer as *const () as u64, 0];
+    for signal in [SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP] {
+        sys::call(__NR_rt_sigaction, [signal as u64, action.as_ptr() as u64, 0, 8, 0, 0]);
+    }
+}
+
+/// On the private stack of the process.
+extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
+    // SAFETY: Linux hands over a `siginfo` and a `ucontext`.
+    let (rip, code, addr, call) = unsafe {
+        let rip = uc.add(frame::RIP);
+        let call = (info.add(24).cast::<u32>().read(), info.add(28).cast::<u32>().read());
+        (rip, info.add(8).cast::<i32>().read(), info.add(16).cast::<u64>().read(), call)
+    };
+    // SAFETY: as above.
+    let at = unsafe { *rip };
+    if gate::holds(at) {
+        if [SIGSEGV, SIGBUS].contains(&signal) && at == gate::faults_at() {
+            // SAFETY: as above; the routine goes on behind its copy.
+            return unsafe { *rip = gate::mended_at() };
+        }
+        if signal == SIGSYS {
+            // SAFETY: this is the handler of `gate::trap`.
+            host().template.replace(unsafe { Frame::of(uc) });
+            return;
+        }
+        finish(&End::Broken(format!(
+            "the engine itself failed at {at:#x} (signal {signal}, address {addr:#x}); run with --engine ptrace"
+        )));
+    }
+    let Some((task, _)) = host().task.get() else {
+        finish(&End::Broken("a signal before the first task ran".into()));
+    };
+    let whole = {
+        let mut frame = task.frame.borrow_mut();
+        // SAFETY: this is a handler.
+        let whole = unsafe { frame.load(uc) };
+        let (trap, error) = frame.trap();
+        host().event.set(Event { signal, code, addr, call, trap, error });
+        let (fs_base, gs_base) = guest::bases();
+        task.regs.set(Regs { fs_base, gs_base, ..frame.regs() });
+        whole
+    };
+    if !whole {
+        finish(&End::Broken(
+            "this processor's extended state is larger than 4096 bytes; run with --engine ptrace".into(),
+        ));
+    }
+    // SAFETY: the kernel's stack is unused while a guest runs.
+    unsafe { gate::on_stack(STACK_TOP, on_event) }
+}
+
+extern "C" fn on_event() -> ! {
+    let runs_on = take_event();
+    if let Some(task) = runs_on {
+        task.resume();
+    }
+    run()
+}
+
+/// Gives the kernel what the task has stopped for; returns the task if it just runs on.
+fn take_event() -> Option<&'static Inside> {
+    let (task, tid) = host().task.get()?;
+    let kernel = host().kernel.borrow().clone()?;
+    let event = host().event.get();
+    let regs = task.regs.get();
+    if event.signal == SIGSYS {
+        let number = regs.rax;
+        if event.call.1 != X86_64 || number & X32_BIT != 0 {
+            task.regs.set(Regs { rax: -ENOSYS as u64, ..regs });
+            return Some(task);
+        }
+        task.regs.set(Regs { rax: -ENOSYS as u64, orig_rax: number, ..regs });
+        let call = Call { number, args: [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] };
+        if !kernel.config.log && table::call(number).is_some_and(|call| call.passage == Passage::Free) {
+            let result = task.native(call);
+            task.regs.set(Regs { rax: result as u64, ..task.regs.get() });
+            return Some(task);
+        }
+        kernel.stopped(tid, Stop::Call(call));
+        return None;
+    }
+    if event.signal == SIGSEGV && answer(&kernel, task) {
+        return Some(task);
+    }
+    // Codes up to 0 are for signals that a process has sent: from outside, hence no concern of the guest's.
+    if event.code <= 0 {
+        return Some(task);
+    }
+    let Event { signal, code, addr, trap, error, .. } = event;
+    kernel.stopped(tid, Stop::Fault(Fault { signal, code, addr, trap, error }));
+    None
+}
+
+/// Carries out `rdtsc`, `rdtscp` or `cpuid`, if that is what the task stands at.
+fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
+    let mut regs = task.regs.get();
+    let mut code = [0; 3];
+    let len = task.read(regs.rip, &mut code);
+    match &code[..len] {
+        [0x0f, 0x31, ..] | [0x0f, 0x01, 0xf9] => {
+            let now = kernel.timestamp_counter();
+            regs.rax = now & 0xffff_ffff;
+            regs.rdx = now >> 32;
+            if code[1] == 0x01 {
+                regs.rcx = 0;
+                regs.rip += 1;
+            }
+        }
+        [0x0f, 0xa2, ..] => {
+            let it = host().cpuid.ask(regs.rax as u32, regs.rcx as u32);
+            [regs.rax, regs.rbx, regs.rcx, regs.rdx] = [it.eax, it.ebx, it.ecx, it.edx].map(u64::from);
+        }
+        _ => return false,
+    }
+    regs.rip += 2;
+    task.regs.set(regs);
+    true
+}
+
+/// Lets whoever's turn it is run.
+pub fn run() -> ! {
+    match decide() {
+        Ok(task) => task.resume(),
+        Err(end) => finish(&end),
+    }
+}
+
+/// Asks the kernel; when this returns, the task's process is the one that runs. Nothing of it stays on the stack.
+fn decide() -> Result<&'static Inside, End> {
+    let Some(kernel) = host().kernel.borrow().clone() else { return Err(End::Broken("there is no kernel".into())) };
+    loop {
+        match kernel.next() {
+            Next::Run(tid) => {
+                let Some(task) = kernel.task(tid) else {
+                    return Err(End::Broken(format!(
+                        "the kernel runs task {tid}, which isn't there; please report this"
+                    )));
+                };
+                let inside = guest::of(&task.guest);
+                inside.process.enter();
+                host().task.set(Some((inside, tid)));
+                return Ok(inside);
+            }
+            Next::AwaitOutside { streams } => outside::await_streams(&streams),
+            Next::Finished(ending) => {
+                return Err(match ending {
+                    Ending::Exited(status) => End::Exited(status),
+                    Ending::Deadlock(tasks) => End::Deadlock(tasks),
+                    Ending::Broken(why) => End::Broken(why),
+                });
+            }
+        }
+    }
+}
+
+/// The first thing in a new image of the blob: what an exec has taken away from the process is set up again, then the
+/// kernel goes on where it called exec.
+pub fn new_image(sp: *const u64) -> ! {
+    const ARCH_SET_CPUID: u64 = 0x1012;
+    // SAFETY: Linux has put argc, pointers with a null each, and the auxiliary vector there.
+    unsafe {
+        let mut at = sp.add(1 + *sp as usize + 1);
+        while *at != 0 {
+            at = at.add(1);
+        }
+        at = at.add(1);
+        let mut auxv = host().auxv.borrow_mut();
+        auxv.clear();
+        while *at != 0 {
+            auxv.push([*at, *at.add(1)]);
+            at = at.add(2);
+        }
+    }
+    if let Some(process) = host().current.get() {
+        process.moved_out();
+        process.take_signals();
+    }
+    handle_signals();
+    if host().template.borrow().is_none() {
+        // SAFETY: its handler is installed, and comes back.
+        unsafe { gate::trap() };
+        find_vdso();
+    }
+    if sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 && !host().said.replace(true) {
+        let line =
+            "this processor can't hide its features: guests see the real ones, so runs on other machines may differ";
+        fated_kernel::guest::Outside::notice(&outside::Supervisor, line.into());
+    }
+    // SAFETY: `gate_exec` has left the kernel's registers there.
+    unsafe { gate::resume_kernel(*host().kernel_sp.get()) }
+}
+
+fn find_vdso() {
+    let maps = sys::read_all(b"/proc/self/maps").unwrap_or_default();
+    for line in maps.split(|&byte| byte == b'\n').filter(|line| line.ends_with(b"]")) {
+        let name = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+        if !name.starts_with(b"[vvar") && name != b"[vdso]" {
+            continue;
+        }
+        let range =
+            line.split(|&byte| byte == b' ').next().and_then(|it| core::str::from_utf8(it).ok()).unwrap_or_default();
+        if let Some((begin, end)) = range.split_once('-')
+            && let (Ok(begin), Ok(end)) = (u64::from_str_radix(begin, 16), u64::from_str_radix(end, 16))
+        {
+            host().vdso.borrow_mut().push((begin, end - begin));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Signal frames of the real Linux: in them a task's registers and extended state come and go.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::Regs;
+
+use crate::host::host;
+
+/// Room for the extended state: all of AVX-512 and protection keys.
+const ROOM: usize = 4096;
+/// Where the frame says what it holds, and what that is (`struct _fpx_sw_bytes`).
+const SOFTWARE: usize = 464;
+const LEGACY: usize = 512;
+const HEADER_END: usize = 576;
+const MAGIC1: u32 = 0x4650_5853;
+const MAGIC2: u32 = 0x4650_5845;
+/// x87, SSE, AVX.
+const USUAL: u64 = 7;
+const PKRU: u64 = 1 << 9;
+
+/// Words of `struct ucontext`.
+mod at {
+    pub const STACK: usize = 2;
+    pub const REGS: usize = 5;
+    pub const RIP: usize = 21;
+    pub const FLAGS: usize = 22;
+    pub const ERROR: usize = 24;
+    pub const TRAP: usize = 25;
+    pub const FPSTATE: usize = 28;
+    pub const MASK: usize = 37;
+}
+pub const RIP: usize = at::RIP;
+
+/// Why a task has stopped.
+#[derive(Clone, Copy, Default)]
+pub struct Event {
+    pub signal: i32,
+    pub code: i32,
+    /// `si_addr`, and for `SIGSYS` where the call was made.
+    pub addr: u64,
+    /// For `SIGSYS`: number of the call and architecture.
+    pub call: (u32, u32),
+    pub trap: u64,
+    pub error: u64,
+}
+
+/// A frame of a task that isn't running.
+#[repr(C, align(64))]
+#[derive(Clone)]
+pub struct Frame {
+    fp: [u8; ROOM],
+    restorer: [u64; 8],
+    uc: [u64; 38],
+}
+
+fn word(image: &[u8], at: usize) -> u64 {
+    image.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+fn half(image: &[u8], at: usize) -> u32 {
+    image.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+impl Frame {
+    /// One with nothing in it, for a task that has no image yet.
+    pub fn empty() -> Box<Frame> {
+        Box::new(Frame { fp: [0; ROOM], restorer: [0; 8], uc: [0; 38] })
+    }
+
+    /// A copy of the frame that Linux has pushed; `None` if its extended state is larger than any that is known here.
+    ///
+    /// # Safety
+    /// `uc` is what a signal handler got.
+    pub unsafe fn of(uc: *const u64) -> Option<Box<Frame>> {
+        let mut frame = Frame::empty();
+        // SAFETY: the caller's promise.
+        unsafe { frame.load(uc) }.then_some(frame)
+    }
+
+    /// Takes over what Linux has pushed.
+    ///
+    /// # Safety
+    /// `uc` is what a signal handler got.
+    pub unsafe fn load(&mut self, uc: *const u64) -> bool {
+        // SAFETY: the frame holds both structures; how long the state is stands in it.
+        unsafe {
+            self.uc.copy_from_slice(core::slice::from_raw_parts(uc, 38));
+            let fp = self.uc[at::FPSTATE] as *const u8;
+            let head = core::slice::from_raw_parts(fp, LEGACY);
+            let size = if half(head, SOFTWARE) == MAGIC1 { half(head, SOFTWARE + 4) as usize } else { LEGACY };
+            if size > ROOM {
+                return false;
+            }
+            self.fp[..size].copy_from_slice(core::slice::from_raw_parts(fp, size));
+        }
+        true
+    }
+
+    /// The initial extended state, as after an exec.
+    pub fn reset(&mut self) {
+        const CONTROL_WORD: u16 = 0x37f;
+        const MXCSR: u32 = 0x1f80;
+        let end = (half(&self.fp, SOFTWARE + 16) as usize).clamp(HEADER_END, ROOM);
+        self.fp[..SOFTWARE].fill(0);
+        self.fp[LEGACY..end].fill(0);
+        self.fp[..2].copy_from_slice(&CONTROL_WORD.to_le_bytes());
+        self.fp[24..28].copy_from_slice(&MXCSR.to_le_bytes());
+    }
+
+    /// The registers. Segments and bases of fs and gs aren't in a frame.
+    pub fn regs(&self) -> Regs {
+        let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags] =
+            core::array::from_fn(|i| self.uc[at::REGS + i]);
+        Regs {
+            r15,
+            r14,
+            r13,
+            r12,
+            rbp,
+            rbx,
+            r11,
+            r10,
+            r9,
+            r8,
+            rax,
+            rcx,
+            rdx,
+            rsi,
+            rdi,
+            rip,
+            eflags,
+            rsp,
+            orig_rax: u64::MAX,
+            cs: 0x33,
+            ss: 0x2b,
+            ..Regs::default()
+        }
+    }
+
+    /// Trap number and error code.
+    pub fn trap(&self) -> (u64, u64) {
+        (self.uc[at::TRAP], self.uc[at::ERROR])
+    }
+
+    /// Makes it what Linux shall load, and returns the address that `gate::sigreturn` takes.
+    pub fn prepare(&mut self, regs: &Regs, stack: (u64, u64)) -> u64 {
+        let words = [
+            regs.r8,
+            regs.r9,
+            regs.r10,
+            regs.r11,
+            regs.r12,
+            regs.r13,
+            regs.r14,
+            regs.r15,
+            regs.rdi,
+            regs.rsi,
+            regs.rbp,
+            regs.rbx,
+            regs.rdx,
+            regs.rax,
+            regs.rcx,
+            regs.rsp,
+            regs.rip,
+            regs.eflags,
+        ];
+        self.uc[at::REGS..=at::FLAGS].copy_from_slice(&words);
+        self.uc[at::STACK..at::STACK + 3].copy_from_slice(&[stack.0, 0, stack.1]);
+        self.uc[at::FPSTATE] = self.fp.as_ptr() as u64;
+        self.uc[at::MASK] = 0;
+        self.uc.as_ptr() as u64
+    }
+
+    fn components(features: u64) -> impl Iterator<Item = core::ops::Range<usize>> {
+        (2..63).filter(move |number| features >> number & 1 != 0).map(|number| {
+            let (offset, size) = host().components[number];
+            offset..offset + size
+        })
+    }
+
+    /// The state as a guest's signal frame has it: x87, SSE and AVX, and of the rest what is used, so that frames are alike
+    /// on machines with and without more.
+    pub fn xstate(&self) -> Vec<u8> {
+        let (supported, used) = (word(&self.fp, SOFTWARE + 8), word(&self.fp, LEGACY));
+        let features = supported & (USUAL | used & !PKRU);
+        let size = Self::components(features).map(|range| range.end).max().unwrap_or(HEADER_END).min(ROOM - 4);
+        let mut image = self.fp[..size].to_vec();
+        image[LEGACY..LEGACY + 8].copy_from_slice(&(used & features).to_le_bytes());
+        image[SOFTWARE..LEGACY].fill(0);
+        image[SOFTWARE..SOFTWARE + 4].copy_from_slice(&MAGIC1.to_le_bytes());
+        image[SOFTWARE + 4..SOFTWARE + 8].copy_from_slice(&(size as u32 + 4).to_le_bytes());
+        image[SOFTWARE + 8..SOFTWARE + 16].copy_from_slice(&features.to_le_bytes());
+        image[SOFTWARE + 16..SOFTWARE + 20].copy_from_slice(&(size as u32).to_le_bytes());
+        image.extend(MAGIC2.to_le_bytes());
+        image
+    }
+
+    /// Takes the state from a guest's frame. One without magic numbers holds x87 and SSE only.
+    pub fn set_xstate(&mut self, frame: &[u8]) -> Result<(), Errno> {
+        if frame.len() < LEGACY {
+            return Err(Errno::EINVAL);
+        }
+        let size = half(frame, SOFTWARE + 16) as usize;
+        let whole = half(frame, SOFTWARE) == MAGIC1
+            && (HEADER_END..=ROOM).contains(&size)
+            && frame.len() >= size + 4
+            && half(frame, size) == MAGIC2;
+        let supported = word(&self.fp, SOFTWARE + 8);
+        let (held, used) =
+            if whole { (word(frame, SOFTWARE + 8) & supported, word(frame, LEGACY)) } else { (supported & !PKRU, 3) };
+        // Reserved bits of mxcsr, and of the header, would make Linux kill the real process.
+        const MXCSR: u32 = 0xffff;
+        if whole && used & !held != 0 || half(frame, 24) & !MXCSR != 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.fp[..SOFTWARE].copy_from_slice(&frame[..SOFTWARE]);
+        for range in Self::components(held & used) {
+            let (Some(to), Some(from)) = (self.fp.get_mut(range.clone()), frame.get(range)) else {
+                return Err(Errno::EINVAL);
+            };
+            to.copy_from_slice(from);
+        }
+        let now_used = word(&self.fp, LEGACY) & !held | used & held;
+        self.fp[LEGACY..LEGACY + 8].copy_from_slice(&now_used.to_le_bytes());
+        self.fp[LEGACY + 8..HEADER_END].fill(0);
+        Ok(())
+    }
+}

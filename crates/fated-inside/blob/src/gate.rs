@@ -1,0 +1,189 @@
+//! The gate: the one page from which system calls are permitted, and the few routines that need assembly.
+//!
+//! Invariant: no `syscall` instruction of the blob's own lies outside the page, save [`trap`], which is there to be caught.
+
+use core::arch::global_asm;
+
+global_asm!(
+    ".section .gate,\"ax\",@progbits",
+    ".balign 4096",
+    ".globl gate_begin",
+    "gate_begin:",
+    // gate_call(number, six arguments)
+    ".globl gate_call",
+    "gate_call:",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "mov rsi, rdx",
+    "mov rdx, rcx",
+    "mov r10, r8",
+    "mov r8, r9",
+    "mov r9, [rsp + 8]",
+    "syscall",
+    "ret",
+    // gate_sigreturn(frame + 8)
+    ".globl gate_sigreturn",
+    "gate_sigreturn:",
+    "mov rsp, rdi",
+    ".globl gate_restorer",
+    "gate_restorer:",
+    "mov eax, 15",
+    "syscall",
+    "ud2",
+    // gate_clone(flags, stack, word): the child takes an argument and a function from its stack
+    ".globl gate_clone",
+    "gate_clone:",
+    "mov r10, rdx",
+    "xor edx, edx",
+    "xor r8d, r8d",
+    "mov eax, 56",
+    "syscall",
+    "test rax, rax",
+    "jz 2f",
+    "ret",
+    "2:",
+    "pop rdi",
+    "pop rax",
+    "call rax",
+    "ud2",
+    // gate_exec(where to keep the stack pointer, fd, path, argv, envp, flags): returns 0 in the new image
+    ".globl gate_exec",
+    "gate_exec:",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rdi], rsp",
+    "mov rdi, rsi",
+    "mov rsi, rdx",
+    "mov rdx, rcx",
+    "mov r10, r8",
+    "mov r8, r9",
+    "mov eax, 322",
+    "syscall",
+    "jmp 3f",
+    // resume_kernel(stack pointer)
+    ".globl resume_kernel",
+    "resume_kernel:",
+    "mov rsp, rdi",
+    "xor eax, eax",
+    "3:",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+    // leave_kernel(where to keep the stack pointer, another stack, function, argument)
+    ".globl leave_kernel",
+    "leave_kernel:",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rdi], rsp",
+    "mov rsp, rsi",
+    "mov rdi, rcx",
+    "call rdx",
+    "ud2",
+    // on_stack(stack, function)
+    ".globl on_stack",
+    "on_stack:",
+    "mov rsp, rdi",
+    "xor ebp, ebp",
+    "call rsi",
+    "ud2",
+    ".balign 4096",
+    ".globl gate_end",
+    "gate_end:",
+    ".text",
+    ".globl trap",
+    "trap:",
+    "mov eax, 0x7e57",
+    "syscall",
+    "ret",
+    ".globl _start",
+    "_start:",
+    "mov rdi, rsp",
+    "xor ebp, ebp",
+    "and rsp, -16",
+    "call start",
+    "ud2",
+    // copy_guest(to, from, count): how many bytes are left; a fault in it is mended at copy_mended
+    ".globl copy_guest",
+    "copy_guest:",
+    "mov rcx, rdx",
+    ".globl copy_faults",
+    "copy_faults:",
+    "rep movsb",
+    ".globl copy_mended",
+    "copy_mended:",
+    "mov rax, rcx",
+    "ret",
+);
+
+unsafe extern "C" {
+    fn gate_call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i64;
+    fn gate_sigreturn(frame: u64) -> !;
+    pub fn gate_restorer();
+    pub fn gate_clone(flags: u64, stack: u64, word: *mut u32) -> i64;
+    pub fn gate_exec(keep: *mut u64, fd: u64, path: *const u8, argv: *const u64, envp: *const u64, flags: u64) -> i64;
+    pub fn resume_kernel(stack: u64) -> !;
+    pub fn leave_kernel(keep: *mut u64, stack: u64, then: extern "C" fn(u64) -> !, argument: u64);
+    pub fn on_stack(stack: u64, then: extern "C" fn() -> !) -> !;
+    pub fn trap();
+    pub fn copy_guest(to: u64, from: u64, count: u64) -> u64;
+    static gate_begin: u8;
+    static gate_end: u8;
+    static copy_faults: u8;
+    static copy_mended: u8;
+    static __executable_start: u8;
+    static _end: u8;
+}
+
+/// Makes a real system call.
+///
+/// # Safety
+/// As unsafe as the call.
+pub unsafe fn call(number: u32, args: [u64; 6]) -> i64 {
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: the caller answers for the call; the routine keeps what the C convention wants kept.
+    unsafe { gate_call(u64::from(number), a, b, c, d, e, f) }
+}
+
+/// Gives the frame behind which `frame` points to the real Linux, which loads all registers from it.
+///
+/// # Safety
+/// The frame is one that Linux made, or a copy of one, with registers that guest code may run with.
+pub unsafe fn sigreturn(frame: u64) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe { gate_sigreturn(frame) }
+}
+
+macro_rules! addresses {
+    ($($name:ident = $symbol:ident;)*) => {$(
+        /// Where it stands.
+        pub fn $name() -> u64 {
+            (&raw const $symbol) as u64
+        }
+    )*};
+}
+
+addresses! {
+    begin = gate_begin;
+    end = gate_end;
+    faults_at = copy_faults;
+    mended_at = copy_mended;
+    image_begin = __executable_start;
+    image_end = _end;
+}
+
+/// Whether an address is the blob's own.
+pub fn holds(address: u64) -> bool {
+    (image_begin()..(image_end() + 4095) & !4095).contains(&address)
+}

@@ -1,0 +1,322 @@
+//! One task, as the kernel sees it. Its memory is this process's own memory whenever the kernel looks at it.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::arch::asm;
+use core::cell::{Cell, RefCell};
+
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn};
+use linux_raw_sys::general::*;
+
+use crate::frame::Frame;
+use crate::host::{Process, host};
+use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD};
+use crate::{files, gate, program, sys};
+
+const SIGCHLD: u64 = 17;
+
+/// A task.
+pub struct Inside {
+    /// Its process.
+    pub process: &'static Process,
+    /// Its registers, when it doesn't run.
+    pub regs: Cell<Regs>,
+    /// The rest of it.
+    pub frame: RefCell<Box<Frame>>,
+    /// When it runs on, the real Linux first carries out the call it is in.
+    pub pass: Cell<bool>,
+    gone: Cell<bool>,
+}
+
+impl core::fmt::Debug for Inside {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Inside({})", self.process.real.get())
+    }
+}
+
+/// The bases of fs and gs.
+pub fn bases() -> (u64, u64) {
+    let (fs, gs): (u64, u64);
+    // SAFETY: the start has made sure that the instructions may be used.
+    unsafe { asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack)) };
+    (fs, gs)
+}
+
+/// Sets them. The blob itself uses neither.
+pub fn set_bases(fs: u64, gs: u64) {
+    // SAFETY: as above; addresses that aren't canonical would fault, and have been refused.
+    unsafe { asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack)) };
+}
+
+fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
+    at < end && at.saturating_add(len.max(1)) > begin
+}
+
+/// Whether guests must not touch what stands there.
+pub fn ours(at: u64, len: u64) -> bool {
+    overlaps(at, len, ARENA, ARENA + ARENA_SIZE)
+        || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
+}
+
+/// A descriptor of the engine's.
+fn guarded(fd: u64) -> bool {
+    [BLOB_FD, ARENA_FD].contains(&(fd as i32))
+}
+
+/// What Linux must not be asked in a guest's name: whatever would take the engine away from it.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+fn refused(call: &Call) -> Option<Errno> {
+    let [a, b, c, d, e, _] = call.args;
+    match call.number as u32 {
+        __NR_close | __NR_read | __NR_write | __NR_fstat | __NR_fcntl | __NR_ioctl | __NR_lseek | __NR_pread64
+        | __NR_pwrite64 | __NR_ftruncate | __NR_dup | __NR_fchdir | __NR_fchmod | __NR_fallocate
+            if guarded(a) =>
+        {
+            Some(Errno::EBADF)
+        }
+        __NR_dup2 | __NR_dup3 if guarded(a) || guarded(b) => Some(Errno::EBADF),
+        __NR_mmap if call.args[3] & u64::from(MAP_ANONYMOUS) == 0 && guarded(e) => Some(Errno::EBADF),
+        __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 && ours(a, b) => Some(Errno::ENOMEM),
+        __NR_munmap
+        | __NR_mprotect
+        | __NR_madvise
+        | __NR_mlock
+        | __NR_munlock
+        | __NR_msync
+        | __NR_mbind
+        | __NR_pkey_mprotect
+        | __NR_remap_file_pages
+            if ours(a, b) =>
+        {
+            Some(Errno::ENOMEM)
+        }
+        __NR_mremap if ours(a, b) || d & u64::from(MREMAP_FIXED) != 0 && ours(e, c) => Some(Errno::EFAULT),
+        _ => None,
+    }
+}
+
+impl Inside {
+    /// A task that begins with these registers and the initial extended state.
+    pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
+        Rc::new(Inside {
+            process,
+            regs: Cell::new(regs),
+            frame: RefCell::new(frame),
+            pass: Cell::new(false),
+            gone: Cell::new(false),
+        })
+    }
+
+    /// Makes this task's process the one that runs; `false` if it has ended.
+    fn enter(&self) -> bool {
+        let there = !self.gone.get() && !self.process.is_ending();
+        if there {
+            self.process.enter();
+        }
+        there
+    }
+
+    /// Lets Linux carry out a call in this process.
+    fn ask(&self, call: Call) -> i64 {
+        if let Some(errno) = refused(&call) {
+            return -i64::from(errno.number());
+        }
+        if call.number as u32 == __NR_close_range {
+            return close_range(call.args);
+        }
+        // The registers stand in the task, not in the processor, once the kernel runs.
+        let regs = self.regs.get();
+        set_bases(regs.fs_base, regs.gs_base);
+        // SAFETY: the kernel hands on what the guest may ask for; the arena and the blob have been left out above.
+        let result = unsafe { gate::call(call.number as u32, call.args) };
+        let (fs_base, gs_base) = bases();
+        self.regs.set(Regs { fs_base, gs_base, ..self.regs.get() });
+        result
+    }
+
+    /// Lets it run on, in the process that has the turn.
+    pub fn resume(&self) -> ! {
+        let mut regs = self.regs.get();
+        if self.pass.take() {
+            let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
+            let result = self.ask(Call { number: regs.orig_rax, args });
+            regs = Regs { rax: result as u64, ..self.regs.get() };
+        }
+        set_bases(regs.fs_base, regs.gs_base);
+        let at = self.frame.borrow_mut().prepare(&regs, self.process.stack());
+        // SAFETY: the frame was made by Linux; the kernel has put registers into it as a sigreturn of its own would.
+        unsafe { gate::sigreturn(at) }
+    }
+}
+
+/// close_range(2) around the engine's descriptors.
+fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
+    let (first, last) = (u64::from(first as u32), u64::from(last as u32));
+    let (low, high) = (BLOB_FD as u64, ARENA_FD as u64);
+    if first > last {
+        return -i64::from(Errno::EINVAL.number());
+    }
+    let range = |from: u64, to: u64| {
+        if from > to { 0 } else { sys::call(__NR_close_range, [from, to, flags, 0, 0, 0]) }
+    };
+    let below = range(first, last.min(low - 1));
+    if below < 0 { below } else { range(first.max(high + 1), last) }
+}
+
+impl Guest for Inside {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        if ours(addr, buf.len() as u64) || !self.enter() {
+            return 0;
+        }
+        // SAFETY: `buf` can be written, and is no guest's; a fault at the other address is mended.
+        buf.len() - unsafe { gate::copy_guest(buf.as_mut_ptr() as u64, addr, buf.len() as u64) } as usize
+    }
+
+    fn write(&self, addr: u64, data: &[u8]) -> usize {
+        if ours(addr, data.len() as u64) || !self.enter() {
+            return 0;
+        }
+        // SAFETY: as above; what stands in arena and blob can't be hit.
+        data.len() - unsafe { gate::copy_guest(addr, data.as_ptr() as u64, data.len() as u64) } as usize
+    }
+
+    fn regs(&self) -> Regs {
+        self.regs.get()
+    }
+
+    fn set_regs(&self, regs: &Regs) {
+        self.regs.set(*regs);
+    }
+
+    fn xstate(&self) -> Vec<u8> {
+        self.frame.borrow().xstate()
+    }
+
+    fn set_xstate(&self, image: &[u8]) -> Result<(), Errno> {
+        self.frame.borrow_mut().set_xstate(image)
+    }
+
+    fn native(&self, call: Call) -> i64 {
+        if self.enter() { self.ask(call) } else { -i64::from(Errno::ESRCH.number()) }
+    }
+
+    fn pass(&self) {
+        self.pass.set(true);
+    }
+
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        let has = |flag: u32| spawn.flags & u64::from(flag) != 0;
+        let regs = self.regs.get();
+        let regs = Regs {
+            rax: 0,
+            orig_rax: u64::MAX,
+            rsp: spawn.stack.unwrap_or(regs.rsp),
+            fs_base: if has(CLONE_SETTLS) { spawn.tls } else { regs.fs_base },
+            ..regs
+        };
+        let frame = self.frame.borrow().clone();
+        if has(CLONE_THREAD) {
+            // A thread is a context on the process's one real thread.
+            self.process.tasks.set(self.process.tasks.get() + 1);
+            return Ok(Inside::new(self.process, frame, regs));
+        }
+        let child = self.process.child(has(CLONE_VM)).ok_or(Errno::EAGAIN)?;
+        let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);
+        let real = child.start(shape | u64::from(CLONE_PARENT) | SIGCHLD);
+        if let Some(errno) = Errno::of_return(real) {
+            return Err(errno);
+        }
+        child.real.set(real as u32);
+        Ok(Inside::new(child, frame, regs))
+    }
+
+    fn check_exec(&self, exec: &Exec) -> Result<(), Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        program::Program::find(self, exec).map(drop)
+    }
+
+    fn exec(&self, exec: &Exec) -> Result<(), Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        let program = program::Program::find(self, exec)?;
+        program.start(self, &exec.random)
+    }
+
+    fn exit(&self) {
+        if self.gone.replace(true) {
+            return;
+        }
+        let left = self.process.tasks.get().saturating_sub(1);
+        self.process.tasks.set(left);
+        if left == 0 {
+            self.process.end();
+        }
+    }
+
+    fn exit_group(&self) {
+        self.gone.set(true);
+        self.process.end();
+    }
+
+    fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::stat(dirfd, path, flags)
+    }
+
+    fn list(&self, fd: i32) -> Result<Vec<DirEntry>, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::list(fd)
+    }
+
+    fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        sys::read_link(dirfd, path)
+    }
+
+    fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        if name == "auxv" {
+            return Ok(self.process.auxv.borrow().clone());
+        }
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::proc_file(name)
+    }
+
+    fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        if name == "exe" {
+            return Ok(self.process.exe.borrow().clone());
+        }
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::proc_link(name)
+    }
+}
+
+/// The task behind the kernel's view of it.
+pub fn of(guest: &Rc<dyn Guest>) -> &'static Inside {
+    // SAFETY: the blob gives the kernel no other guests. The kernel keeps a task as long as it may run.
+    unsafe { &*Rc::as_ptr(guest).cast::<Inside>() }
+}
+
+/// A frame with the initial state.
+pub fn fresh_frame() -> Option<Box<Frame>> {
+    let mut frame = host().template.borrow().clone()?;
+    frame.reset();
+    Some(frame)
+}

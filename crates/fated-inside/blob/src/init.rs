@@ -1,0 +1,234 @@
+//! The first process: parent of all guests. It forks the first one, waits for each that ends, and tells the supervisor of
+//! those that nobody has told to. When the supervisor ends, it ends, and with it every guest.
+
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::SeqCst;
+
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{Guest, Regs};
+use fated_kernel::kernel::{Boot, Kernel};
+use fated_kernel::task::Credentials;
+use linux_raw_sys::general::*;
+
+use crate::frame::Frame;
+use crate::guest::Inside;
+use crate::host::{self, Process, STACK_TOP, control, host};
+use crate::outside::{Supervisor, buffer, finish};
+use crate::program::Program;
+use crate::wire::{BLOB_FD, End, Plan, Reader, TOLD_TO};
+use crate::{entry, gate, sys};
+
+const SIGCHLD: u64 = 17;
+
+/// Makes the host and forks the first guest.
+pub fn run(sp: *const u64) -> ! {
+    sys::die_with_parent();
+    host::create(control().args[0].load(SeqCst) as u32);
+    let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
+    host().plan.replace(Some(plan));
+    if !has_bases(sp) {
+        finish(&End::Broken(
+            "this processor or Linux lacks FSGSBASE, which the engine needs (Linux 5.9 or newer); run with --engine ptrace".into(),
+        ));
+    }
+    let child = sys::call(__NR_clone, [SIGCHLD, 0, 0, 0, 0, 0]);
+    if let Some(errno) = Errno::of_return(child) {
+        finish(&End::NoStart("fork the first guest".into(), errno));
+    }
+    if child == 0 {
+        sys::die_with_parent();
+        // SAFETY: the kernel's stack is nobody's yet.
+        unsafe { gate::on_stack(STACK_TOP, boot) }
+    }
+    loop {
+        let mut status = 0_i32;
+        let ended = sys::call(__NR_wait4, [u64::MAX, &raw mut status as u64, 0, 0, 0, 0]);
+        match Errno::of_return(ended) {
+            Some(Errno::EINTR) => continue,
+            Some(_) => sys::exit_group(0),
+            None => {}
+        }
+        if status != TOLD_TO << 8 {
+            control().died.store(status as u32 + 1, SeqCst);
+            sys::futex_wake(&control().request);
+        }
+    }
+}
+
+/// Whether `rdfsbase` and its like may be used: a bit of `AT_HWCAP2`.
+fn has_bases(sp: *const u64) -> bool {
+    const AT_HWCAP2: u64 = 26;
+    // SAFETY: the stack that Linux made, as in `entry::new_image`.
+    unsafe {
+        let mut at = sp.add(1 + *sp as usize + 1);
+        while *at != 0 {
+            at = at.add(1);
+        }
+        at = at.add(1);
+        while *at != 0 {
+            if *at == AT_HWCAP2 {
+                return *at.add(1) & 2 != 0;
+            }
+            at = at.add(2);
+        }
+    }
+    false
+}
+
+/// The first guest's way to its first instruction, on the kernel's stack.
+extern "C" fn boot() -> ! {
+    if let Err(end) = try_boot() {
+        finish(&end);
+    }
+    entry::run()
+}
+
+fn try_boot() -> Result<(), End> {
+    let Some(plan) = host().plan.take() else { return Err(End::Broken("there is no plan".into())) };
+    prepare(&plan)?;
+    let step = |step: &str| {
+        let step = step.into();
+        move |errno| End::NoStart(step, errno)
+    };
+    let program = find(&plan).map_err(End::NoProgram)?;
+    let credentials = credentials().map_err(step("ask who fated is"))?;
+    let kernel = Kernel::new(plan.config, Rc::new(Supervisor));
+    host().kernel.replace(Some(kernel.clone()));
+    let process = Process::first();
+    host().current.set(Some(process));
+    let task = Inside::new(process, Frame::empty(), Regs::default());
+    program.start(&task, &kernel.auxv_random()).map_err(End::NoProgram)?;
+    let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;
+    let exe = task.proc_link("exe").map_err(step("look at the new program"))?;
+    kernel.boot(&Boot { exe, cwd, credentials }, task);
+    Ok(())
+}
+
+/// Brings the process into the state that a guest begins in.
+fn prepare(plan: &Plan) -> Result<(), End> {
+    let step = |name: &str, number: u32, args: [u64; 6]| {
+        sys::ask(number, args).map_err(|errno| End::NoStart(name.into(), errno))
+    };
+    default_signals();
+    step("start a session for the guest", __NR_setsid, [0; 6])?;
+    const ADDR_NO_RANDOMIZE: u64 = 0x004_0000;
+    step("switch address space randomization off", __NR_personality, [ADDR_NO_RANDOMIZE, 0, 0, 0, 0, 0])?;
+    const RLIMIT_STACK: u64 = 3;
+    const RLIMIT_CORE: u64 = 4;
+    let mut limit = [0_u64; 2];
+    step("limit the guest's stack", __NR_prlimit64, [0, RLIMIT_STACK, 0, &raw mut limit as u64, 0, 0])?;
+    limit[0] = limit[1].min(8 << 20);
+    step("limit the guest's stack to 8 MiB", __NR_prlimit64, [0, RLIMIT_STACK, &raw const limit as u64, 0, 0, 0])?;
+    let none = [0_u64; 2];
+    step("limit the guest's core file", __NR_prlimit64, [0, RLIMIT_CORE, &raw const none as u64, 0, 0, 0])?;
+    streams(plan.placeholders).map_err(|errno| End::NoStart("set up the guest's standard streams".into(), errno))?;
+    if let Some(cwd) = &plan.cwd {
+        let path =
+            sys::c_path(cwd).map_err(|errno| End::NoStart("enter the guest's working directory".into(), errno))?;
+        step("enter the guest's working directory", __NR_chdir, [path.as_ptr() as u64, 0, 0, 0, 0, 0])?;
+    }
+    step("close what isn't the guest's", __NR_close_range, [3, BLOB_FD as u64 - 1, 0, 0, 0, 0])?;
+    const PR_SET_TSC: u64 = 26;
+    const PR_TSC_SIGSEGV: u64 = 2;
+    const PR_SET_NO_NEW_PRIVS: u64 = 38;
+    step("make rdtsc trap", __NR_prctl, [PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0])?;
+    step("give up new privileges", __NR_prctl, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0])?;
+    let filter = filter();
+    let program = [filter.len() as u64, filter.as_ptr() as u64];
+    step("install the system call filter", __NR_seccomp, [1, 0, &raw const program as u64, 0, 0, 0]).map(drop)
+}
+
+/// Nothing blocked or handled. Signals that a real call of the engine's could raise are ignored: the kernel raises its own.
+fn default_signals() {
+    const SIG_IGN: u64 = 1;
+    for signal in 1..=64 {
+        let ignored = [SIGPIPE, SIGTTIN, SIGTTOU, SIGXFSZ].contains(&signal);
+        let action = [if ignored { SIG_IGN } else { 0 }, 0, 0, 0_u64];
+        sys::call(__NR_rt_sigaction, [u64::from(signal), action.as_ptr() as u64, 0, 8, 0, 0]);
+    }
+    let none = 0_u64;
+    const SIG_SETMASK: u64 = 2;
+    sys::call(__NR_rt_sigprocmask, [SIG_SETMASK, &raw const none as u64, 0, 8, 0, 0]);
+}
+
+/// Makes 0, 1 and 2 what they have to be; a closed one becomes `/dev/null`.
+fn streams(placeholders: bool) -> Result<(), Errno> {
+    const F_GETFD: u64 = 1;
+    for fd in 0..3 {
+        if !placeholders && sys::call(__NR_fcntl, [fd, F_GETFD, 0, 0, 0, 0]) >= 0 {
+            continue;
+        }
+        let null = sys::open(AT_FDCWD, b"/dev/null", O_RDWR)?;
+        if null as u64 != fd {
+            sys::ask(__NR_dup2, [null as u64, fd, 0, 0, 0, 0])?;
+            sys::close(null);
+        }
+    }
+    Ok(())
+}
+
+/// Seven instructions: calls are permitted from the gate alone (`struct sock_filter`; classic BPF).
+fn filter() -> [u64; 7] {
+    let op = |code: u64, jt: u64, jf: u64, k: u64| code | jt << 16 | jf << 24 | k << 32;
+    const LOAD: u64 = 0x20;
+    const EQUAL: u64 = 0x15;
+    const AT_LEAST: u64 = 0x35;
+    const RETURN: u64 = 0x06;
+    const POINTER: u64 = 8;
+    [
+        op(LOAD, 0, 0, POINTER + 4),
+        op(EQUAL, 0, 3, gate::begin() >> 32),
+        op(LOAD, 0, 0, POINTER),
+        op(AT_LEAST, 0, 1, gate::begin() & 0xffff_ffff),
+        op(AT_LEAST, 0, 1, gate::end() & 0xffff_ffff),
+        op(RETURN, 0, 0, u64::from(SECCOMP_RET_TRAP)),
+        op(RETURN, 0, 0, u64::from(SECCOMP_RET_ALLOW)),
+    ]
+}
+
+const SECCOMP_RET_TRAP: u32 = 0x0003_0000;
+const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
+
+/// As execvp(3): the first candidate that is there; one that may not be executed only if there is no other.
+fn find(plan: &Plan) -> Result<Program, Errno> {
+    let mut worst = Errno::ENOENT;
+    for path in &plan.candidates {
+        let new = |path: &[u8], argv| Program::new(AT_FDCWD, path, false, path.to_vec(), argv, plan.env.clone());
+        match new(path, plan.argv.clone()) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(Errno::EACCES) => worst = Errno::EACCES,
+            Err(Errno::ENOEXEC) if is_text(path) => {
+                let mut argv: Vec<Vec<u8>> = vec![b"/bin/sh".to_vec(), path.clone()];
+                argv.extend(plan.argv.iter().skip(1).cloned());
+                return new(b"/bin/sh", argv).map_err(|_| Errno::ENOEXEC);
+            }
+            other => return other,
+        }
+    }
+    Err(worst)
+}
+
+/// Whether a file that Linux doesn't know may be a script for a shell: the check that shells make.
+fn is_text(path: &[u8]) -> bool {
+    let mut head = [0; 128];
+    let Ok(fd) = sys::open(AT_FDCWD, path, O_RDONLY) else { return false };
+    let len = sys::read_at(fd, &mut head, 0).unwrap_or(0);
+    sys::close(fd);
+    !head[..len].contains(&0)
+}
+
+fn credentials() -> Result<Credentials, Errno> {
+    let three = |number| -> Result<[u32; 3], Errno> {
+        let mut ids = [0_u32; 3];
+        let base = &raw mut ids as u64;
+        sys::ask(number, [base, base + 4, base + 8, 0, 0, 0])?;
+        Ok(ids)
+    };
+    let (uid, gid) = (three(__NR_getresuid)?, three(__NR_getresgid)?);
+    let mut groups = vec![0_u32; 65_536];
+    let count = sys::ask(__NR_getgroups, [groups.len() as u64, groups.as_mut_ptr() as u64, 0, 0, 0, 0])?;
+    groups.truncate(count as usize);
+    Ok(Credentials { uid, gid, groups })
+}

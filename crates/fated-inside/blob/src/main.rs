@@ -1,0 +1,57 @@
+//! The blob: the simulated kernel in a freestanding program of its own, mapped at one address into every guest of a host.
+//!
+//! A guest's process is an image of this program into which the guest's own program has been loaded. Its system calls
+//! trap (`entry`), because a seccomp filter permits them from one page only (`gate`); the kernel answers them in the
+//! guest's own process, on a stack and with state that all guests of the host share (`host`).
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+#[path = "../../../fated-ptrace/src/cpuid.rs"]
+mod cpuid;
+mod elf;
+mod entry;
+mod files;
+mod frame;
+mod gate;
+mod guest;
+mod host;
+mod init;
+mod load;
+mod memory;
+mod outside;
+mod program;
+mod sys;
+#[path = "../../src/wire.rs"]
+#[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]
+mod wire;
+
+use linux_raw_sys::general::{MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE};
+
+/// Where every image begins, on the stack that Linux made.
+#[unsafe(no_mangle)]
+extern "C" fn start(sp: *const u64) -> ! {
+    let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE);
+    if sys::mmap(wire::ARENA, wire::ARENA_SIZE, prot, flags, wire::ARENA_FD, 0) != Ok(wire::ARENA) {
+        // Nobody can be told; the supervisor learns of the status.
+        sys::exit_group(1);
+    }
+    if host::exists() { entry::new_image(sp) } else { init::run(sp) }
+}
+
+#[panic_handler]
+fn panic(why: &core::panic::PanicInfo<'_>) -> ! {
+    outside::broken(why)
+}
+
+/// The precompiled libraries refer to the unwinder. Nothing unwinds here: a panic ends the run.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() -> ! {
+    sys::exit_group(1)
+}
+
+/// See [`_Unwind_Resume`].
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

@@ -1,0 +1,135 @@
+//! What the compiler expects to find: memcpy and its like; and the allocator, whose state and blocks lie in the arena.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::asm;
+
+use crate::host;
+
+/// Blocks are powers of two, so that a freed one fits whatever asks for its class next.
+const CLASSES: usize = 40;
+/// The smallest block has room for the link of the free list.
+const SMALLEST: usize = 16;
+const PAGE: usize = 4096;
+
+/// The allocator's state, in the arena.
+#[repr(C)]
+pub struct Heap {
+    next: usize,
+    end: usize,
+    free: [usize; CLASSES],
+}
+
+impl Heap {
+    /// An empty heap over these addresses.
+    pub fn new(begin: usize, end: usize) -> Heap {
+        Heap { next: begin, end, free: [0; CLASSES] }
+    }
+
+    fn take(&mut self, layout: Layout) -> usize {
+        let size = block(layout);
+        let class = size.trailing_zeros() as usize;
+        let free = self.free[class];
+        if free != 0 {
+            // SAFETY: a free block holds the address of the next one.
+            self.free[class] = unsafe { *(free as *const usize) };
+            return free;
+        }
+        let align = size.min(PAGE).max(layout.align());
+        let at = (self.next + align - 1) & !(align - 1);
+        if at + size > self.end {
+            return 0;
+        }
+        self.next = at + size;
+        at
+    }
+
+    fn give(&mut self, at: usize, layout: Layout) {
+        let class = block(layout).trailing_zeros() as usize;
+        // SAFETY: the block is at least as large as a link and no longer anyone's.
+        unsafe { *(at as *mut usize) = self.free[class] };
+        self.free[class] = at;
+    }
+}
+
+fn block(layout: Layout) -> usize {
+    layout.size().max(layout.align()).max(SMALLEST).next_power_of_two()
+}
+
+struct Arena;
+
+#[global_allocator]
+static ARENA: Arena = Arena;
+
+// SAFETY: blocks don't overlap while they are in use: each comes from fresh addresses or from the list of its class. One
+// process of a host runs at a time.
+unsafe impl GlobalAlloc for Arena {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        host::heap().take(layout) as *mut u8
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        host::heap().give(at as usize, layout);
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's size is not too large for a layout of this alignment.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        if block(layout) == block(wanted) {
+            return at;
+        }
+        let fresh = host::heap().take(wanted) as *mut u8;
+        if !fresh.is_null() {
+            // SAFETY: both blocks are at least that long and don't overlap.
+            unsafe { memcpy(fresh, at, layout.size().min(size)) };
+            host::heap().give(at as usize, layout);
+        }
+        fresh
+    }
+}
+
+/// Copies bytes between places that don't overlap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise: both are valid for `count` bytes.
+    unsafe {
+        asm!("rep movsb", inout("rdi") to => _, inout("rsi") from => _, inout("rcx") count => _, options(nostack))
+    };
+    to
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    if (to as usize).wrapping_sub(from as usize) >= count {
+        // SAFETY: going forward never overwrites what is still to be read.
+        return unsafe { memcpy(to, from, count) };
+    }
+    // SAFETY: as for memcpy; going backward, since the end of `from` lies in `to`. The flag is put back.
+    unsafe {
+        asm!("std", "rep movsb", "cld", inout("rdi") to.add(count).sub(1) => _,
+            inout("rsi") from.add(count).sub(1) => _, inout("rcx") count => _, options(nostack));
+    }
+    to
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("rep stosb", inout("rdi") to => _, inout("rcx") count => _, in("al") byte as u8, options(nostack)) };
+    to
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
+    for at in 0..count {
+        // SAFETY: the caller's promise. Volatile, so that the loop isn't turned into a call of this function.
+        let (x, y) = unsafe { (a.add(at).read_volatile(), b.add(at).read_volatile()) };
+        if x != y {
+            return i32::from(x) - i32::from(y);
+        }
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
+    // SAFETY: the same promise.
+    unsafe { memcmp(a, b, count) }
+}

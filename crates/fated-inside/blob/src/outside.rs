@@ -1,0 +1,158 @@
+//! The outside: every question about it goes to the supervisor, and waits for the answer.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::SeqCst;
+
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{FileStat, Outside};
+use fated_kernel::record::Record;
+
+use crate::host::{control, host};
+use crate::sys;
+use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, Reader, Writer, op};
+
+/// Records are handed over in portions of this size.
+const PORTION: usize = 256 << 10;
+
+/// The supervisor, as the kernel sees it.
+#[derive(Debug)]
+pub struct Supervisor;
+
+/// Bytes in the buffer.
+pub fn buffer(len: usize) -> &'static mut [u8] {
+    // SAFETY: the buffer is mapped. Between request and answer only the supervisor uses it, otherwise only whoever runs.
+    unsafe { core::slice::from_raw_parts_mut((ARENA + BUFFER_AT) as *mut u8, len.min(BUFFER_SIZE as usize)) }
+}
+
+fn request(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
+    flush();
+    send(number, args, data)
+}
+
+fn send(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
+    let control = control();
+    buffer(data.len()).copy_from_slice(data);
+    control.len.store(data.len() as u64, SeqCst);
+    control.args[0].store(args[0], SeqCst);
+    control.args[1].store(args[1], SeqCst);
+    control.op.store(number, SeqCst);
+    control.request.store(1, SeqCst);
+    sys::futex_wake(&control.request);
+    while control.request.load(SeqCst) == 1 {
+        sys::futex_wait(&control.request, 1);
+    }
+    control.answer.load(SeqCst) as i64
+}
+
+/// Hands the log over.
+fn flush() {
+    if let Ok(mut records) = host().records.try_borrow_mut()
+        && !records.is_empty()
+    {
+        send(op::CALLS, [0; 2], &records);
+        records.clear();
+    }
+}
+
+fn answer(value: i64) -> Result<usize, Errno> {
+    Errno::of_return(value).map_or(Ok(value as usize), Err)
+}
+
+/// Blocks until one of the streams may be ready.
+pub fn await_streams(streams: &[(i32, u32)]) {
+    let mut data = Writer::default();
+    data.list(streams, |to, &(fd, events)| {
+        to.number(fd as u64);
+        to.number(u64::from(events));
+    });
+    request(op::AWAIT, [0; 2], &data.0);
+}
+
+/// Ends the run.
+pub fn finish(end: &End) -> ! {
+    if !host().over.replace(true) {
+        let mut data = Writer::default();
+        end.write(&mut data);
+        request(op::FINISHED, [0; 2], &data.0);
+    }
+    sys::exit_group(wire::TOLD_TO)
+}
+
+/// Text in a fixed place, for when there may be no memory.
+struct Short {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl core::fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let len = text.len().min(room.len());
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
+    }
+}
+
+/// Ends the run with a message, without asking the allocator for anything: what a panic of the engine's comes to.
+pub fn broken(why: &core::panic::PanicInfo<'_>) -> ! {
+    const BROKEN: u64 = 2;
+    if !host().over.replace(true) {
+        let mut text = Short { bytes: [0; 1024], len: 16 };
+        let _ = core::fmt::write(
+            &mut text,
+            format_args!("the engine failed: {why}; please report this, and run with --engine ptrace"),
+        );
+        text.bytes[..8].copy_from_slice(&BROKEN.to_le_bytes());
+        text.bytes[8..16].copy_from_slice(&(text.len as u64 - 16).to_le_bytes());
+        send(op::FINISHED, [0; 2], &text.bytes[..text.len]);
+    }
+    sys::exit_group(wire::TOLD_TO)
+}
+
+impl Outside for Supervisor {
+    fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        let size = buf.len().min(BUFFER_SIZE as usize);
+        let len = answer(request(op::READ, [fd as u64, size as u64], &[]))?.min(size);
+        buf[..len].copy_from_slice(buffer(len));
+        Ok(len)
+    }
+
+    fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
+        let data = &data[..data.len().min(BUFFER_SIZE as usize)];
+        answer(request(op::WRITE, [fd as u64, 0], data))
+    }
+
+    fn poll(&self, fd: i32) -> u32 {
+        request(op::POLL, [fd as u64, 0], &[]) as u32
+    }
+
+    fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
+        let len = answer(request(op::STAT, [fd as u64, 0], &[]))?;
+        Ok(wire::read_stat(&mut Reader(buffer(len))))
+    }
+
+    fn ioctl(&self, fd: i32, number: u32, arg: &mut [u8]) -> Result<i64, Errno> {
+        let value = request(op::IOCTL, [fd as u64, u64::from(number)], arg);
+        arg.copy_from_slice(buffer(arg.len()));
+        answer(value).map(|value| value as i64)
+    }
+
+    fn call(&self, record: &Record) {
+        let mut writer = Writer::default();
+        wire::write_record(record, &mut writer);
+        let full = {
+            let mut records: core::cell::RefMut<'_, Vec<u8>> = host().records.borrow_mut();
+            records.extend_from_slice(&writer.0);
+            records.len() > PORTION
+        };
+        if full {
+            flush();
+        }
+    }
+
+    fn notice(&self, line: String) {
+        request(op::NOTICE, [0; 2], line.as_bytes());
+    }
+}

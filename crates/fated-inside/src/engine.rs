@@ -1,0 +1,320 @@
+//! The supervisor: starts the blob, answers its requests, watches over it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use fated_kernel::config::Config;
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::Outside;
+use fated_kernel::kernel::Ending;
+
+use crate::error::Error;
+use crate::sys;
+use crate::wire::{
+    self, ARENA_FD, ARENA_SIZE, BLOB_FD, BUFFER_AT, BUFFER_SIZE, Control, End, Plan, Reader, SHARED_SIZE, Writer, op,
+};
+
+/// The program that carries the kernel.
+static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fated-blob"));
+
+/// How often the supervisor looks whether anybody is left to make requests.
+const TICK: Duration = Duration::from_millis(100);
+/// What execvp(3) searches without a `PATH`.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program: a path, or a name that is looked for in the guest's `PATH`.
+    pub program: OsString,
+    /// Its arguments, without its own name.
+    pub args: Vec<OsString>,
+    /// Its whole environment, in this order.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts; fated's own directory if not given.
+    pub cwd: Option<PathBuf>,
+    /// Its standard streams are nothing real: all goes through [`Outside`].
+    pub placeholders: bool,
+    /// The CPU for guests and supervisor; the current one if not given.
+    pub cpu: Option<usize>,
+}
+
+/// What the supervisor shares with the blob, mapped.
+struct Shared(NonNull<u8>);
+
+impl Shared {
+    fn map(arena: &File) -> Result<Shared, Errno> {
+        let (prot, len) = (libc::PROT_READ | libc::PROT_WRITE, SHARED_SIZE as usize);
+        // SAFETY: a fresh mapping at an address of Linux's choice.
+        let at = unsafe { libc::mmap(ptr::null_mut(), len, prot, libc::MAP_SHARED, arena.as_raw_fd(), 0) };
+        if at == libc::MAP_FAILED { Err(sys::last()) } else { NonNull::new(at.cast()).map(Shared).ok_or(Errno::ENOMEM) }
+    }
+
+    fn control(&self) -> &Control {
+        // SAFETY: the mapping lives as long as `self`; all of the structure is atomic, and zeros are valid.
+        unsafe { self.0.cast::<Control>().as_ref() }
+    }
+
+    /// Copies bytes out of the buffer.
+    fn get(&self, len: u64) -> Vec<u8> {
+        let mut bytes = vec![0; len.min(BUFFER_SIZE) as usize];
+        // SAFETY: the buffer lies in the mapping; while a request waits for its answer, no other side writes to it.
+        unsafe { ptr::copy_nonoverlapping(self.0.as_ptr().add(BUFFER_AT as usize), bytes.as_mut_ptr(), bytes.len()) };
+        bytes
+    }
+
+    /// Copies bytes into the buffer; `false` if they are too many.
+    fn put(&self, bytes: &[u8]) -> bool {
+        let fits = bytes.len() as u64 <= BUFFER_SIZE;
+        if fits {
+            // SAFETY: as in `get`.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(BUFFER_AT as usize), bytes.len()) };
+        }
+        fits
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `map` has made; nothing refers to it any more.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), SHARED_SIZE as usize) };
+    }
+}
+
+/// A program and all that comes of it.
+pub struct Engine {
+    shared: Shared,
+    outside: Rc<dyn Outside>,
+    init: Child,
+    program: String,
+    affinity: Option<libc::cpu_set_t>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+fn start(step: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::Start { step: step.into(), errno }
+}
+
+/// The paths that execvp(3) would try for `program`.
+fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
+    let program = program.as_bytes();
+    if program.contains(&b'/') || program.is_empty() {
+        return vec![program.to_vec()];
+    }
+    let path = env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value.as_bytes());
+    path.split(|&byte| byte == b':')
+        .map(|dir| if dir.is_empty() { program.to_vec() } else { [dir, b"/", program].concat() })
+        .collect()
+}
+
+impl Engine {
+    /// Starts the blob, which makes the kernel and loads the program. What fails in it is told by [`Engine::run`].
+    ///
+    /// # Errors
+    /// This machine doesn't let the engine work.
+    pub fn launch(launch: &Launch, config: &Config, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
+        let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
+        arena.set_len(ARENA_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
+        let shared = Shared::map(&arena).map_err(start("map the arena"))?;
+        let mut blob = sys::memfd(c"fated").map_err(start("make the kernel's file"))?;
+        blob.write_all(BLOB).map_err(|_| start("write the kernel's file")(sys::last()))?;
+
+        let bytes = |text: &OsString| text.as_bytes().to_vec();
+        let plan = Plan {
+            config: config.clone(),
+            argv: [&launch.program].into_iter().chain(&launch.args).map(bytes).collect(),
+            candidates: candidates(&launch.program, &launch.env),
+            env: launch.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect(),
+            cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
+            placeholders: launch.placeholders,
+        };
+        let mut writer = Writer::default();
+        plan.write(&mut writer);
+        if !shared.put(&writer.0) {
+            return Err(start("pass arguments and environment to the guest")(Errno::E2BIG));
+        }
+        shared.control().len.store(writer.0.len() as u64, SeqCst);
+        shared.control().args[0].store(u64::from(config.cpus), SeqCst);
+
+        let affinity = sys::stay_on(launch.cpu);
+        let init = spawn(&blob, &arena).map_err(|_| start("start the first process")(sys::last()));
+        let program = launch.program.to_string_lossy().into_owned();
+        match init {
+            Ok(init) => Ok(Engine { shared, outside, init, program, affinity }),
+            Err(error) => {
+                affinity.iter().for_each(sys::allow);
+                Err(error)
+            }
+        }
+    }
+
+    /// Serves the run to its end.
+    ///
+    /// # Errors
+    /// The program can't be started.
+    pub fn run(&mut self) -> Result<Ending, Error> {
+        loop {
+            let control = self.shared.control();
+            if control.request.load(SeqCst) == 1 {
+                if let Some(end) = self.serve() {
+                    return self.ended(end);
+                }
+                self.shared.control().request.store(0, SeqCst);
+                sys::futex_wake(&self.shared.control().request);
+                continue;
+            }
+            let died = control.died.load(SeqCst);
+            if died != 0 {
+                return Ok(Ending::Broken(format!("a guest {} from outside of the run", describe(died as i32 - 1))));
+            }
+            if let Ok(Some(status)) = self.init.try_wait() {
+                return Ok(Ending::Broken(format!("the first process ended before the run did ({status})")));
+            }
+            sys::futex_wait(&control.request, 0, TICK);
+        }
+    }
+
+    fn ended(&self, end: End) -> Result<Ending, Error> {
+        let program = self.program.clone();
+        match end {
+            End::Exited(status) => Ok(Ending::Exited(status)),
+            End::Deadlock(tasks) => Ok(Ending::Deadlock(tasks)),
+            End::Broken(why) => Ok(Ending::Broken(why)),
+            End::NoProgram(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::NotFound { program }),
+            End::NoProgram(errno) => Err(Error::NotExecutable { program, errno }),
+            End::NoStart(step, errno) => Err(Error::Start { step, errno }),
+        }
+    }
+
+    /// Answers the request that waits.
+    fn serve(&self) -> Option<End> {
+        let control = self.shared.control();
+        let number = control.op.load(SeqCst);
+        let [fd, argument] = [0, 1].map(|i| control.args[i].load(SeqCst));
+        let fd = fd as i32;
+        let mut data = self.shared.get(control.len.load(SeqCst));
+        let errno = |errno: Errno| -i64::from(errno.number());
+        let answer = match number {
+            op::READ => {
+                let mut bytes = vec![0; argument.min(BUFFER_SIZE) as usize];
+                self.outside.read(fd, &mut bytes).map_or_else(errno, |len| {
+                    self.shared.put(&bytes[..len]);
+                    len as i64
+                })
+            }
+            op::WRITE => self.outside.write(fd, &data).map_or_else(errno, |len| len as i64),
+            op::POLL => i64::from(self.outside.poll(fd)),
+            op::STAT => self.outside.stat(fd).map_or_else(errno, |stat| {
+                let mut writer = Writer::default();
+                wire::write_stat(&stat, &mut writer);
+                self.shared.put(&writer.0);
+                writer.0.len() as i64
+            }),
+            op::IOCTL => {
+                let result = self.outside.ioctl(fd, argument as u32, &mut data);
+                self.shared.put(&data);
+                result.unwrap_or_else(errno)
+            }
+            op::CALLS => {
+                let mut reader = Reader(&data);
+                while let Some(record) = wire::read_record(&mut reader) {
+                    self.outside.call(&record);
+                }
+                0
+            }
+            op::NOTICE => {
+                self.outside.notice(String::from_utf8_lossy(&data).into_owned());
+                0
+            }
+            op::AWAIT => {
+                self.await_streams(&Reader(&data).list(|from| (from.number() as i32, from.number() as u32)));
+                0
+            }
+            op::FINISHED => return Some(End::read(&mut Reader(&data))),
+            number => {
+                return Some(End::Broken(format!(
+                    "a guest has made request {number}, which there is none of; its arena is damaged"
+                )));
+            }
+        };
+        control.answer.store(answer as u64, SeqCst);
+        None
+    }
+
+    /// Blocks until one of the streams is ready, or a tick is over; the kernel looks for itself what it was.
+    fn await_streams(&self, streams: &[(i32, u32)]) {
+        if streams.iter().any(|&(fd, events)| self.outside.poll(fd) & events != 0) {
+            return;
+        }
+        let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
+        let mut fds: Vec<_> =
+            streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
+        sys::poll(&mut fds, TICK);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // With it end its children, all guests.
+        let _ = self.init.kill();
+        let _ = self.init.wait();
+        self.affinity.iter().for_each(sys::allow);
+    }
+}
+
+/// A wait status in words.
+fn describe(status: i32) -> String {
+    if libc::WIFSIGNALED(status) {
+        format!("was killed by signal {}", libc::WTERMSIG(status))
+    } else {
+        format!("ended with status {}", libc::WEXITSTATUS(status))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one process that an engine starts")]
+fn spawn(blob: &File, arena: &File) -> std::io::Result<Child> {
+    let moves: [(RawFd, RawFd); 2] = [(blob.as_raw_fd(), BLOB_FD), (arena.as_raw_fd(), ARENA_FD)];
+    let mut command = Command::new(format!("/proc/self/fd/{}", blob.as_raw_fd()));
+    command.arg0("fated-inside").env_clear();
+    command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(move || {
+            for (from, to) in moves {
+                if libc::dup2(from, to) < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+    command.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_for_as_execvp_does() {
+        let env = [("PATH".into(), "/a::b".into())];
+        assert_eq!(candidates("x".as_ref(), &env), [&b"/a/x"[..], b"x", b"b/x"]);
+        assert_eq!(candidates("./x".as_ref(), &env), [b"./x"]);
+        assert_eq!(candidates("x".as_ref(), &[]), [&b"/bin/x"[..], b"/usr/bin/x"]);
+    }
+}

@@ -1,0 +1,21 @@
+//! The engine inside the guest: the simulated kernel, mapped with its state at one address into every guest of a host.
+//!
+//! The kernel runs in the *blob*, a freestanding program (`blob/`) that this crate builds and carries. Every guest's process
+//! is an image of it. A guest's system calls trap there and are answered in its own process; a switch of task is one
+//! hand-over by futex, and threads are contexts on one real thread.
+//!
+//! This library is the supervisor: it starts the run, answers for the outside, and tells how it ended. It owns no state of
+//! the run. When it ends, all guests end.
+//!
+//! Invariants: one process of a host runs at a time; a guest can make real system calls only through the blob's gate.
+
+extern crate alloc;
+
+mod engine;
+mod error;
+mod sys;
+#[expect(dead_code, reason = "the blob writes what is read here, and the other way round")]
+mod wire;
+
+pub use engine::{Engine, Launch};
+pub use error::Error;

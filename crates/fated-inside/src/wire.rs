@@ -1,0 +1,358 @@
+//! What the blob and its supervisor share: one page of control words, a buffer, and how values stand in it as bytes.
+//!
+//! This file is compiled into both. Only one side writes at a time: the guest whose turn it is asks, the supervisor answers.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use fated_kernel::config::{Config, Policy};
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::{Call, FileStat};
+use fated_kernel::id::{Pid, Tid};
+use fated_kernel::record::{Ended, Record, What};
+
+/// Where the arena stands in every process of a host.
+pub const ARENA: u64 = 0x1000_0000_0000;
+/// Its size. Pages that nobody has used take no memory.
+pub const ARENA_SIZE: u64 = 16 << 30;
+/// Where the buffer begins, behind the control words.
+pub const BUFFER_AT: u64 = 4096;
+/// The size of the buffer.
+pub const BUFFER_SIZE: u64 = 1 << 20;
+/// What both sides map; the rest of the arena is the kernel's.
+pub const SHARED_SIZE: u64 = BUFFER_AT + BUFFER_SIZE;
+/// Descriptors that every guest holds for the engine.
+pub const BLOB_FD: i32 = 1022;
+/// See [`BLOB_FD`].
+pub const ARENA_FD: i32 = 1023;
+/// The status with which a process ends that the engine has told to.
+pub const TOLD_TO: i32 = 77;
+
+/// The control words.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Control {
+    /// 1 while a request waits for its answer; a futex.
+    pub request: AtomicU32,
+    /// Which one ([`op`]).
+    pub op: AtomicU32,
+    /// Its numbers.
+    pub args: [AtomicU64; 3],
+    /// How many bytes of the buffer belong to it, or to the answer.
+    pub len: AtomicU64,
+    /// The answer: a count, or a negative errno.
+    pub answer: AtomicU64,
+    /// The real wait status of a guest that ended without being told to, plus 1.
+    pub died: AtomicU32,
+}
+
+/// The requests.
+pub mod op {
+    /// args: stream, size. Answer: the bytes.
+    pub const READ: u32 = 1;
+    /// args: stream; the bytes.
+    pub const WRITE: u32 = 2;
+    /// args: stream. Answer: `POLL*`.
+    pub const POLL: u32 = 3;
+    /// args: stream. Answer: a `FileStat`.
+    pub const STAT: u32 = 4;
+    /// args: stream, request; the argument, in and out.
+    pub const IOCTL: u32 = 5;
+    /// Log records.
+    pub const CALLS: u32 = 6;
+    /// A line for the user.
+    pub const NOTICE: u32 = 7;
+    /// Streams to wait for.
+    pub const AWAIT: u32 = 8;
+    /// The run is over: an [`super::End`].
+    pub const FINISHED: u32 = 9;
+}
+
+/// Bytes that are being made.
+#[derive(Debug, Default)]
+pub struct Writer(pub Vec<u8>);
+
+impl Writer {
+    /// Adds a number.
+    pub fn number(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+    /// Adds bytes with their length.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+    /// Adds a list.
+    pub fn list<T>(&mut self, items: &[T], mut each: impl FnMut(&mut Writer, &T)) {
+        self.number(items.len() as u64);
+        items.iter().for_each(|item| each(self, item));
+    }
+}
+
+/// Bytes that are being read. What is missing reads as zeros: both sides are built together.
+#[derive(Debug)]
+pub struct Reader<'a>(pub &'a [u8]);
+
+impl Reader<'_> {
+    /// Takes a number.
+    pub fn number(&mut self) -> u64 {
+        let Some((head, tail)) = self.0.split_first_chunk::<8>() else { return 0 };
+        self.0 = tail;
+        u64::from_le_bytes(*head)
+    }
+    /// Takes bytes.
+    pub fn bytes(&mut self) -> Vec<u8> {
+        let len = (self.number() as usize).min(self.0.len());
+        let (head, tail) = self.0.split_at(len);
+        self.0 = tail;
+        head.to_vec()
+    }
+    /// Takes a text.
+    pub fn text(&mut self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+    /// Takes a list.
+    pub fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..self.number()).map(|_| each(self)).collect()
+    }
+}
+
+/// What the blob starts with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides the run.
+    pub config: Config,
+    /// The program as the user named it.
+    pub argv: Vec<Vec<u8>>,
+    /// The paths to try for it.
+    pub candidates: Vec<Vec<u8>>,
+    /// `NAME=VALUE`.
+    pub env: Vec<Vec<u8>>,
+    /// Where it starts.
+    pub cwd: Option<Vec<u8>>,
+    /// Streams 0, 1 and 2 are `/dev/null`.
+    pub placeholders: bool,
+}
+
+impl Plan {
+    /// As bytes.
+    pub fn write(&self, to: &mut Writer) {
+        let config = &self.config;
+        let (policy, changes) = match config.policy {
+            Policy::RoundRobin => (0, 0),
+            Policy::Random => (1, 0),
+            Policy::Pct { changes } => (2, changes),
+        };
+        for value in [
+            config.seed,
+            config.epoch_ns,
+            config.call_cost_ns,
+            policy,
+            u64::from(changes),
+            u64::from(config.slice_calls),
+            u64::from(config.cpus),
+            u64::from(config.max_tasks),
+            u64::from(config.wait_by_scan),
+            config.real_start_ns as u64,
+            u64::from(config.log),
+            u64::from(self.placeholders),
+            u64::from(self.cwd.is_some()),
+        ] {
+            to.number(value);
+        }
+        to.bytes(config.hostname.as_bytes());
+        to.bytes(self.cwd.as_deref().unwrap_or_default());
+        for list in [&self.argv, &self.candidates, &self.env] {
+            to.list(list, |to, item| to.bytes(item));
+        }
+    }
+
+    /// From bytes.
+    pub fn read(from: &mut Reader<'_>) -> Plan {
+        let [seed, epoch_ns, call_cost_ns, policy, changes] = core::array::from_fn(|_| from.number());
+        let [slice, cpus, tasks, scan, start, log, placeholders, moved] = core::array::from_fn(|_| from.number());
+        let config = Config {
+            seed,
+            epoch_ns,
+            call_cost_ns,
+            policy: match policy {
+                0 => Policy::RoundRobin,
+                1 => Policy::Random,
+                _ => Policy::Pct { changes: changes as u32 },
+            },
+            slice_calls: slice as u32,
+            hostname: from.text(),
+            cpus: cpus as u32,
+            max_tasks: tasks as u32,
+            wait_by_scan: scan != 0,
+            real_start_ns: start as i64,
+            log: log != 0,
+        };
+        let cwd = from.bytes();
+        let mut list = || from.list(Reader::bytes);
+        let (argv, candidates, env) = (list(), list(), list());
+        Plan { config, argv, candidates, env, cwd: (moved != 0).then_some(cwd), placeholders: placeholders != 0 }
+    }
+}
+
+/// How a run came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// See [`fated_kernel::kernel::Ending`].
+    Exited(i32),
+    /// See [`fated_kernel::kernel::Ending`].
+    Deadlock(Vec<String>),
+    /// See [`fated_kernel::kernel::Ending`].
+    Broken(String),
+    /// The first program could not be started: errno of the exec.
+    NoProgram(Errno),
+    /// A step before that failed.
+    NoStart(String, Errno),
+}
+
+impl End {
+    /// As bytes.
+    pub fn write(&self, to: &mut Writer) {
+        match self {
+            End::Exited(status) => {
+                to.number(0);
+                to.number(*status as u64);
+            }
+            End::Deadlock(tasks) => {
+                to.number(1);
+                to.list(tasks, |to, task| to.bytes(task.as_bytes()));
+            }
+            End::Broken(why) => {
+                to.number(2);
+                to.bytes(why.as_bytes());
+            }
+            End::NoProgram(errno) => {
+                to.number(3);
+                to.number(errno.number() as u64);
+            }
+            End::NoStart(step, errno) => {
+                to.number(4);
+                to.bytes(step.as_bytes());
+                to.number(errno.number() as u64);
+            }
+        }
+    }
+
+    /// From bytes.
+    pub fn read(from: &mut Reader<'_>) -> End {
+        match from.number() {
+            0 => End::Exited(from.number() as i32),
+            1 => End::Deadlock(from.list(Reader::text)),
+            2 => End::Broken(from.text()),
+            3 => End::NoProgram(Errno::from_number(from.number() as i32)),
+            _ => {
+                let step = from.text();
+                End::NoStart(step, Errno::from_number(from.number() as i32))
+            }
+        }
+    }
+}
+
+/// Writes what stat(2) tells.
+pub fn write_stat(stat: &FileStat, to: &mut Writer) {
+    for value in [
+        u64::from(stat.mode),
+        u64::from(stat.nlink),
+        u64::from(stat.uid),
+        u64::from(stat.gid),
+        stat.dev,
+        stat.rdev,
+        stat.ino,
+        stat.size,
+        u64::from(stat.blksize),
+        stat.blocks,
+        stat.attributes,
+        stat.attributes_mask,
+        stat.atime_ns as u64,
+        stat.mtime_ns as u64,
+        stat.ctime_ns as u64,
+        u64::from(stat.btime_ns.is_some()),
+        stat.btime_ns.unwrap_or(0) as u64,
+    ] {
+        to.number(value);
+    }
+}
+
+/// Reads what [`write_stat`] wrote.
+pub fn read_stat(from: &mut Reader<'_>) -> FileStat {
+    let mut next = || from.number();
+    FileStat {
+        mode: next() as u32,
+        nlink: next() as u32,
+        uid: next() as u32,
+        gid: next() as u32,
+        dev: next(),
+        rdev: next(),
+        ino: next(),
+        size: next(),
+        blksize: next() as u32,
+        blocks: next(),
+        attributes: next(),
+        attributes_mask: next(),
+        atime_ns: next() as i64,
+        mtime_ns: next() as i64,
+        ctime_ns: next() as i64,
+        btime_ns: {
+            let (there, value) = (next(), next());
+            (there != 0).then_some(value as i64)
+        },
+    }
+}
+
+/// Writes a line of the log.
+pub fn write_record(record: &Record, to: &mut Writer) {
+    to.number(record.time_ns);
+    to.number(u64::from(record.pid.get()));
+    to.number(u64::from(record.tid.get()));
+    match &record.what {
+        What::Call { call, args, ended } => {
+            let (kind, value) = match ended {
+                Ended::Value(value) => (0, *value),
+                Ended::Failed(errno) => (1, errno_number(*errno)),
+                Ended::Away => (2, 0),
+            };
+            for value in [0, call.number].into_iter().chain(call.args).chain([kind, value]) {
+                to.number(value);
+            }
+            to.list(args, |to, arg| to.bytes(arg.as_bytes()));
+        }
+        What::Signal { signal, code } => [1, *signal as u64, *code as u64].into_iter().for_each(|it| to.number(it)),
+        What::Exit { status } => [2, *status as u64].into_iter().for_each(|it| to.number(it)),
+    }
+}
+
+fn errno_number(errno: Errno) -> u64 {
+    errno.number() as u64
+}
+
+/// Reads a line of the log; `None` at the end.
+pub fn read_record(from: &mut Reader<'_>) -> Option<Record> {
+    if from.0.is_empty() {
+        return None;
+    }
+    let time_ns = from.number();
+    let pid = Pid::new(from.number() as u32)?;
+    let tid = Tid::new(from.number() as u32)?;
+    let what = match from.number() {
+        0 => {
+            let call = Call { number: from.number(), args: core::array::from_fn(|_| from.number()) };
+            let (kind, value) = (from.number(), from.number());
+            let args = from.list(Reader::text);
+            let ended = match kind {
+                0 => Ended::Value(value),
+                1 => Ended::Failed(Errno::from_number(value as i32)),
+                _ => Ended::Away,
+            };
+            What::Call { call, args, ended }
+        }
+        1 => What::Signal { signal: from.number() as i32, code: from.number() as i32 },
+        _ => What::Exit { status: from.number() as i32 },
+    };
+    Some(Record { time_ns, pid, tid, what })
+}
