@@ -9,6 +9,7 @@ use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk, walk_to_name};
 use crate::fs::{is_real, kind};
 use crate::guest::{Call, FileStat};
 use crate::sys::{Outcome, SysResult};
+use alloc::vec::Vec;
 use linux_raw_sys::general::*;
 
 /// What kind of change a call makes, and where its paths are.
@@ -214,22 +215,26 @@ fn rename(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: Option<usize>)
 
 fn link(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: Option<usize>) -> SysResult {
     let flags = flags.and_then(|at| call.args.get(at)).map_or(0, |&flags| flags as u32);
+    let path = from.read(cx, &call.args)?;
+    let source = if means_descriptor(&path, flags) {
+        None
+    } else {
+        Some(walk(cx, from.dirfd(&call.args), &path, flags & AT_SYMLINK_FOLLOW != 0)?)
+    };
+    let linked = match &source {
+        None => Ok(real_descriptor(cx, from.dirfd(&call.args))?),
+        Some(source) => *source.real(Errno::EXDEV)?,
+    };
+    let source = source.as_ref().map(|source| (from, source));
+    let Ok(linked) = linked else {
+        // Linux doesn't come to the other path.
+        return carry_out(cx, call, source.as_slice()).map(Outcome::Value);
+    };
     let target = to.walk_to_name(cx, &call.args)?;
     target.real(Errno::EEXIST)?;
-    let path = from.read(cx, &call.args)?;
-    if means_descriptor(&path, flags) {
-        let real = real_descriptor(cx, from.dirfd(&call.args))?;
-        let value = carry_out(cx, call, &[(to, &target)])?;
-        note(cx, &real, Effect::Changed);
-        note_parent(cx, &target);
-        return Ok(value.into());
-    }
-    let source = walk(cx, from.dirfd(&call.args), &path, flags & AT_SYMLINK_FOLLOW != 0)?;
-    let linked = *source.real(Errno::EXDEV)?;
-    let value = carry_out(cx, call, &[(from, &source), (to, &target)])?;
-    if let Ok(stat) = linked {
-        note(cx, &stat, Effect::Changed);
-    }
+    let paths: Vec<_> = source.into_iter().chain([(to, &target)]).collect();
+    let value = carry_out(cx, call, &paths)?;
+    note(cx, &linked, Effect::Changed);
     note_parent(cx, &target);
     Ok(value.into())
 }
