@@ -32,7 +32,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     sizes.push(max);
     let (mut fated, mut by_pid, mut any, mut ratio) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for &idle in &sizes {
-        let call = work.time(Under::Fated, Load { mode: "call", idle, count: CALLS })?;
+        let call = work.time(Under::Fated, Load { mode: "call", idle })?;
         let floor = floor(cpu, idle, args.rounds)?;
         fated.push(call);
         by_pid.push(floor.map(|(pid, _)| pid));

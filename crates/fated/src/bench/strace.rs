@@ -6,14 +6,14 @@ use super::{machine, progress};
 use crate::cli::BenchArgs;
 
 const ROWS: [(&str, Load); 8] = [
-    ("a call (getppid)", Load { mode: "call", idle: 0, count: 200 }),
-    ("reading the clock", Load { mode: "clock", idle: 0, count: 1000 }),
-    ("a byte to another process and back", Load { mode: "pipe", idle: 0, count: 50 }),
-    ("a thread's turn and back", Load { mode: "thread", idle: 0, count: 50 }),
-    ("open, fstat, read, close", Load { mode: "file", idle: 0, count: 50 }),
-    ("fork, exec /bin/true, wait", Load { mode: "exec", idle: 0, count: 2 }),
-    ("fork, wait by pid", Load { mode: "wait-pid", idle: 0, count: 20 }),
-    ("fork, wait by pid, 1000 other children", Load { mode: "wait-pid", idle: 1000, count: 20 }),
+    ("a call (getppid)", Load { mode: "call", idle: 0 }),
+    ("reading the clock", Load { mode: "clock", idle: 0 }),
+    ("a byte to another process and back", Load { mode: "pipe", idle: 0 }),
+    ("a thread's turn and back", Load { mode: "thread", idle: 0 }),
+    ("open, fstat, read, close", Load { mode: "file", idle: 0 }),
+    ("fork, exec /bin/true, wait", Load { mode: "exec", idle: 0 }),
+    ("fork, wait by pid", Load { mode: "wait-pid", idle: 0 }),
+    ("fork, wait by pid, 1000 other children", Load { mode: "wait-pid", idle: 1000 }),
 ];
 
 const PASSES: u32 = 4;

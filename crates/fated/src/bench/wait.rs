@@ -6,8 +6,6 @@ use super::{machine, progress};
 use crate::cli::BenchArgs;
 
 const SIZES: [u32; 7] = [1, 20, 100, 500, 1000, 5000, 8000];
-/// Short enough for a round that no other process interrupts.
-const FORKS: u32 = 20;
 
 const ROWS: [(&str, &str, Under); 6] = [
     ("host, by pid", "wait-pid", Under::Host),
@@ -32,7 +30,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     for pass in 0..2 {
         for (at, &size) in sizes.iter().enumerate() {
             for ((_, mode, under), (label, numbers)) in ROWS.iter().zip(&mut rows) {
-                let number = work.time(*under, Load { mode, idle: size, count: FORKS })?;
+                let number = work.time(*under, Load { mode, idle: size })?;
                 if pass == 1 {
                     numbers[at] = numbers[at].zip(number).map(|(first, second)| first.min(second));
                     continue;

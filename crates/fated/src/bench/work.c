@@ -1,11 +1,11 @@
 // The program that `fated bench` measures: one kind of kernel work at a time.
 //
-//   work MODE ROUNDS COUNT [N]
+//   work MODE [N]
 //
-// Prepares, then does ROUNDS times: nothing, then COUNT units. Before the first of these, between them and after the
-// last one it writes a byte to standard output and waits for one from standard input. Whoever is at the other end has
-// the real time, which a simulated clock hides, and what the exchange itself takes. With N, that many children wait in
-// pause() meanwhile. Exit codes: 0 done, 2 wrong use, 3 not so many children possible, 1 anything else.
+// Prepares, then writes a byte to standard output and reads one from standard input, which says what to do before the next
+// exchange: 0 nothing, k > 0 as many as 2^(k-1) units, the end of input to end. Whoever is at the other end has the
+// real time, which a simulated clock hides. With N, that many children wait in pause() meanwhile. Exit codes: 0 done,
+// 2 wrong use, 3 not so many children possible, 1 anything else.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,25 +22,24 @@
 #include <time.h>
 #include <unistd.h>
 
-static long rounds, count, idle;
+static long idle;
 
 static void fail(const char *what) {
   fprintf(stderr, "work: failed to %s: %s\n", what, strerror(errno));
   exit(1);
 }
 
-static void mark(void) {
-  char byte = '.';
-  if (write(1, &byte, 1) != 1 || read(0, &byte, 1) != 1) exit(1);
+// How many units to do next, -1 to end.
+static long ask(void) {
+  unsigned char byte = 0;
+  if (write(1, &byte, 1) != 1) exit(1);
+  if (read(0, &byte, 1) != 1) return -1;
+  return byte ? 1L << (byte - 1) : 0;
 }
 
 static void in_rounds(void (*unit)(void)) {
-  mark();
-  for (long round = 0; round < rounds; round++) {
-    mark();
-    for (long i = 0; i < count; i++) unit();
-    mark();
-  }
+  for (long units = ask(); units >= 0; units = ask())
+    while (units-- > 0) unit();
 }
 
 // One call that does nothing.
@@ -190,10 +189,8 @@ int main(int argc, char **argv) {
       {"file", file, NULL},       {"thread", NULL, thread_trips},  {"exec", program, NULL},
       {"wait-pid", wait_pid, NULL}, {"wait-any", wait_any, NULL},
   };
-  if (argc < 4) return 2;
-  rounds = atol(argv[2]);
-  count = atol(argv[3]);
-  idle = argc > 4 ? atol(argv[4]) : 0;
+  if (argc < 2) return 2;
+  idle = argc > 2 ? atol(argv[2]) : 0;
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (strcmp(argv[1], modes[i].name)) continue;
     make_idlers();

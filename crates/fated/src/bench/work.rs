@@ -3,10 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark times real processes with the real clock")]
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
@@ -37,6 +37,11 @@ impl Under {
     }
 }
 
+/// How long a round should take: short enough to be interrupted by no other process, long enough to make little of the talk.
+const ROUND: Duration = Duration::from_millis(2);
+/// The order for the most units in a round, 2^24.
+const MOST: u8 = 25;
+
 /// What to do in each round.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -44,8 +49,6 @@ pub struct Load {
     pub mode: &'static str,
     /// How many children idle meanwhile.
     pub idle: u32,
-    /// How many units a round has.
-    pub count: u32,
 }
 
 /// The compiled program.
@@ -84,35 +87,52 @@ impl Work {
 
     /// Microseconds for one unit of `load` in the best round, less what the best empty round took. `None` if so many children are not possible.
     pub fn time(&self, under: Under, load: Load) -> anyhow::Result<Option<f64>> {
-        super::progress(&format!("{} {} under {}, {} idle", load.count, load.mode, under.label(), load.idle));
+        super::progress(&format!("{} under {}, {} idle", load.mode, under.label(), load.idle));
         let mut command = Command::new("taskset");
         command.arg("-c").arg(self.cpu.to_string()).args(wrapper(under, self.cpu)?).arg(self.path());
-        command.args([load.mode, &self.rounds.to_string(), &load.count.to_string(), &load.idle.to_string()]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args([load.mode, &load.idle.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("failed to run taskset: install util-linux")?;
-        let (mut empty, mut full) = (Vec::new(), Vec::new());
-        if let (Some(mut output), Some(mut input)) = (child.stdout.take(), child.stdin.take()) {
-            let mut answered = None;
-            let mut byte = [0];
-            while output.read(&mut byte).context("failed to read what the measured program writes")? == 1 {
-                let now = Instant::now();
-                if let Some(last) = answered {
-                    let kind = if empty.len() == full.len() { &mut empty } else { &mut full };
-                    kind.push(now.duration_since(last).as_secs_f64());
-                }
-                // What delays this side only makes a time longer, so the shortest one stays right.
-                answered = Some(Instant::now());
-                input.write_all(&byte).context("failed to answer the measured program")?;
-            }
-        }
+        let best = match (child.stdin.take(), child.stdout.take()) {
+            (Some(input), Some(output)) => self.rounds(input, output),
+            _ => bail!("failed to talk to the measured program"),
+        };
         let status = child.wait().context("failed to wait for the measured program")?;
         match status.code() {
-            Some(0) if full.len() == self.rounds as usize => {}
-            Some(3) => return Ok(None),
+            Some(0) => Ok(Some(best?)),
+            Some(3) => Ok(None),
             _ => bail!("failed to measure {} under {}: it ended with {status}", load.mode, under.label()),
         }
-        let best = |rounds: Vec<f64>| rounds.into_iter().min_by(f64::total_cmp);
-        Ok(best(full).zip(best(empty)).map(|(full, empty)| (full - empty) * 1e6 / f64::from(load.count)))
+    }
+
+    /// Tells the program what to do, and finds out how long a unit takes, in microseconds.
+    fn rounds(&self, mut input: ChildStdin, mut output: ChildStdout) -> anyhow::Result<f64> {
+        // It is ready.
+        output.read_exact(&mut [0]).context("failed to talk to the measured program")?;
+        let mut round = |order: u8| -> io::Result<Duration> {
+            // What delays this side only makes a time longer, so the shortest one stays right.
+            let start = Instant::now();
+            input.write_all(&[order])?;
+            output.read_exact(&mut [0])?;
+            Ok(start.elapsed())
+        };
+        let mut round = |order: u8| round(order).context("failed to talk to the measured program");
+        let mut order = 1;
+        // One long round may have been interrupted; three in a row are long.
+        let mut long = 0;
+        while order < MOST && long < 3 {
+            if round(order)? < ROUND {
+                order += 1;
+                long = 0;
+            } else {
+                long += 1;
+            }
+        }
+        let (mut empty, mut full) = (Duration::MAX, Duration::MAX);
+        for _ in 0..self.rounds {
+            empty = empty.min(round(0)?);
+            full = full.min(round(order)?);
+        }
+        Ok(full.saturating_sub(empty).as_secs_f64() * 1e6 / f64::from(1_u32 << (order - 1)))
     }
 }
 
