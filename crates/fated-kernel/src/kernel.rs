@@ -98,6 +98,8 @@ pub struct Kernel {
     broken: RefCell<Option<String>>,
 }
 
+/// Within which the seed moves the start of the run: programs seed their own randomness by the fraction of the second.
+const EPOCH_SPREAD_NS: u64 = 1_000_000;
 /// How much virtual time the other processes have to end once the first one has.
 const LINGER_NS: u64 = 60 * crate::timers::SECOND;
 /// How many turns they have, for those that never wait.
@@ -109,7 +111,7 @@ impl Kernel {
     pub fn new(config: Config, outside: Rc<dyn Outside>) -> Rc<Kernel> {
         let stream = |number| Rng::new(config.seed, number);
         Rc::new(Kernel {
-            timers: Timers::new(config.epoch_ns),
+            timers: Timers::new(config.epoch_ns.saturating_add(stream(3).below(EPOCH_SPREAD_NS))),
             scheduler: Scheduler::new(config.policy, config.slice_calls, stream(1)),
             entropy: stream(2),
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),

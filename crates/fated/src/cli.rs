@@ -78,6 +78,8 @@ pub struct RunArgs {
     pub seed: u64,
 
     /// When the run begins, as guests see it: RFC 3339, or seconds since 1970 behind @
+    ///
+    /// The seed adds less than a millisecond: shells and libraries seed themselves by the fraction of the second.
     #[arg(
         long,
         value_name = "TIME",
