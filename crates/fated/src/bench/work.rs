@@ -132,7 +132,9 @@ impl Work {
             empty = empty.min(round(0)?);
             full = full.min(round(order)?);
         }
-        Ok(full.saturating_sub(empty).as_secs_f64() * 1e6 / f64::from(1_u32 << (order - 1)))
+        // With few rounds an empty one may have been disturbed more.
+        let units = full.saturating_sub(empty).max(Duration::from_nanos(1));
+        Ok(units.as_secs_f64() * 1e6 / f64::from(1_u32 << (order - 1)))
     }
 }
 
