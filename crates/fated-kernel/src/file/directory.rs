@@ -128,16 +128,7 @@ impl File for Directory {
     }
 
     fn seek(&self, _cx: &Cx, offset: i64, whence: u32) -> Result<u64, Errno> {
-        const SET: u32 = 0;
-        const CURRENT: u32 = 1;
-        let from = match whence {
-            SET => 0,
-            CURRENT => self.position.get() as i64,
-            _ => return Err(Errno::EINVAL),
-        };
-        let to = from.checked_add(offset).and_then(|to| u64::try_from(to).ok()).ok_or(Errno::EINVAL)?;
-        self.position.set(to);
-        Ok(to)
+        super::move_position(&self.position, offset, whence)
     }
 
     fn name(&self) -> Vec<u8> {

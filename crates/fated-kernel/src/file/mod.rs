@@ -325,6 +325,20 @@ pub fn anonymous_stat(mode: u32, ino: u64, now_ns: u64) -> FileStat {
     }
 }
 
+/// lseek(2) in a file of no known size, which has no end to seek from.
+pub(crate) fn move_position(position: &Cell<u64>, offset: i64, whence: u32) -> Result<u64, Errno> {
+    const SET: u32 = 0;
+    const CURRENT: u32 = 1;
+    let from = match whence {
+        SET => 0,
+        CURRENT => position.get() as i64,
+        _ => return Err(Errno::EINVAL),
+    };
+    let to = from.checked_add(offset).and_then(|to| u64::try_from(to).ok()).ok_or(Errno::EINVAL)?;
+    position.set(to);
+    Ok(to)
+}
+
 /// `KIND:[N]`, the name of an object without a path.
 #[must_use]
 pub fn anonymous_name(kind: &str, number: u64) -> Vec<u8> {
