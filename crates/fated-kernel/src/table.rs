@@ -30,7 +30,7 @@ pub enum Passage {
     Free,
     /// One stop, on the way in; then the simulated kernel answers or lets Linux do it, unchanged.
     Seen,
-    /// Two stops: Linux answers, then the result is mended where it tells of the outside.
+    /// One or two stops: Linux answers fated or the guest, and the result is mended where it tells of the outside.
     Mended,
     /// One stop; the call never reaches Linux as the guest made it.
     Emulated,

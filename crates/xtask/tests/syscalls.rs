@@ -40,7 +40,10 @@ All {} system calls of Linux 6.18 on x86-64:
     for (passage, meaning) in [
         (Passage::Free, "no stop, unless the run keeps a log: not scheduled, takes no time"),
         (Passage::Seen, "one stop, then the kernel answers or Linux does it, unchanged"),
-        (Passage::Mended, "two stops: Linux does it, and the result is mended where it tells of the outside"),
+        (
+            Passage::Mended,
+            "one or two stops: Linux answers fated or the guest, and the result is mended where it tells of the outside",
+        ),
         (Passage::Emulated, "one stop: the call doesn't reach Linux as the guest made it"),
     ] {
         let count = table::all().iter().filter(|call| call.passage == passage).count();
