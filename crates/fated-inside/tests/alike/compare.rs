@@ -1,0 +1,137 @@
+//! One program, two engines: what can be compared of their runs.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use fated_inside::{Engine, Launch};
+use fated_kernel::config::{Config, Policy};
+use fated_kernel::kernel::{Ending, Kernel};
+use fated_kernel::record::Record;
+use fated_ptrace::{Captured, Observer, Streams};
+
+const EPOCH_NS: u64 = 1_767_225_600_000_000_000;
+
+/// What can be compared of a run.
+#[derive(Debug, PartialEq)]
+pub struct Run {
+    /// How it ended.
+    pub ending: Ending,
+    /// Standard output, standard error.
+    pub output: [String; 2],
+    /// A line for each call, with its time.
+    pub log: Vec<String>,
+}
+
+/// What to run.
+pub struct Case {
+    /// The program, which is looked for in the `PATH`, and its arguments.
+    pub command: Vec<String>,
+    /// Where; both engines begin with nothing in it.
+    pub cwd: Option<PathBuf>,
+    /// What decides the run.
+    pub config: Config,
+}
+
+/// What every run is decided by that isn't about anything else.
+#[expect(clippy::disallowed_methods, reason = "files that are older than the run have their real times")]
+pub fn config(seed: u64) -> Config {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
+    Config {
+        seed,
+        epoch_ns: EPOCH_NS,
+        call_cost_ns: 1000,
+        policy: Policy::RoundRobin,
+        slice_calls: 200,
+        hostname: "fated".into(),
+        cpus: 1,
+        max_tasks: 1000,
+        wait_by_scan: false,
+        real_start_ns: now.as_nanos() as i64,
+        log: true,
+    }
+}
+
+/// The environment of all programs. Python must not write its caches: it would change its own input.
+fn env() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("PYTHONDONTWRITEBYTECODE", "1")]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into()
+}
+
+fn watched(run: impl FnOnce(Rc<Captured>) -> Ending) -> Run {
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let sink = log.clone();
+    let call = move |record: &Record| {
+        let at = record.time_ns - EPOCH_NS;
+        sink.borrow_mut().push(format!("{} {at} {:?}", record.tid, record.what));
+    };
+    let observer = Observer { call: Box::new(call), notice: Box::new(|line| panic!("unexpected notice: {line}")) };
+    let outside = Rc::new(Captured::new(b"one\ntwo\n".to_vec(), false, observer));
+    let ending = run(outside.clone());
+    let output = outside.output().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let log = log.take();
+    Run { ending, output, log }
+}
+
+impl Case {
+    /// Runs it in the engine inside the guest.
+    pub fn inside(&self) -> Run {
+        let launch = Launch {
+            program: self.command[0].clone().into(),
+            args: self.command[1..].iter().map(Into::into).collect(),
+            env: env(),
+            cwd: self.cwd.clone(),
+            placeholders: true,
+            cpu: None,
+        };
+        watched(|outside| {
+            let mut engine = Engine::launch(&launch, &self.config, outside).expect("the engine starts");
+            engine.run().expect("the program starts")
+        })
+    }
+
+    /// Runs it in the engine that traces.
+    pub fn traced(&self) -> Run {
+        let mut launch = fated_ptrace::Launch::new(&self.command[0]);
+        launch.args = self.command[1..].iter().map(Into::into).collect();
+        launch.env = env();
+        launch.cwd.clone_from(&self.cwd);
+        launch.streams = Streams::Placeholders;
+        watched(|outside| {
+            let kernel = Kernel::new(self.config.clone(), outside.clone());
+            let mut engine = fated_ptrace::Engine::launch(&launch, kernel, outside).expect("the engine starts");
+            engine.run().expect("the run comes to an end")
+        })
+    }
+
+    /// Runs it in both, each time in an empty folder.
+    pub fn both(&self) -> [Run; 2] {
+        let fresh = || {
+            if let Some(cwd) = &self.cwd {
+                let _ = std::fs::remove_dir_all(cwd);
+                std::fs::create_dir_all(cwd).expect("the folder is ours");
+            }
+        };
+        fresh();
+        let ours = self.inside();
+        fresh();
+        [ours, self.traced()]
+    }
+}
+
+/// Says where two runs differ first.
+pub fn difference([ours, theirs]: &[Run; 2]) -> Option<String> {
+    if ours == theirs {
+        return None;
+    }
+    let at = ours.log.iter().zip(&theirs.log).position(|(one, other)| one != other);
+    let Some(at) = at.or_else(|| (ours.log.len() != theirs.log.len()).then(|| ours.log.len().min(theirs.log.len())))
+    else {
+        let end = |run: &Run| format!("{:?}\n{}{}", run.ending, run.output[0], run.output[1]);
+        return Some(format!("the logs are equal\ninside:\n{}\nptrace:\n{}", end(ours), end(theirs)));
+    };
+    let line = |run: &Run| run.log.get(at).map_or_else(|| format!("no more, {:?}", run.ending), Clone::clone);
+    let before = ours.log[at.saturating_sub(3)..at].join("\n");
+    Some(format!("call {at}:\n{before}\ninside:\n{}\nptrace:\n{}", line(ours), line(theirs)))
+}

@@ -1,0 +1,105 @@
+//! The same program with the same seed gives the same on both engines: output, end, and every call with its arguments,
+//! addresses and virtual time.
+
+mod compare;
+
+use compare::{Case, config, difference};
+use fated_kernel::kernel::Ending;
+
+/// Runs the command on both engines, with two seeds; the exit status and the beginning of the output are known.
+#[track_caller]
+fn check(command: &[&str], status: i32, output: &str) {
+    let there = std::env::split_paths("/usr/bin:/bin").any(|folder| folder.join(command[0]).exists());
+    if !there {
+        println!("skipped: no {}", command[0]);
+        return;
+    }
+    for seed in [0, 7] {
+        let case = Case { command: command.iter().map(ToString::to_string).collect(), cwd: None, config: config(seed) };
+        let runs = case.both();
+        assert_eq!(runs[0].ending, Ending::Exited(status << 8), "{command:?}: {:?}", runs[0].output);
+        assert!(runs[0].output[0].starts_with(output), "{command:?} gave {:?}", runs[0].output);
+        assert_eq!(difference(&runs), None, "{command:?} with seed {seed}");
+    }
+}
+
+#[test]
+fn static_programs() {
+    check(&["busybox", "true"], 0, "");
+    check(&["busybox", "false"], 1, "");
+    check(&["busybox", "echo", "hello"], 0, "hello\n");
+    check(&["busybox", "cat"], 0, "one\ntwo\n");
+    check(&["busybox", "sh", "-c", "echo $$ $((6 * 7))"], 0, "");
+}
+
+#[test]
+fn dynamic_programs() {
+    check(&["true"], 0, "");
+    check(&["ls", "/"], 0, "");
+    check(&["date", "-u", "+%Y"], 0, "2026\n");
+    check(&["wc", "-l"], 0, "2\n");
+}
+
+#[test]
+fn processes_and_pipes() {
+    check(&["busybox", "sh", "-c", "busybox false; echo $?"], 0, "1\n");
+    check(&["bash", "-c", "echo a | cat | tr a b; exit 3"], 3, "b\n");
+    check(&["sh", "-c", "for i in 1 2 3; do echo $i | wc -c; done"], 0, "2\n2\n2\n");
+    check(&["sh", "-c", "sleep 1000 & sleep 500; kill $!; wait $!; echo $?"], 0, "143\n");
+    check(&["sh", "-c", "/no/such; echo $?"], 0, "127\n");
+    check(&["bash", "-c", "trap 'echo got it' USR1; kill -USR1 $$; echo done"], 0, "got it\ndone\n");
+}
+
+#[test]
+fn interpreters() {
+    check(&["perl", "-e", "print 6 * 7, qq(\\n)"], 0, "42\n");
+    check(&["python3", "-c", "print(6 * 7)"], 0, "42\n");
+}
+
+#[test]
+fn threads_of_one_process() {
+    let program = "
+import threading, queue
+q = queue.Queue()
+def work(n):
+    for i in range(20): q.put(n)
+ts = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+for t in ts: t.start()
+for t in ts: t.join()
+print(q.qsize())";
+    check(&["python3", "-c", program], 0, "80\n");
+}
+
+#[test]
+fn spawned_processes() {
+    let program = "
+import subprocess, os
+print(subprocess.run(['echo', 'hi'], capture_output=True).stdout)
+try: subprocess.run(['/no/such'])
+except FileNotFoundError as e: print(e.errno)
+try: os.posix_spawn('/no/such', ['x'], {})
+except FileNotFoundError as e: print(e.errno)";
+    check(&["python3", "-c", program], 0, "b'hi\\n'\n2\n2\n");
+}
+
+#[test]
+fn faults_are_guest_signals() {
+    let program = "
+import signal, ctypes, os
+pid = os.fork()
+if pid == 0:
+    ctypes.string_at(16)
+print(os.waitpid(pid, 0)[1] & 127)";
+    check(&["python3", "-c", program], 0, "11\n");
+}
+
+#[test]
+fn bad_pointers_give_efault() {
+    let program = "
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.pipe(ctypes.c_void_p(16)), ctypes.get_errno())
+arena = 0x100000200000
+print(libc.pipe(ctypes.c_void_p(arena)), ctypes.get_errno())";
+    check(&["python3", "-c", program], 0, "-1 14\n-1 14\n");
+}
