@@ -21,7 +21,7 @@ use fated_kernel::kernel::Ending;
 use crate::error::Error;
 use crate::sys;
 use crate::wire::{
-    self, ARENA_FD, ARENA_SIZE, BLOB_FD, BUFFER_AT, BUFFER_SIZE, Control, End, Plan, Reader, SHARED_SIZE, Writer, op,
+    self, ARENA_FD, BLOB_FD, BUFFER_AT, BUFFER_SIZE, Control, End, FIXED_SIZE, Plan, Reader, SHARED_SIZE, Writer, op,
 };
 
 /// The program that carries the kernel.
@@ -129,7 +129,7 @@ impl Engine {
     /// This machine doesn't let the engine work.
     pub fn launch(launch: &Launch, config: &Config, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
         let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
-        arena.set_len(ARENA_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
+        arena.set_len(FIXED_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
         let shared = Shared::map(&arena).map_err(start("map the arena"))?;
         let mut blob = sys::memfd(c"fated").map_err(start("make the kernel's file"))?;
         blob.write_all(BLOB).map_err(|_| start("write the kernel's file")(sys::last()))?;

@@ -19,3 +19,4 @@ mod wire;
 
 pub use engine::{Engine, Launch};
 pub use error::Error;
+pub use wire::{ARENA, ARENA_SIZE};

@@ -14,7 +14,7 @@ use fated_kernel::record::{Ended, Record, What};
 
 /// Where the arena stands in every process of a host.
 pub const ARENA: u64 = 0x1000_0000_0000;
-/// Its size. Pages that nobody has used take no memory.
+/// The size of its mapping. The file behind it grows with the heap.
 pub const ARENA_SIZE: u64 = 16 << 30;
 /// Where the buffer begins, behind the control words.
 pub const BUFFER_AT: u64 = 4096;
@@ -22,6 +22,12 @@ pub const BUFFER_AT: u64 = 4096;
 pub const BUFFER_SIZE: u64 = 1 << 20;
 /// What both sides map; the rest of the arena is the kernel's.
 pub const SHARED_SIZE: u64 = BUFFER_AT + BUFFER_SIZE;
+/// The size of the kernel's stack, which comes next.
+pub const STACK_SIZE: u64 = 2 << 20;
+/// The size of what the host itself needs, behind the stack. Then comes the heap.
+pub const HOST_SIZE: u64 = 64 << 10;
+/// The size of the arena's file at the beginning: all but the heap.
+pub const FIXED_SIZE: u64 = SHARED_SIZE + STACK_SIZE + HOST_SIZE;
 /// Descriptors that every guest holds for the engine.
 pub const BLOB_FD: i32 = 1022;
 /// See [`BLOB_FD`].

@@ -11,7 +11,7 @@ use crate::frame::{self, Event, Frame};
 use crate::guest::Inside;
 use crate::host::{STACK_TOP, host};
 use crate::outside::{self, finish};
-use crate::wire::End;
+use crate::wire::{ARENA, ARENA_SIZE, End};
 use crate::{gate, guest, sys};
 
 const SIGILL: i32 = 4;
@@ -118,7 +118,12 @@ fn take_event() -> Option<&'static Inside> {
     if event.code <= 0 {
         return Some(task);
     }
-    let Event { signal, code, addr, trap, error, .. } = event;
+    let Event { mut signal, mut code, addr, trap, error, .. } = event;
+    // Where the arena's file has ended, Linux speaks of SIGBUS. For a guest nothing is mapped there.
+    if signal == SIGBUS && (ARENA..ARENA + ARENA_SIZE).contains(&addr) {
+        const SEGV_MAPERR: i32 = 1;
+        (signal, code) = (SIGSEGV, SEGV_MAPERR);
+    }
     kernel.stopped(tid, Stop::Fault(Fault { signal, code, addr, trap, error }));
     None
 }

@@ -21,15 +21,14 @@ use crate::cpuid::Cpuid;
 use crate::frame::{Event, Frame};
 use crate::guest::Inside;
 use crate::memory::Heap;
-use crate::wire::{ARENA, ARENA_SIZE, Control, Plan, SHARED_SIZE, TOLD_TO};
+use crate::wire::{ARENA, ARENA_SIZE, Control, FIXED_SIZE, HOST_SIZE, Plan, SHARED_SIZE, STACK_SIZE, TOLD_TO};
 use crate::{gate, sys};
 
 /// The end of the kernel's stack. Below its two megabytes lies the buffer, so that one day too deep a call hits what is rewritten
 /// with every request and not the kernel's state.
-pub const STACK_TOP: u64 = ARENA + SHARED_SIZE + (2 << 20);
+pub const STACK_TOP: u64 = ARENA + SHARED_SIZE + STACK_SIZE;
 /// Where the host stands.
 const HOST: u64 = STACK_TOP;
-const HOST_SIZE: u64 = 64 << 10;
 
 /// Private stacks of one address space: a process sleeps on one, and takes signals on it.
 pub const STACKS: usize = 16;
@@ -111,7 +110,7 @@ pub fn exists() -> bool {
 /// Makes the host.
 pub fn create(cpus: u32) {
     const { assert!(size_of::<Host>() < HOST_SIZE as usize) };
-    let heap = Heap::new((HOST + HOST_SIZE) as usize, (ARENA + ARENA_SIZE) as usize);
+    let heap = Heap::new((ARENA + FIXED_SIZE) as usize, (ARENA + ARENA_SIZE) as usize);
     // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes first: what follows may allocate.
     unsafe { (HOST as *mut UnsafeCell<Heap>).write(UnsafeCell::new(heap)) };
     let at = HOST as *mut Host;

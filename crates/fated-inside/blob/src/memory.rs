@@ -3,26 +3,48 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::asm;
 
-use crate::host;
+use linux_raw_sys::general::__NR_ftruncate;
+
+use crate::wire::{ARENA as ARENA_AT, ARENA_FD};
+use crate::{host, sys};
 
 /// Blocks are powers of two, so that a freed one fits whatever asks for its class next.
 const CLASSES: usize = 40;
 /// The smallest block has room for the link of the free list.
 const SMALLEST: usize = 16;
 const PAGE: usize = 4096;
+/// By how much the arena grows at least.
+const STEP: usize = 256 << 10;
 
 /// The allocator's state, in the arena.
+///
+/// The arena's file ends where the heap does. What lies behind is mapped but isn't there, so that a guest's stray access
+/// faults as it would natively, and hits nothing.
 #[repr(C)]
 pub struct Heap {
     next: usize,
+    /// The end of the file.
+    top: usize,
     end: usize,
     free: [usize; CLASSES],
 }
 
 impl Heap {
-    /// An empty heap over these addresses.
+    /// An empty heap that begins at `begin`, where the arena's file ends, and may grow up to `end`.
     pub fn new(begin: usize, end: usize) -> Heap {
-        Heap { next: begin, end, free: [0; CLASSES] }
+        Heap { next: begin, top: begin, end, free: [0; CLASSES] }
+    }
+
+    /// Makes the arena's file reach at least to `needed`.
+    fn grow(&mut self, needed: usize) -> bool {
+        let step = STEP.max((self.top - ARENA_AT as usize) / 4) & !(PAGE - 1);
+        let top = needed.next_multiple_of(PAGE).max(self.top + step).min(self.end);
+        let done =
+            needed <= top && sys::call(__NR_ftruncate, [ARENA_FD as u64, top as u64 - ARENA_AT, 0, 0, 0, 0]) == 0;
+        if done {
+            self.top = top;
+        }
+        done
     }
 
     fn take(&mut self, layout: Layout) -> usize {
@@ -36,7 +58,7 @@ impl Heap {
         }
         let align = size.min(PAGE).max(layout.align());
         let at = (self.next + align - 1) & !(align - 1);
-        if at + size > self.end {
+        if at + size > self.top && !self.grow(at + size) {
             return 0;
         }
         self.next = at + size;
