@@ -160,6 +160,10 @@ pub trait Guest: Debug {
     fn regs(&self) -> Regs;
     /// Replaces the registers. `rax` is what the guest sees as the result; no call is restarted by itself.
     fn set_regs(&self, regs: &Regs);
+    /// Replaces `rax` alone.
+    fn set_result(&self, rax: u64) {
+        self.set_regs(&Regs { rax, ..self.regs() });
+    }
     /// The extended state (FPU, SSE, AVX…) in the format of a signal frame (`struct _xstate`).
     fn xstate(&self) -> Vec<u8>;
     /// Replaces the extended state; an image that the processor would refuse gives `EINVAL`.
@@ -169,9 +173,10 @@ pub trait Guest: Debug {
     /// errno included). The call must be one that doesn't block. The registers other than `rax` stay.
     fn native(&self, call: Call) -> i64;
 
-    /// When the task runs on, the call it is in is carried out by the real Linux as it stands, and nobody looks at its
-    /// result. Without this a call is skipped and the guest sees `rax`.
-    fn pass(&self);
+    /// The real Linux carries out the call that the task is in, as it stands, and nobody but the guest looks at the result. An
+    /// engine that can does it at once, as [`Guest::native`]; `None`: it will be done when the task runs on, which is the next
+    /// thing to happen. Without this a call is skipped and the guest sees `rax`.
+    fn pass(&self, call: Call) -> Option<i64>;
 
     /// Makes a new real task whose parent is the engine. It starts right behind the call that its maker is in,
     /// with 0 in `rax`, and stays stopped until the kernel runs it.

@@ -19,7 +19,6 @@ use crate::task::{Process, Task};
 use crate::timers::Timers;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
-use core::task::{Context, Poll, Waker};
 use fated_wait::LookupKind;
 
 /// What the engine does next.
@@ -163,6 +162,9 @@ impl Kernel {
 
     /// Decides what happens next.
     pub fn next(self: &Rc<Self>) -> Next {
+        if let Some(task) = self.running().filter(|task| task.passing.take()) {
+            return Next::Run(task.tid.get());
+        }
         loop {
             if let Some(ending) = self.ended() {
                 self.kill_all();
@@ -193,12 +195,29 @@ impl Kernel {
             self.streams.count_turn(self);
             self.current.replace(Some(task.clone()));
             if matches!(task.rest.get(), Rest::Waking(_)) {
-                self.poll(&task);
+                self.wake_up(&task);
             }
             if task.rest.get() == Rest::Ready && self.before_run(&task) {
                 return Next::Run(task.tid.get());
             }
         }
+    }
+
+    /// Whether the running task goes straight on behind its call: its turn isn't over, and no signal comes before. This counts
+    /// the call, so it is asked once.
+    pub(crate) fn runs_on(&self, task: &Task) -> bool {
+        if task.turn_over.get() || task.rest.get() != Rest::Ready || task.halted.get() || task.looks_at_signals() {
+            return false;
+        }
+        if self.exit_status.get().is_some() || self.broken.borrow().is_some() {
+            return false;
+        }
+        task.turn_over.set(self.scheduler.slice_over(task));
+        if task.turn_over.get() {
+            return false;
+        }
+        self.streams.count_turn(self);
+        true
     }
 
     /// The running task, if it may go on, else the next one.
@@ -207,7 +226,7 @@ impl Kernel {
         if let Some(task) = current.filter(|task| task.rest.get() == Rest::Ready) {
             if task.halted.get() {
                 task.parked.set(true);
-            } else if task.turn_over.take() || (!task.passing.get() && self.scheduler.slice_over(&task)) {
+            } else if task.turn_over.take() || self.scheduler.slice_over(&task) {
                 self.scheduler.push(&task);
             } else {
                 return Some(task);
@@ -218,10 +237,7 @@ impl Kernel {
 
     /// Signals are taken before guest code runs; `false` if that ended or stopped the task.
     fn before_run(self: &Rc<Self>, task: &Rc<Task>) -> bool {
-        let passing = task.passing.take();
-        let looks =
-            task.interrupted.get().is_some() || task.saved_mask.get().is_some() || !task.deliverable().is_empty();
-        if looks && !passing {
+        if task.looks_at_signals() {
             self.deliver(&Cx { kernel: self.clone(), task: task.clone() });
         }
         task.rest.get() == Rest::Ready && !task.halted.get()
@@ -237,12 +253,22 @@ impl Kernel {
         self.current.borrow().clone()
     }
 
+    /// The task that [`Next::Run`] named, as its calls see it.
+    #[must_use]
+    pub fn turn(self: &Rc<Self>) -> Option<Cx> {
+        self.running().map(|task| Cx { kernel: self.clone(), task })
+    }
+
     /// The task that [`Next::Run`] named has stopped.
     pub fn stopped(self: &Rc<Self>, tid: Tid, stop: Stop) {
         let Some(task) = self.task(tid) else { return };
         let cx = Cx { kernel: self.clone(), task };
         match stop {
-            Stop::Call(call) => sys::enter(&cx, call),
+            Stop::Call(call) => {
+                if let Some(value) = sys::enter(&cx, call) {
+                    cx.task.guest.set_result(value);
+                }
+            }
             Stop::Fault(fault) => {
                 cx.task.fault.set((fault.trap, fault.error, fault.addr));
                 self.force_signal(&cx.task, SigInfo::fault(fault.signal, fault.code, fault.addr));
@@ -257,16 +283,16 @@ impl Kernel {
         }
     }
 
-    /// Polls the call that a task waits in.
-    pub(crate) fn poll(self: &Rc<Self>, task: &Rc<Task>) {
-        let Some(mut work) = task.work.borrow_mut().take() else {
+    /// A task has woken in a call: goes on with that.
+    fn wake_up(self: &Rc<Self>, task: &Rc<Task>) {
+        let work = task.work.borrow_mut().take();
+        let Some(work) = work else {
             task.rest.set(Rest::Ready);
             return;
         };
-        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(()) => {}
-            Poll::Pending if task.is_gone() => {}
-            Poll::Pending => *task.work.borrow_mut() = Some(work),
+        let cx = Cx { kernel: self.clone(), task: task.clone() };
+        if let Some(value) = sys::go_on(&cx, work) {
+            task.guest.set_result(value);
         }
     }
 

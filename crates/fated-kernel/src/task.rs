@@ -8,16 +8,12 @@ use crate::id::{Pid, Tid};
 use crate::queue::Queue;
 use crate::sched::Rest;
 use crate::signal::{Actions, Pending, SigSet};
+use crate::sys::Work;
 use crate::sys::sched::Scheduling;
 use crate::sys::timer::ProcessTimers;
-use alloc::{boxed::Box, collections::BTreeMap, rc::Rc, vec::Vec};
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
-
-/// A system call in progress, up to and including its effect on the registers.
-pub(crate) type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 /// One thread of a guest.
 pub struct Task {
@@ -31,10 +27,10 @@ pub struct Task {
     pub(crate) work: RefCell<Option<Work>>,
     /// Where the scheduler has it.
     pub(crate) rest: Cell<Rest>,
-    /// When it runs on, the real Linux first carries out the call it is in: until then it neither yields nor takes signals, so
-    /// that the call happens at its moment.
+    /// It runs straight on behind the call it is in, which the real Linux may have yet to carry out: until then it neither
+    /// yields nor takes signals, so that the call happens at its moment.
     pub(crate) passing: Cell<bool>,
-    /// Its turn is over with the call it is in.
+    /// Its turn is over with the call it is in, which has been counted.
     pub(crate) turn_over: Cell<bool>,
     /// The call it made last.
     pub call: Cell<Call>,
@@ -190,6 +186,11 @@ impl Task {
     #[must_use]
     pub fn deliverable(&self) -> SigSet {
         self.pending_set().without(self.mask.get())
+    }
+
+    /// Whether anything is to be done about signals before it runs guest code.
+    pub(crate) fn looks_at_signals(&self) -> bool {
+        self.interrupted.get().is_some() || self.saved_mask.get().is_some() || !self.deliverable().is_empty()
     }
 
     /// Sets the blocked signals; the unblockable ones never are.

@@ -4,7 +4,6 @@ use alloc::format;
 
 use fated_kernel::guest::{Call, Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
-use fated_kernel::table::{self, Passage};
 use linux_raw_sys::general::*;
 
 use crate::frame::{self, Event, Frame};
@@ -103,13 +102,11 @@ fn take_event() -> Option<&'static Inside> {
         }
         task.regs.set(Regs { rax: -ENOSYS as u64, orig_rax: number, ..regs });
         let call = Call { number, args: [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] };
-        if !kernel.config.log && table::call(number).is_some_and(|call| call.passage == Passage::Free) {
-            let result = task.native(call);
-            task.regs.set(Regs { rax: result as u64, ..task.regs.get() });
-            return Some(task);
-        }
-        kernel.stopped(tid, Stop::Call(call));
-        return None;
+        let rax = kernel.turn()?.answer(call)?;
+        // The call may have looked into other processes, and is carried on in the last of them.
+        task.process.enter();
+        task.regs.set(Regs { rax, ..task.regs.get() });
+        return Some(task);
     }
     if event.signal == SIGSEGV && answer(&kernel, task) {
         return Some(task);
@@ -168,12 +165,12 @@ fn decide() -> Result<&'static Inside, End> {
     loop {
         match kernel.next() {
             Next::Run(tid) => {
-                let Some(task) = kernel.task(tid) else {
+                let Some(cx) = kernel.turn() else {
                     return Err(End::Broken(format!(
                         "the kernel runs task {tid}, which isn't there; please report this"
                     )));
                 };
-                let inside = guest::of(&task.guest);
+                let inside = guest::of(&cx.task.guest);
                 inside.process.enter();
                 host().task.set(Some((inside, tid)));
                 return Ok(inside);

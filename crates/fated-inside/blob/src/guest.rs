@@ -25,8 +25,6 @@ pub struct Inside {
     pub regs: Cell<Regs>,
     /// The rest of it.
     pub frame: RefCell<Box<Frame>>,
-    /// When it runs on, the real Linux first carries out the call it is in.
-    pub pass: Cell<bool>,
     gone: Cell<bool>,
 }
 
@@ -104,7 +102,6 @@ impl Inside {
             process,
             regs: Cell::new(regs),
             frame: RefCell::new(frame),
-            pass: Cell::new(false),
             gone: Cell::new(false),
         })
     }
@@ -138,12 +135,7 @@ impl Inside {
 
     /// Lets it run on, in the process that has the turn.
     pub fn resume(&self) -> ! {
-        let mut regs = self.regs.get();
-        if self.pass.take() {
-            let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
-            let result = self.ask(Call { number: regs.orig_rax, args });
-            regs = Regs { rax: result as u64, ..self.regs.get() };
-        }
+        let regs = self.regs.get();
         set_bases(regs.fs_base, regs.gs_base);
         let at = self.frame.borrow_mut().prepare(&regs, self.process.stack());
         // SAFETY: the frame was made by Linux; the kernel has put registers into it as a sigreturn of its own would.
@@ -202,8 +194,8 @@ impl Guest for Inside {
         if self.enter() { self.ask(call) } else { -i64::from(Errno::ESRCH.number()) }
     }
 
-    fn pass(&self) {
-        self.pass.set(true);
+    fn pass(&self, call: Call) -> Option<i64> {
+        Some(self.native(call))
     }
 
     fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {

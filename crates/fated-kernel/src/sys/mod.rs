@@ -9,6 +9,7 @@ use crate::table::{self, Passage};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::future::Future;
 use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
 
 pub mod clone;
 pub mod copy;
@@ -93,105 +94,129 @@ fn later(future: impl Future<Output = SysResult> + 'static) -> Step {
     Step::Later(Box::pin(future))
 }
 
-/// A task has made a call.
-pub(crate) fn enter(cx: &Cx, call: Call) {
-    let kernel = &cx.kernel;
-    let info = table::call(call.number);
+impl Cx {
+    /// A call of the task whose turn it is, which returns straight to guest code if it can: `Some` is what the guest then finds in
+    /// `rax`. Nothing else of its registers has changed, and there was nothing for [`Kernel::next`] to decide.
+    ///
+    /// `None`: the call has been taken in as by [`Kernel::stopped`], and `next` says how the run goes on.
+    ///
+    /// [`Kernel::next`]: crate::kernel::Kernel::next
+    /// [`Kernel::stopped`]: crate::kernel::Kernel::stopped
+    #[must_use]
+    pub fn answer(&self, call: Call) -> Option<u64> {
+        if is_free(call) && !self.kernel.config.log {
+            return Some(self.task.guest.native(call) as u64);
+        }
+        let value = enter(self, call)?;
+        if self.task.passing.take() || self.kernel.runs_on(&self.task) {
+            return Some(value);
+        }
+        self.task.guest.set_result(value);
+        None
+    }
+}
+
+/// Whether a call is seen only by a run that keeps a log: nothing else of the run may depend on it.
+fn is_free(call: Call) -> bool {
+    table::call(call.number).is_some_and(|info| info.passage == Passage::Free)
+}
+
+/// A task has made a call. `Some`: it is over, and returns this value.
+pub(crate) fn enter(cx: &Cx, call: Call) -> Option<u64> {
+    let (kernel, task) = (&cx.kernel, &cx.task);
     kernel.stats.count(call.number);
-    cx.task.call.set(call);
+    task.call.set(call);
     let described = if kernel.config.log { log::arguments(cx, call) } else { Vec::new() };
-    if info.is_some_and(|info| info.passage == Passage::Free) {
-        // Only a run that keeps a log sees these: nothing else of the run may depend on it.
-        return finish(cx, call, described, Ok(Outcome::Pass));
+    if is_free(call) {
+        task.passing.set(true);
+        return finish(cx, call, described, cx.native(call.number, call.args).map(Outcome::Value));
     }
     let cost = kernel.config.call_cost_ns;
-    cx.task.cpu_ns.set(cx.task.cpu_ns.get() + cost);
+    task.cpu_ns.set(task.cpu_ns.get() + cost);
     timer::cpu_spent(cx);
     kernel.pass_time(cost);
-    if cx.task.is_gone() {
+    if task.is_gone() {
         // A timer has just killed its process.
         return finish(cx, call, described, Ok(Outcome::Away));
     }
     if matches!(call.number as u32, linux_raw_sys::general::__NR_exit | linux_raw_sys::general::__NR_exit_group) {
         // The log tells of the call before it tells of what it does.
-        kernel.record(&cx.task, What::Call { call, args: described, ended: Ended::Away });
+        kernel.record(task, What::Call { call, args: described, ended: Ended::Away });
         dispatch(cx, call);
-        return;
+        return None;
     }
     match dispatch(cx, call) {
+        Step::Now(Ok(Outcome::Pass)) => pass(cx, call, described),
         Step::Now(result) => finish(cx, call, described, result),
-        Step::Later(future) => {
-            let own = cx.clone();
-            let work = async move {
-                let result = future.await;
-                finish(&own, call, described, result);
-            };
-            *cx.task.work.borrow_mut() = Some(Box::pin(work));
-            kernel.poll(&cx.task);
+        Step::Later(future) => go_on(cx, Work { future, call, described }),
+    }
+}
+
+/// A call in progress.
+pub(crate) struct Work {
+    future: Waiting,
+    call: Call,
+    described: Vec<String>,
+}
+
+/// Goes on with a call as far as it goes now. `Some`: it is over, and returns this value.
+pub(crate) fn go_on(cx: &Cx, mut work: Work) -> Option<u64> {
+    match work.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => {
+            drop(work.future);
+            finish(cx, work.call, work.described, result)
+        }
+        Poll::Pending => {
+            if !cx.task.is_gone() {
+                *cx.task.work.borrow_mut() = Some(work);
+            }
+            None
         }
     }
 }
 
-/// Whether the task, whose call passes, runs on at once: no signal comes before, and its turn isn't over with this call.
-fn goes_on(cx: &Cx, call: Call) -> bool {
+/// The real Linux carries out a call as it stands. If the task runs straight on, that may be when it does.
+fn pass(cx: &Cx, call: Call, described: Vec<String>) -> Option<u64> {
     let task = &cx.task;
-    if task.halted.get() || task.saved_mask.get().is_some() || !task.deliverable().is_empty() {
-        return false;
+    task.passing.set(cx.kernel.runs_on(task));
+    if task.passing.get() && !cx.kernel.config.log {
+        cx.kernel.stats.native();
+        return task.guest.pass(call).map(|result| result as u64);
     }
-    // Free calls don't count, as most runs don't even see them.
-    let counts = table::call(call.number).is_none_or(|info| info.passage != Passage::Free);
-    task.turn_over.set(counts && cx.kernel.scheduler.slice_over(task));
-    !task.turn_over.get()
+    finish(cx, call, described, Ok(Outcome::Pass))
 }
 
-/// Puts the outcome where the guest sees it.
-fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) {
-    let task = &cx.task;
+/// Tells the log what has become of a call. `Some`: it returns this value.
+fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) -> Option<u64> {
+    let (task, log) = (&cx.task, cx.kernel.config.log);
     let result = match result {
-        // A task that won't go straight on makes its call before.
-        Ok(Outcome::Pass) if !goes_on(cx, call) => cx.native(call.number, call.args).map(Outcome::Value),
-        Ok(Outcome::Pass) => {
-            task.passing.set(true);
-            // The log wants to know what Linux says.
-            let log = cx.kernel.config.log;
-            if log { cx.native(call.number, call.args).map(Outcome::Value) } else { Ok(Outcome::Pass) }
-        }
+        _ if task.is_gone() => Ok(Outcome::Away),
+        Ok(Outcome::Pass) => cx.native(call.number, call.args).map(Outcome::Value),
         result => result,
     };
-    if task.is_gone() || result == Ok(Outcome::Away) {
-        let (args, ended) = (described, Ended::Away);
-        return cx.kernel.record(task, What::Call { call, args, ended });
-    }
-    if cx.kernel.config.log {
+    if log {
+        let mut args = described;
         let ended = match result {
-            Ok(Outcome::Value(value)) => Ended::Value(value),
+            Ok(Outcome::Value(value)) => {
+                log::add_results(cx, call, value, &mut args);
+                Ended::Value(value)
+            }
             Ok(_) => Ended::Away,
             Err(error) => Ended::Failed(error),
         };
-        let mut args = described;
-        if let Ended::Value(value) = ended {
-            log::add_results(cx, call, value, &mut args);
-        }
         cx.kernel.record(task, What::Call { call, args, ended });
     }
-    let value = match result {
-        Ok(Outcome::Value(value)) => value,
-        Ok(Outcome::Pass) => {
-            cx.kernel.stats.native();
-            return task.guest.pass();
-        }
-        Ok(Outcome::Resume | Outcome::Away) => return,
+    match result {
+        Ok(Outcome::Value(value)) => Some(value),
+        Ok(Outcome::Pass | Outcome::Resume | Outcome::Away) => None,
         Err(
             error @ (Errno::ERESTARTSYS | Errno::ERESTARTNOINTR | Errno::ERESTARTNOHAND | Errno::ERESTART_RESTARTBLOCK),
         ) => {
             task.interrupted.set(Some(error));
-            -i64::from(Errno::EINTR.number()) as u64
+            Some(-i64::from(Errno::EINTR.number()) as u64)
         }
-        Err(error) => -i64::from(error.number()) as u64,
-    };
-    let mut regs = task.guest.regs();
-    regs.rax = value;
-    task.guest.set_regs(&regs);
+        Err(error) => Some(-i64::from(error.number()) as u64),
+    }
 }
 
 /// Who carries out what. A call that isn't here is refused, or native by the table.

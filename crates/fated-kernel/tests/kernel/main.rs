@@ -1,6 +1,7 @@
 //! The kernel as a plain library, without any real process.
 
 mod paths;
+mod stories;
 mod streams;
 mod tasks;
 mod tree;

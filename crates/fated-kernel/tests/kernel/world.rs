@@ -16,7 +16,16 @@ pub const BASE: u64 = 0x10000;
 const SIZE: usize = 1 << 16;
 
 type Memory = Rc<RefCell<Vec<u8>>>;
-type Tasks = Rc<RefCell<BTreeMap<Tid, Rc<Puppet>>>>;
+
+/// What all guests share.
+#[derive(Debug, Default)]
+struct Stage {
+    tasks: RefCell<BTreeMap<Tid, Rc<Puppet>>>,
+    /// What the real Linux was asked.
+    natives: RefCell<Vec<Call>>,
+    /// Calls that pass are carried out at once, not when their task runs on.
+    at_once: bool,
+}
 
 /// A guest that does nothing by itself.
 #[derive(Debug)]
@@ -25,14 +34,14 @@ pub struct Puppet {
     regs: Cell<Regs>,
     fds: Rc<RefCell<BTreeSet<i32>>>,
     passes: Cell<bool>,
-    tasks: Tasks,
+    stage: Rc<Stage>,
 }
 
 impl Puppet {
-    fn new(tasks: &Tasks) -> Rc<Puppet> {
+    fn new(stage: &Rc<Stage>) -> Rc<Puppet> {
         let memory = Rc::new(RefCell::new(vec![0; SIZE]));
         let fds = Rc::new(RefCell::new(BTreeSet::from([0, 1, 2])));
-        Rc::new(Puppet { memory, regs: Cell::default(), fds, passes: Cell::new(false), tasks: tasks.clone() })
+        Rc::new(Puppet { memory, regs: Cell::default(), fds, passes: Cell::new(false), stage: stage.clone() })
     }
 
     fn open(&self) -> i64 {
@@ -80,6 +89,7 @@ impl Guest for Puppet {
     fn native(&self, call: Call) -> i64 {
         const EVENTFD2: u64 = 290;
         const PIPE2: u64 = 293;
+        self.stage.natives.borrow_mut().push(call);
         match call.number {
             EVENTFD2 => self.open(),
             PIPE2 => {
@@ -91,8 +101,9 @@ impl Guest for Puppet {
         }
     }
 
-    fn pass(&self) {
-        self.passes.set(true);
+    fn pass(&self, call: Call) -> Option<i64> {
+        self.passes.set(!self.stage.at_once);
+        self.stage.at_once.then(|| self.native(call))
     }
 
     fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
@@ -107,9 +118,9 @@ impl Guest for Puppet {
             regs: self.regs.clone(),
             fds,
             passes: Cell::new(false),
-            tasks: self.tasks.clone(),
+            stage: self.stage.clone(),
         });
-        self.tasks.borrow_mut().insert(spawn.tid, child.clone());
+        self.stage.tasks.borrow_mut().insert(spawn.tid, child.clone());
         Ok(child)
     }
 
@@ -178,11 +189,28 @@ impl Outside for Nowhere {
     fn notice(&self, _line: String) {}
 }
 
+/// A host whose tasks take turns with every call.
+pub fn config() -> Config {
+    Config {
+        seed: 1,
+        epoch_ns: 1_767_225_600_000_000_000,
+        call_cost_ns: 1000,
+        policy: Policy::RoundRobin,
+        slice_calls: 1,
+        hostname: "test".into(),
+        cpus: 1,
+        max_tasks: 1000,
+        wait_by_scan: false,
+        real_start_ns: 0,
+        log: false,
+    }
+}
+
 /// A kernel with puppets.
 #[derive(Debug)]
 pub struct World {
     pub kernel: Rc<Kernel>,
-    tasks: Tasks,
+    stage: Rc<Stage>,
     /// Calls that have been made and not yet returned.
     open: RefCell<BTreeSet<Tid>>,
     /// Results that were seen while another task's turn was awaited.
@@ -202,26 +230,18 @@ impl World {
     }
 
     pub fn with(outside: Rc<dyn Outside>) -> World {
-        let config = Config {
-            seed: 1,
-            epoch_ns: 1_767_225_600_000_000_000,
-            call_cost_ns: 1000,
-            policy: Policy::RoundRobin,
-            slice_calls: 1,
-            hostname: "test".into(),
-            cpus: 1,
-            max_tasks: 1000,
-            wait_by_scan: false,
-            real_start_ns: 0,
-            log: false,
-        };
+        World::configured(config(), outside, false)
+    }
+
+    /// The engine carries out calls that pass at once, or when their task runs on.
+    pub fn configured(config: Config, outside: Rc<dyn Outside>, at_once: bool) -> World {
         let kernel = Kernel::new(config, outside);
-        let tasks = Tasks::default();
-        let guest = Puppet::new(&tasks);
+        let stage = Rc::new(Stage { at_once, ..Stage::default() });
+        let guest = Puppet::new(&stage);
         let boot = Boot { exe: b"/bin/puppet".to_vec(), cwd: b"/".to_vec(), credentials: Default::default() };
         let tid = kernel.boot(&boot, guest.clone());
-        tasks.borrow_mut().insert(tid, guest);
-        World { kernel, tasks, open: RefCell::default(), results: RefCell::default(), turn: Cell::new(None) }
+        stage.tasks.borrow_mut().insert(tid, guest);
+        World { kernel, stage, open: RefCell::default(), results: RefCell::default(), turn: Cell::new(None) }
     }
 
     /// Lets `tid` make a call when its turn comes. All others that could run yield meanwhile.
@@ -254,7 +274,7 @@ impl World {
     }
 
     fn rax(&self, tid: Tid) -> i64 {
-        self.tasks.borrow()[&tid].regs.get().rax as i64
+        self.stage.tasks.borrow()[&tid].regs.get().rax as i64
     }
 
     #[track_caller]
@@ -284,27 +304,42 @@ impl World {
     }
 
     pub fn write(&self, tid: Tid, addr: u64, data: &[u8]) {
-        assert_eq!(self.tasks.borrow()[&tid].write(addr, data), data.len());
+        assert_eq!(self.stage.tasks.borrow()[&tid].write(addr, data), data.len());
     }
 
     pub fn read<const N: usize>(&self, tid: Tid, addr: u64) -> [u8; N] {
         let mut bytes = [0; N];
-        assert_eq!(self.tasks.borrow()[&tid].read(addr, &mut bytes), N);
+        assert_eq!(self.stage.tasks.borrow()[&tid].read(addr, &mut bytes), N);
         bytes
     }
 
     pub fn regs(&self, tid: Tid) -> Regs {
-        self.tasks.borrow()[&tid].regs.get()
+        self.stage.tasks.borrow()[&tid].regs.get()
     }
 
     pub fn set_stack(&self, tid: Tid, to: u64) {
-        let regs = &self.tasks.borrow()[&tid].regs;
+        let regs = &self.stage.tasks.borrow()[&tid].regs;
         regs.set(Regs { rsp: to, ..regs.get() });
+    }
+
+    pub fn set_regs(&self, tid: Tid, regs: Regs) {
+        self.stage.tasks.borrow()[&tid].regs.set(regs);
+    }
+
+    /// Everything that the real Linux was asked so far.
+    pub fn natives(&self) -> Vec<Call> {
+        self.stage.natives.borrow().clone()
+    }
+
+    /// Lets the real Linux carry out a call of `tid`.
+    pub fn native(&self, tid: Tid, call: Call) -> i64 {
+        let puppet = self.stage.tasks.borrow()[&tid].clone();
+        puppet.native(call)
     }
 
     /// Whether the call that `tid` is in was passed to the real Linux since this was last asked.
     pub fn passes(&self, tid: Tid) -> bool {
-        self.tasks.borrow()[&tid].passes.take()
+        self.stage.tasks.borrow()[&tid].passes.take()
     }
 
     /// Forks a child of `tid`.

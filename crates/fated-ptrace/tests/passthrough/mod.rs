@@ -78,7 +78,7 @@ impl Passthrough {
         let Some(task) = self.task(tid) else { return true };
         match self.call(tid, &task, call) {
             Done::With(result) => task.guest.set_regs(&fated_kernel::guest::Regs { rax: result, ..task.guest.regs() }),
-            Done::Pass => task.guest.pass(),
+            Done::Pass => assert_eq!(task.guest.pass(call), None, "it passes when the task runs on"),
             Done::Blocked => {
                 task.blocked.set(Some(call));
                 self.turns.borrow_mut().push_back(tid);
