@@ -157,6 +157,25 @@ pub fn call(number: u64) -> Option<&'static CallInfo> {
     CALLS.get(usize::try_from(index).ok()?)
 }
 
+/// Whether a call is [`Passage::Free`], without a look into the table.
+#[must_use]
+pub fn is_free(number: u64) -> bool {
+    FREE.get((number / 64) as usize).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+}
+
+/// One bit for each number.
+const FREE: [u64; *NEW.end() as usize / 64 + 1] = {
+    let mut bits = [0; *NEW.end() as usize / 64 + 1];
+    let mut i = 0;
+    while i < CALLS.len() {
+        if matches!(CALLS[i].passage, Passage::Free) {
+            bits[CALLS[i].number as usize / 64] |= 1 << (CALLS[i].number % 64);
+        }
+        i += 1;
+    }
+    bits
+};
+
 /// All calls, by ascending number.
 #[must_use]
 pub fn all() -> &'static [CallInfo] {
@@ -203,9 +222,11 @@ mod tests {
     fn each_number_finds_its_call() {
         for info in all() {
             assert_eq!(call(u64::from(info.number)), Some(info));
+            assert_eq!(super::is_free(u64::from(info.number)), info.passage == super::Passage::Free);
         }
         for number in [337, 423, 470, 512, 0x4000_0000, u64::MAX] {
             assert_eq!(call(number), None);
+            assert!(!super::is_free(number));
         }
     }
 

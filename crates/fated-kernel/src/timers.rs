@@ -17,6 +17,8 @@ const NEVER: u64 = i64::MAX as u64;
 pub struct Timers {
     now: Cell<u64>,
     boot: u64,
+    /// The moment of the next alarm; [`NEVER`] without one.
+    due: Cell<u64>,
     next: Cell<u64>,
     list: RefCell<BTreeMap<AlarmId, Alarm>>,
 }
@@ -44,6 +46,7 @@ impl Timers {
         Timers {
             now: Cell::new(epoch),
             boot: epoch.saturating_sub(100 * SECOND),
+            due: Cell::new(NEVER),
             next: Cell::new(0),
             list: RefCell::default(),
         }
@@ -72,6 +75,7 @@ impl Timers {
         let id = AlarmId { at, number: self.next.replace(self.next.get() + 1) };
         if at < NEVER {
             self.list.borrow_mut().insert(id, alarm);
+            self.due.set(self.due.get().min(at));
         }
         id
     }
@@ -79,12 +83,17 @@ impl Timers {
     /// Takes an alarm back, if it is still pending.
     pub fn cancel(&self, id: AlarmId) {
         self.list.borrow_mut().remove(&id);
+        self.look_ahead();
+    }
+
+    fn look_ahead(&self) {
+        self.due.set(self.list.borrow().first_key_value().map_or(NEVER, |(id, _)| id.at));
     }
 
     /// The moment of the next alarm.
     #[must_use]
     pub fn next_at(&self) -> Option<u64> {
-        self.list.borrow().first_key_value().map(|(id, _)| id.at)
+        Some(self.due.get()).filter(|&at| at < NEVER)
     }
 }
 
@@ -93,7 +102,9 @@ impl Kernel {
     pub fn pass_time(self: &Rc<Self>, ns: u64) {
         let now = self.timers.now.get().saturating_add(ns);
         self.timers.now.set(now);
-        self.ring();
+        if now >= self.timers.due.get() {
+            self.ring();
+        }
     }
 
     /// Jumps to the next alarm; `false` if there is none.
@@ -105,17 +116,13 @@ impl Kernel {
     }
 
     fn ring(self: &Rc<Self>) {
-        loop {
-            let due = {
-                let mut list = self.timers.list.borrow_mut();
-                match list.first_entry() {
-                    Some(first) if first.key().at <= self.timers.now.get() => first.remove(),
-                    _ => return,
-                }
-            };
-            match due {
-                Alarm::Task(task) => self.wake(&task, Woken::Timeout),
-                Alarm::Watcher(watcher) => watcher.fire(self),
+        while self.timers.due.get() <= self.timers.now.get() {
+            let first = self.timers.list.borrow_mut().pop_first();
+            self.timers.look_ahead();
+            match first {
+                Some((_, Alarm::Task(task))) => self.wake(&task, Woken::Timeout),
+                Some((_, Alarm::Watcher(watcher))) => watcher.fire(self),
+                None => return,
             }
         }
     }

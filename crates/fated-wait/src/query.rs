@@ -59,7 +59,8 @@ impl Family {
     /// The process whose child the thread's process is; `None` for init, too.
     #[must_use]
     pub fn parent(&self, tid: Tid) -> Option<Pid> {
-        self.parent_thread(tid).and_then(|tid| self.pid(tid))
+        let parent = self.table.group(self.table.find(tid)?).parent;
+        (parent != NONE).then(|| self.table.pid(parent))
     }
 
     /// The thread whose child the thread's process is.

@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::guest::Call;
 use crate::log;
 use crate::record::{Ended, What};
-use crate::table::{self, Passage};
+use crate::table;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::future::Future;
 use core::pin::Pin;
@@ -104,7 +104,8 @@ impl Cx {
     /// [`Kernel::stopped`]: crate::kernel::Kernel::stopped
     #[must_use]
     pub fn answer(&self, call: Call) -> Option<u64> {
-        if is_free(call) && !self.kernel.config.log {
+        if table::is_free(call.number) && !self.kernel.config.log {
+            // Only a log tells of it, so nothing else of the run may depend on it.
             return Some(self.task.guest.native(call) as u64);
         }
         let value = enter(self, call)?;
@@ -116,18 +117,13 @@ impl Cx {
     }
 }
 
-/// Whether a call is seen only by a run that keeps a log: nothing else of the run may depend on it.
-fn is_free(call: Call) -> bool {
-    table::call(call.number).is_some_and(|info| info.passage == Passage::Free)
-}
-
 /// A task has made a call. `Some`: it is over, and returns this value.
 pub(crate) fn enter(cx: &Cx, call: Call) -> Option<u64> {
     let (kernel, task) = (&cx.kernel, &cx.task);
     kernel.stats.count(call.number);
     task.call.set(call);
     let described = if kernel.config.log { log::arguments(cx, call) } else { Vec::new() };
-    if is_free(call) {
+    if table::is_free(call.number) {
         task.passing.set(true);
         return finish(cx, call, described, cx.native(call.number, call.args).map(Outcome::Value));
     }
