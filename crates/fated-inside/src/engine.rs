@@ -178,15 +178,27 @@ impl Engine {
                 sys::futex_wake(&self.shared.control().request);
                 continue;
             }
-            let died = control.died.load(SeqCst);
-            if died != 0 {
-                return Ok(Ending::Broken(format!("a guest {} from outside of the run", describe(died as i32 - 1))));
+            if let Some(real) = self.missing() {
+                return Ok(Ending::Broken(format!(
+                    "a guest (process {real} of this machine) was killed from outside of the run"
+                )));
             }
             if let Ok(Some(status)) = self.init.try_wait() {
                 return Ok(Ending::Broken(format!("the first process ended before the run did ({status})")));
             }
             sys::futex_wait(&control.request, 0, TICK);
         }
+    }
+
+    /// A guest that ended though nobody had told it to. While it is in an exec the first process can't be woken by it, so
+    /// whoever has the turn is looked after here.
+    fn missing(&self) -> Option<u32> {
+        let control = self.shared.control();
+        let (died, running) = (control.died.load(SeqCst), control.running.load(SeqCst));
+        if died != 0 {
+            return Some(died);
+        }
+        (running != 0 && !sys::exists(running)).then_some(running)
     }
 
     fn ended(&self, end: End) -> Result<Ending, Error> {
@@ -270,19 +282,12 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // With it end its children, all guests.
-        let _ = self.init.kill();
+        // It ends when all guests have.
+        let control = self.shared.control();
+        control.over.store(1, SeqCst);
+        sys::futex_wake(&control.deaths);
         let _ = self.init.wait();
         self.affinity.iter().for_each(sys::allow);
-    }
-}
-
-/// A wait status in words.
-fn describe(status: i32) -> String {
-    if libc::WIFSIGNALED(status) {
-        format!("was killed by signal {}", libc::WTERMSIG(status))
-    } else {
-        format!("ended with status {}", libc::WEXITSTATUS(status))
     }
 }
 

@@ -35,6 +35,13 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1, ptr::null::<libc::timespec>()) };
 }
 
+/// Whether there is a process of that id.
+pub(crate) fn exists(pid: u32) -> bool {
+    // SAFETY: the call touches no memory; signal 0 is none.
+    let sent = unsafe { libc::kill(pid as libc::pid_t, 0) };
+    sent == 0 || last() != Errno::ESRCH
+}
+
 /// Blocks until one of the descriptors is ready, or the time is over.
 pub(crate) fn poll(fds: &mut [libc::pollfd], limit: Duration) {
     // SAFETY: the list is valid for the call.

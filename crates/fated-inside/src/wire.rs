@@ -49,8 +49,14 @@ pub struct Control {
     pub len: AtomicU64,
     /// The answer: a count, or a negative errno.
     pub answer: AtomicU64,
-    /// The real wait status of a guest that ended without being told to, plus 1.
+    /// Always 0. The first process sleeps on it; Linux wakes it when a guest ends that nobody has told to.
+    pub deaths: AtomicU32,
+    /// The real id of such a guest.
     pub died: AtomicU32,
+    /// The real id of the guest that has the turn.
+    pub running: AtomicU32,
+    /// Not 0 when the first process shall end the run.
+    pub over: AtomicU32,
 }
 
 /// The requests.

@@ -5,13 +5,15 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::cell::{Cell, RefCell};
+use core::sync::atomic::Ordering::SeqCst;
 
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn};
 use linux_raw_sys::general::*;
 
 use crate::frame::Frame;
-use crate::host::{Process, host};
+use crate::host::host;
+use crate::process::Process;
 use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD};
 use crate::{files, gate, program, sys};
 
@@ -30,7 +32,7 @@ pub struct Inside {
 
 impl core::fmt::Debug for Inside {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Inside({})", self.process.real.get())
+        write!(f, "Inside({})", self.process.real.load(SeqCst))
     }
 }
 
@@ -98,6 +100,7 @@ fn refused(call: &Call) -> Option<Errno> {
 impl Inside {
     /// A task that begins with these registers and the initial extended state.
     pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
+        process.own();
         Rc::new(Inside {
             process,
             regs: Cell::new(regs),
@@ -155,6 +158,12 @@ fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
     };
     let below = range(first, last.min(low - 1));
     if below < 0 { below } else { range(first.max(high + 1), last) }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.process.disown();
+    }
 }
 
 impl Guest for Inside {
@@ -223,7 +232,6 @@ impl Guest for Inside {
         if let Some(errno) = Errno::of_return(real) {
             return Err(errno);
         }
-        child.real.set(real as u32);
         Ok(Inside::new(child, frame, regs))
     }
 

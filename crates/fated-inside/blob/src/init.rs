@@ -1,5 +1,6 @@
-//! The first process: parent of all guests. It forks the first one, waits for each that ends, and tells the supervisor of
-//! those that nobody has told to. When the supervisor ends, it ends, and with it every guest.
+//! The first process: parent of all guests. It forks the first one, sleeps, and tells the supervisor of a guest that ends
+//! though nobody has told it to. When the run is over it kills all guests; when the supervisor ends, it ends, and with it
+//! every guest.
 
 use alloc::rc::Rc;
 use alloc::vec;
@@ -14,13 +15,15 @@ use linux_raw_sys::general::*;
 
 use crate::frame::Frame;
 use crate::guest::Inside;
-use crate::host::{self, Process, STACK_TOP, control, host};
+use crate::host::{self, STACK_TOP, control, host};
 use crate::outside::{Supervisor, buffer, finish};
+use crate::process::{self, Process};
 use crate::program::Program;
-use crate::wire::{BLOB_FD, End, Plan, Reader, TOLD_TO};
+use crate::wire::{BLOB_FD, End, Plan, Reader};
 use crate::{entry, gate, sys};
 
 const SIGCHLD: u64 = 17;
+const SIG_IGN: u64 = 1;
 
 /// Makes the host and forks the first guest.
 pub fn run(sp: *const u64) -> ! {
@@ -33,6 +36,8 @@ pub fn run(sp: *const u64) -> ! {
             "this processor or Linux lacks FSGSBASE, which the engine needs (Linux 5.9 or newer); run with --engine ptrace".into(),
         ));
     }
+    // Whoever ignores the signal has no zombies.
+    handle(SIGCHLD, SIG_IGN);
     let child = sys::call(__NR_clone, [SIGCHLD, 0, 0, 0, 0, 0]);
     if let Some(errno) = Errno::of_return(child) {
         finish(&End::NoStart("fork the first guest".into(), errno));
@@ -42,19 +47,38 @@ pub fn run(sp: *const u64) -> ! {
         // SAFETY: the kernel's stack is nobody's yet.
         unsafe { gate::on_stack(STACK_TOP, boot) }
     }
-    loop {
-        let mut status = 0_i32;
-        let ended = sys::call(__NR_wait4, [u64::MAX, &raw mut status as u64, 0, 0, 0, 0]);
-        match Errno::of_return(ended) {
-            Some(Errno::EINTR) => continue,
-            Some(_) => sys::exit_group(0),
-            None => {}
-        }
-        if status != TOLD_TO << 8 {
-            control().died.store(status as u32 + 1, SeqCst);
-            sys::futex_wake(&control().request);
+    watch(child)
+}
+
+/// Sleeps until a guest has ended untold, or the run is over. `group` is the process group of all guests.
+fn watch(group: i64) -> ! {
+    const SIGKILL: u64 = 9;
+    /// A process wakes this one before it is gone; that takes it no longer.
+    const PATIENCE: u32 = 1000;
+    const MOMENT_NS: u64 = 1_000_000;
+    let control = control();
+    while control.over.load(SeqCst) == 0 {
+        sys::futex_wait(&control.deaths, 0);
+        for _ in 0..PATIENCE {
+            if control.over.load(SeqCst) != 0 {
+                break;
+            }
+            if let Some(real) = process::missing() {
+                control.died.store(real, SeqCst);
+                sys::futex_wake(&control.request);
+                break;
+            }
+            let moment = [0, MOMENT_NS];
+            sys::call(__NR_nanosleep, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
         }
     }
+    // The group is there as soon as the first guest has got that far.
+    for target in [-group, group] {
+        sys::call(__NR_kill, [target as u64, SIGKILL, 0, 0, 0, 0]);
+    }
+    // With `SIGCHLD` ignored this returns when there is no child left.
+    while Errno::of_return(sys::call(__NR_wait4, [u64::MAX, 0, 0, 0, 0, 0])) == Some(Errno::EINTR) {}
+    sys::exit_group(0)
 }
 
 /// Whether `rdfsbase` and its like may be used: a bit of `AT_HWCAP2`.
@@ -97,7 +121,7 @@ fn try_boot() -> Result<(), End> {
     let kernel = Kernel::new(plan.config, Rc::new(Supervisor));
     host().kernel.replace(Some(kernel.clone()));
     let process = Process::first();
-    host().current.set(Some(process));
+    process.has_turn();
     let task = Inside::new(process, Frame::empty(), Regs::default());
     program.start(&task, &kernel.auxv_random()).map_err(End::NoProgram)?;
     let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;
@@ -111,7 +135,7 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     let step = |name: &str, number: u32, args: [u64; 6]| {
         sys::ask(number, args).map_err(|errno| End::NoStart(name.into(), errno))
     };
-    default_signals();
+    ignore_signals();
     step("start a session for the guest", __NR_setsid, [0; 6])?;
     const ADDR_NO_RANDOMIZE: u64 = 0x004_0000;
     step("switch address space randomization off", __NR_personality, [ADDR_NO_RANDOMIZE, 0, 0, 0, 0, 0])?;
@@ -140,17 +164,17 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     step("install the system call filter", __NR_seccomp, [1, 0, &raw const program as u64, 0, 0, 0]).map(drop)
 }
 
-/// Nothing blocked or handled. Signals that a real call of the engine's could raise are ignored: the kernel raises its own.
-fn default_signals() {
-    const SIG_IGN: u64 = 1;
-    for signal in 1..=64 {
-        let ignored = [SIGPIPE, SIGTTIN, SIGTTOU, SIGXFSZ].contains(&signal);
-        let action = [if ignored { SIG_IGN } else { 0 }, 0, 0, 0_u64];
-        sys::call(__NR_rt_sigaction, [u64::from(signal), action.as_ptr() as u64, 0, 8, 0, 0]);
-    }
+/// Nothing blocked, all that isn't handled ignored: the kernel raises its own signals, those of others are not the guests'.
+fn ignore_signals() {
+    (1..=64).for_each(|signal| handle(signal, SIG_IGN));
     let none = 0_u64;
     const SIG_SETMASK: u64 = 2;
     sys::call(__NR_rt_sigprocmask, [SIG_SETMASK, &raw const none as u64, 0, 8, 0, 0]);
+}
+
+fn handle(signal: u64, how: u64) {
+    let action = [how, 0, 0, 0_u64];
+    sys::call(__NR_rt_sigaction, [signal, action.as_ptr() as u64, 0, 8, 0, 0]);
 }
 
 /// Makes 0, 1 and 2 what they have to be; a closed one becomes `/dev/null`.

@@ -22,6 +22,7 @@ mod init;
 mod load;
 mod memory;
 mod outside;
+mod process;
 mod program;
 mod sys;
 #[path = "../../src/wire.rs"]

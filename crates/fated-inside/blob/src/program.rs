@@ -169,10 +169,12 @@ impl Program {
         let env = [0_u64];
         let sp = host().kernel_sp.get();
         let flags = u64::from(AT_EMPTY_PATH);
+        task.process.unwatch();
         // SAFETY: the kernel's stack lies in the arena; in the new image it is taken up again (`crate::start`).
         let result =
             unsafe { gate::gate_exec(sp, BLOB_FD as u64, c"".as_ptr().cast(), argv.as_ptr(), env.as_ptr(), flags) };
         if let Some(errno) = Errno::of_return(result) {
+            task.process.watch();
             return Err(errno);
         }
         let process = task.process;

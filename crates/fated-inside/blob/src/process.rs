@@ -1,0 +1,313 @@
+//! The real side of a process: whose turn it is, how it begins, sleeps and ends.
+//!
+//! [`Process::enter`] puts the registers that a call keeps on the kernel's stack, wakes the other process and sleeps; the
+//! other one takes them up from there.
+//!
+//! Linux reaps guests by itself, since the parent of all ignores `SIGCHLD`: so an exit costs the same however many there are.
+//! A process that ends untold wakes the parent, because it keeps the word that the parent sleeps on as the pending entry of
+//! its robust list (`futex_exit_release` in Linux's `kernel/futex/core.c`); one that is told to end takes it away before.
+//!
+//! Invariants: a [`Process`] is never given back, as its real process reads it until the last moment and the parent whenever
+//! it likes; it is used again when the former is gone and no task refers to it. After [`turn::GONE`] its process doesn't
+//! touch it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell, UnsafeCell};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+
+use linux_raw_sys::general::*;
+
+use crate::host::{control, host};
+use crate::wire::TOLD_TO;
+use crate::{gate, sys};
+
+/// Private stacks of one address space: a process sleeps on one, and takes signals on it.
+pub const STACKS: usize = 16;
+const PRIVATE_STACK: usize = 32 << 10;
+/// The topmost bytes of a private stack: what Linux looks at when the process ends.
+const WATCH: u64 = 64;
+
+#[repr(C, align(4096))]
+struct Stacks(UnsafeCell<[[u8; PRIVATE_STACK]; STACKS]>);
+// SAFETY: each stack is used by one process at a time.
+unsafe impl Sync for Stacks {}
+static PRIVATE: Stacks = Stacks(UnsafeCell::new([[0; PRIVATE_STACK]; STACKS]));
+/// Which of them are taken. Linux clears a word when a process that shares the memory has really left it: not when it has
+/// been told to end, for it does that on its stack.
+static TAKEN: [AtomicU32; STACKS] = [const { AtomicU32::new(0) }; STACKS];
+
+/// What a real process is told while it sleeps; the last one is its own word.
+mod turn {
+    pub const SLEEP: u32 = 0;
+    pub const GO: u32 = 1;
+    pub const END: u32 = 2;
+    pub const GONE: u32 = 3;
+}
+
+/// The real side of a process.
+pub struct Process {
+    /// Its real id; 0 until it is known.
+    pub real: AtomicU32,
+    turn: AtomicU32,
+    /// It ends as soon as it gives its turn away.
+    ending: AtomicBool,
+    /// The one that was made before it.
+    older: Option<&'static Process>,
+    /// How many tasks refer to it.
+    owners: Cell<u32>,
+    /// Which private stack is its own.
+    slot: Cell<usize>,
+    /// It shares its parent's memory.
+    shares: Cell<bool>,
+    /// How many of its tasks may still run.
+    pub tasks: Cell<u32>,
+    /// The path of its program.
+    pub exe: RefCell<Vec<u8>>,
+    /// `/proc/self/auxv` as the guest was given it.
+    pub auxv: RefCell<Vec<u8>>,
+}
+
+impl Process {
+    /// One that has no real process yet: one that is used no more, or a new one.
+    fn unused() -> &'static Process {
+        let host = host();
+        let is_gone = |it: &&'static Process| it.turn.load(SeqCst) == turn::GONE;
+        let spare = host.spare.borrow().front().copied().filter(is_gone);
+        if let Some(spare) = spare {
+            host.spare.borrow_mut().pop_front();
+            spare.real.store(0, SeqCst);
+            spare.ending.store(false, SeqCst);
+            spare.turn.store(turn::SLEEP, SeqCst);
+            spare.tasks.set(1);
+            return spare;
+        }
+        let process = Process {
+            real: AtomicU32::new(0),
+            turn: AtomicU32::new(turn::SLEEP),
+            ending: AtomicBool::new(false),
+            older: host.newest.get(),
+            owners: Cell::new(0),
+            slot: Cell::new(0),
+            shares: Cell::new(false),
+            tasks: Cell::new(1),
+            exe: RefCell::default(),
+            auxv: RefCell::default(),
+        };
+        let process = Box::leak(Box::new(process));
+        host.newest.set(Some(process));
+        process
+    }
+
+    /// The process that calls this: the first one, alone in its address space.
+    pub fn first() -> &'static Process {
+        let process = Process::unused();
+        process.real.store(sys::getpid(), SeqCst);
+        process.watch();
+        process
+    }
+
+    /// A new process with one task, which shares the memory of this one or has a copy of it. `None`: too many share it.
+    pub fn child(&self, shares: bool) -> Option<&'static Process> {
+        let slot = if shares { free_stack()? } else { self.slot.get() };
+        let process = Process::unused();
+        process.slot.set(slot);
+        process.shares.set(shares);
+        process.exe.borrow_mut().clone_from(&self.exe.borrow());
+        process.auxv.borrow_mut().clone_from(&self.auxv.borrow());
+        Some(process)
+    }
+
+    /// A task refers to it from now on.
+    pub fn own(&self) {
+        self.owners.set(self.owners.get() + 1);
+    }
+
+    /// A task is no more.
+    pub fn disown(&'static self) {
+        self.owners.set(self.owners.get() - 1);
+        if self.owners.get() == 0 {
+            host().spare.borrow_mut().push_back(self);
+        }
+    }
+
+    /// It has a new, empty address space.
+    pub fn moved_out(&self) {
+        TAKEN[0].store(1, SeqCst);
+        self.slot.set(0);
+        self.shares.set(false);
+        self.watch();
+    }
+
+    /// Its private stack: lowest address and size.
+    pub fn stack(&self) -> (u64, u64) {
+        let base = &raw const PRIVATE as u64 + (self.slot.get() * PRIVATE_STACK) as u64;
+        (base, PRIVATE_STACK as u64 - WATCH)
+    }
+
+    fn stack_top(&self) -> u64 {
+        let (base, size) = self.stack();
+        base + size
+    }
+
+    /// From here on the parent is woken when the process ends.
+    pub fn watch(&self) {
+        let list = self.stack_top() as *mut u64;
+        let pending = control().deaths.as_ptr() as u64;
+        // SAFETY: the place above the stack is this process's own. `struct robust_list_head`: an empty ring, no offset.
+        unsafe { list.cast::<[u64; 3]>().write([list as u64, 0, pending]) };
+        sys::call(__NR_set_robust_list, [list as u64, 24, 0, 0, 0, 0]);
+    }
+
+    /// From here on it may end.
+    pub fn unwatch(&self) {
+        // SAFETY: as in `watch`.
+        unsafe { (self.stack_top() as *mut u64).add(2).write_volatile(0) };
+    }
+
+    /// From here on, the kernel runs in this process.
+    pub fn enter(&'static self) {
+        let Some(me) = host().current.get() else { return };
+        if core::ptr::eq(me, self) {
+            return;
+        }
+        self.has_turn();
+        // SAFETY: the private stack of this process is unused while it has the turn; `give_turn` never returns, the kernel
+        // is taken up again by `wait_turn`.
+        unsafe { gate::leave_kernel(host().kernel_sp.get(), me.stack_top(), give_turn, &raw const *me as u64) };
+    }
+
+    /// It is the one that runs.
+    pub fn has_turn(&'static self) {
+        host().current.set(Some(self));
+        control().running.store(self.real.load(SeqCst), SeqCst);
+    }
+
+    /// The real process ends: at once if it sleeps, else when it gives its turn away.
+    pub fn end(&'static self) {
+        if self.ending.swap(true, SeqCst) {
+            return;
+        }
+        if !host().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
+            self.tell(turn::END);
+        }
+    }
+
+    /// Whether it has been told to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(SeqCst)
+    }
+
+    fn tell(&self, what: u32) {
+        self.turn.store(what, SeqCst);
+        sys::futex_wake(&self.turn);
+    }
+
+    /// Makes the real process; it begins by waiting for its turn. `flags` are those of clone(2) that Linux shall see.
+    pub fn start(&'static self, flags: u64) -> i64 {
+        let flags = if self.shares.get() { flags | u64::from(CLONE_CHILD_CLEARTID) } else { flags };
+        // The child's stack holds what `gate_clone` hands over: an argument and a function.
+        let top = self.stack_top() - 64;
+        // SAFETY: the stack is private memory that nobody uses now: the parent's own one serves signals and sleep only.
+        let real = unsafe {
+            *(top as *mut u64) = &raw const *self as u64;
+            *((top + 8) as *mut u64) = begin_child as extern "C" fn(u64) -> ! as usize as u64;
+            gate::gate_clone(flags, top, TAKEN[self.slot.get()].as_ptr())
+        };
+        match u32::try_from(real) {
+            Ok(pid) => self.real.store(pid, SeqCst),
+            Err(_) => {
+                if self.shares.get() {
+                    TAKEN[self.slot.get()].store(0, SeqCst);
+                }
+                self.turn.store(turn::GONE, SeqCst);
+                host().spare.borrow_mut().push_back(self);
+            }
+        }
+        real
+    }
+
+    /// It has given its turn away, or never had one, and nobody gives it another.
+    fn leave(&self) -> ! {
+        self.unwatch();
+        self.turn.store(turn::GONE, SeqCst);
+        sys::exit_group(TOLD_TO)
+    }
+
+    /// Tells Linux which stack signals are taken on.
+    pub fn take_signals(&self) {
+        let (base, size) = self.stack();
+        let stack = [base, 0, size];
+        sys::call(__NR_sigaltstack, [&raw const stack as u64, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// The real id of a process that is gone though nobody has told it to end. Asked by the parent, while others run.
+pub fn missing() -> Option<u32> {
+    const ESRCH: i64 = -3;
+    let mut next = host().newest.get();
+    while let Some(process) = next {
+        let real = process.real.load(SeqCst);
+        let gone = real != 0 && sys::call(__NR_kill, [u64::from(real), 0, 0, 0, 0, 0]) == ESRCH;
+        if gone && !process.is_ending() {
+            return Some(real);
+        }
+        next = process.older;
+    }
+    None
+}
+
+/// Takes a private stack in the memory of the process that runs. Those that have been told to end are waited for.
+fn free_stack() -> Option<usize> {
+    const PATIENCE: u32 = 1000;
+    for _ in 0..PATIENCE {
+        let free = TAKEN.iter().position(|taken| taken.load(SeqCst) == 0);
+        if let Some(slot) = free {
+            TAKEN[slot].store(1, SeqCst);
+            return Some(slot);
+        }
+        sys::call(__NR_sched_yield, [0; 6]);
+    }
+    None
+}
+
+extern "C" fn give_turn(me: u64) -> ! {
+    // SAFETY: `enter` hands over a process, and those are never given back.
+    let me: &'static Process = unsafe { &*(me as *const Process) };
+    let ending = me.is_ending();
+    if let Some(next) = host().current.get() {
+        next.tell(turn::GO);
+    }
+    if ending {
+        me.leave();
+    }
+    wait_turn(me)
+}
+
+fn wait_turn(me: &'static Process) -> ! {
+    loop {
+        match me.turn.swap(turn::SLEEP, SeqCst) {
+            // SAFETY: whoever gave the turn has left the kernel's registers there.
+            turn::GO => unsafe { gate::resume_kernel(*host().kernel_sp.get()) },
+            turn::END => me.leave(),
+            _ => sys::futex_wait(&me.turn, turn::SLEEP),
+        }
+    }
+}
+
+extern "C" fn begin_child(me: u64) -> ! {
+    // SAFETY: as in `give_turn`.
+    let me: &'static Process = unsafe { &*(me as *const Process) };
+    sys::die_with_parent();
+    me.watch();
+    if !me.shares.get() {
+        // A copy of the memory has none of the others in it.
+        TAKEN
+            .iter()
+            .enumerate()
+            .filter(|(slot, _)| *slot != me.slot.get())
+            .for_each(|(_, taken)| taken.store(0, SeqCst));
+    }
+    me.take_signals();
+    wait_turn(me)
+}
