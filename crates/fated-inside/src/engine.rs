@@ -45,6 +45,8 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// Its standard streams are nothing real: all goes through [`Outside`].
     pub placeholders: bool,
+    /// Call sites are rewritten once they have made a few calls. Without, every call is a signal.
+    pub rewrite: bool,
     /// The CPU for guests and supervisor; the current one if not given.
     pub cpu: Option<usize>,
 }
@@ -142,6 +144,7 @@ impl Engine {
             env: launch.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect(),
             cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
             placeholders: launch.placeholders,
+            rewrite: launch.rewrite,
         };
         let mut writer = Writer::default();
         plan.write(&mut writer);

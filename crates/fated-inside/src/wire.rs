@@ -145,6 +145,8 @@ pub struct Plan {
     pub cwd: Option<Vec<u8>>,
     /// Streams 0, 1 and 2 are `/dev/null`.
     pub placeholders: bool,
+    /// Call sites are rewritten.
+    pub rewrite: bool,
 }
 
 impl Plan {
@@ -169,6 +171,7 @@ impl Plan {
             config.real_start_ns as u64,
             u64::from(config.log),
             u64::from(self.placeholders),
+            u64::from(self.rewrite),
             u64::from(self.cwd.is_some()),
         ] {
             to.number(value);
@@ -183,7 +186,8 @@ impl Plan {
     /// From bytes.
     pub fn read(from: &mut Reader<'_>) -> Plan {
         let [seed, epoch_ns, call_cost_ns, policy, changes] = core::array::from_fn(|_| from.number());
-        let [slice, cpus, tasks, scan, start, log, placeholders, moved] = core::array::from_fn(|_| from.number());
+        let [slice, cpus, tasks, scan, start, log, placeholders, rewrite, moved] =
+            core::array::from_fn(|_| from.number());
         let config = Config {
             seed,
             epoch_ns,
@@ -204,7 +208,8 @@ impl Plan {
         let cwd = from.bytes();
         let mut list = || from.list(Reader::bytes);
         let (argv, candidates, env) = (list(), list(), list());
-        Plan { config, argv, candidates, env, cwd: (moved != 0).then_some(cwd), placeholders: placeholders != 0 }
+        let cwd = (moved != 0).then_some(cwd);
+        Plan { config, argv, candidates, env, cwd, placeholders: placeholders != 0, rewrite: rewrite != 0 }
     }
 }
 

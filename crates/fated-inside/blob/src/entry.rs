@@ -1,17 +1,19 @@
-//! How guest code comes to the kernel and back: signals of the real Linux, of which a call is one.
+//! How guest code comes to the kernel: through rewritten call sites, and by signals of the real Linux, of which the first calls
+//! of every site are one.
 
 use alloc::format;
 
-use fated_kernel::guest::{Call, Fault, Guest, Regs, Stop};
+use fated_kernel::guest::{Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
 use linux_raw_sys::general::*;
 
+use crate::crossing::{self, Leave};
 use crate::frame::{self, Event, Frame};
 use crate::guest::Inside;
-use crate::host::{STACK_TOP, host};
+use crate::host::host;
 use crate::outside::{self, finish};
 use crate::wire::{ARENA, ARENA_SIZE, End};
-use crate::{gate, guest, sys};
+use crate::{gate, guest, rewrite, sys};
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -22,8 +24,6 @@ const SIGSYS: i32 = 31;
 /// `AUDIT_ARCH_X86_64`, and the bit of x32 calls.
 const X86_64: u32 = 0xc000_003e;
 const X32_BIT: u64 = 0x4000_0000;
-const ENOSYS: i64 = 38;
-
 /// Tells Linux to bring calls and faults here.
 pub fn handle_signals() {
     const FLAGS: u64 = 4 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
@@ -44,7 +44,9 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     };
     // SAFETY: as above.
     let at = unsafe { *rip };
-    if gate::holds(at) {
+    // A fault on the way out is the guest's, whose registers then stand where they came from.
+    let leaving = crossing::leaves_at(at);
+    if gate::holds(at) && !leaving {
         if [SIGSEGV, SIGBUS].contains(&signal) && at == gate::faults_at() {
             // SAFETY: as above; the routine goes on behind its copy.
             return unsafe { *rip = gate::mended_at() };
@@ -61,31 +63,53 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     let Some((task, _)) = host().task.get() else {
         finish(&End::Broken("a signal before the first task ran".into()));
     };
-    let whole = {
-        let mut frame = task.frame.borrow_mut();
-        // SAFETY: this is a handler.
-        let whole = unsafe { frame.load(uc) };
-        let (trap, error) = frame.trap();
-        host().event.set(Event { signal, code, addr, call, trap, error });
-        let (fs_base, gs_base) = guest::bases();
-        task.regs.set(Regs { fs_base, gs_base, ..frame.regs() });
-        whole
-    };
+    if signal == SIGTRAP
+        && let Some(copy) = rewrite::displaced(task, at)
+    {
+        // SAFETY: as above; all other registers stay.
+        return unsafe { *rip = copy };
+    }
+    // SAFETY: this is a handler.
+    let (whole, regs, (trap, error)) = unsafe { (task.frame.borrow_mut().load(uc), frame::regs(uc), frame::trap(uc)) };
     if !whole {
         finish(&End::Broken(
             "this processor's extended state is larger than 4096 bytes; run with --engine ptrace".into(),
         ));
     }
+    host().event.set(Event { signal, code, addr, call, trap, error });
+    host().live.set(false);
+    if !leaving {
+        let (fs_base, gs_base) = guest::bases();
+        task.context.regs.set(Regs { fs_base, gs_base, ..regs });
+        task.context.called_at.set(0);
+    }
     // SAFETY: the kernel's stack is unused while a guest runs.
-    unsafe { gate::on_stack(STACK_TOP, on_event) }
+    unsafe { crossing::run_kernel(on_event) }
 }
 
-extern "C" fn on_event() -> ! {
-    let runs_on = take_event();
-    if let Some(task) = runs_on {
-        task.resume();
+extern "C" fn on_event() -> Leave {
+    take_event().map_or_else(run, Inside::resume)
+}
+
+/// A call through a rewritten site; the registers stand in the task that runs.
+#[unsafe(no_mangle)]
+extern "C" fn on_call() -> Leave {
+    host().live.set(true);
+    take_call().map_or_else(run, Inside::resume)
+}
+
+/// Gives the kernel a call; returns the task if it just runs on.
+fn take_call() -> Option<&'static Inside> {
+    let (task, _) = host().task.get()?;
+    let call = task.begin_call();
+    if call.number & X32_BIT == 0 {
+        let kernel = host().kernel.borrow();
+        let rax = kernel.as_ref()?.turn()?.answer(call)?;
+        // The call may have looked into other processes, and is carried on in the last of them.
+        task.process.enter();
+        task.set_result(rax);
     }
-    run()
+    Some(task)
 }
 
 /// Gives the kernel what the task has stopped for; returns the task if it just runs on.
@@ -93,19 +117,14 @@ fn take_event() -> Option<&'static Inside> {
     let (task, tid) = host().task.get()?;
     let kernel = host().kernel.borrow().clone()?;
     let event = host().event.get();
-    let regs = task.regs.get();
     if event.signal == SIGSYS {
-        let number = regs.rax;
-        if event.call.1 != X86_64 || number & X32_BIT != 0 {
-            task.regs.set(Regs { rax: -ENOSYS as u64, ..regs });
-            return Some(task);
+        if event.call.1 == X86_64 {
+            if host().rewrite.get() {
+                rewrite::noticed(task, task.regs().rax);
+            }
+            return take_call();
         }
-        task.regs.set(Regs { rax: -ENOSYS as u64, orig_rax: number, ..regs });
-        let call = Call { number, args: [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] };
-        let rax = kernel.turn()?.answer(call)?;
-        // The call may have looked into other processes, and is carried on in the last of them.
-        task.process.enter();
-        task.regs.set(Regs { rax, ..task.regs.get() });
+        task.begin_call();
         return Some(task);
     }
     if event.signal == SIGSEGV && answer(&kernel, task) {
@@ -127,7 +146,7 @@ fn take_event() -> Option<&'static Inside> {
 
 /// Carries out `rdtsc`, `rdtscp` or `cpuid`, if that is what the task stands at.
 fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
-    let mut regs = task.regs.get();
+    let mut regs = task.regs();
     let mut code = [0; 3];
     let len = task.read(regs.rip, &mut code);
     match &code[..len] {
@@ -147,12 +166,12 @@ fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
         _ => return false,
     }
     regs.rip += 2;
-    task.regs.set(regs);
+    task.set_regs(&regs);
     true
 }
 
 /// Lets whoever's turn it is run.
-pub fn run() -> ! {
+pub fn run() -> Leave {
     match decide() {
         Ok(task) => task.resume(),
         Err(end) => finish(&end),
@@ -172,6 +191,7 @@ fn decide() -> Result<&'static Inside, End> {
                 };
                 let inside = guest::of(&cx.task.guest);
                 inside.process.enter();
+                inside.take_over();
                 host().task.set(Some((inside, tid)));
                 return Ok(inside);
             }

@@ -1,4 +1,4 @@
-//! Signal frames of the real Linux: in them a task's registers and extended state come and go.
+//! The extended state of tasks that don't run, in the format of Linux's signal frames; and what else such a frame tells.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,6 +12,8 @@ use crate::host::host;
 const ROOM: usize = 4096;
 /// Where the frame says what it holds, and what that is (`struct _fpx_sw_bytes`).
 const SOFTWARE: usize = 464;
+/// In that: which parts of the state it has room for.
+pub const FEATURES: usize = SOFTWARE + 8;
 const LEGACY: usize = 512;
 const HEADER_END: usize = 576;
 const MAGIC1: u32 = 0x4650_5853;
@@ -22,14 +24,11 @@ const PKRU: u64 = 1 << 9;
 
 /// Words of `struct ucontext`.
 mod at {
-    pub const STACK: usize = 2;
     pub const REGS: usize = 5;
     pub const RIP: usize = 21;
-    pub const FLAGS: usize = 22;
     pub const ERROR: usize = 24;
     pub const TRAP: usize = 25;
     pub const FPSTATE: usize = 28;
-    pub const MASK: usize = 37;
 }
 pub const RIP: usize = at::RIP;
 
@@ -46,13 +45,56 @@ pub struct Event {
     pub error: u64,
 }
 
-/// A frame of a task that isn't running.
+/// The extended state of one task.
 #[repr(C, align(64))]
 #[derive(Clone)]
 pub struct Frame {
     fp: [u8; ROOM],
-    restorer: [u64; 8],
-    uc: [u64; 38],
+}
+
+/// The registers of whoever a signal has interrupted. Segments and bases of fs and gs aren't in a frame.
+///
+/// # Safety
+/// `uc` is what a signal handler got.
+pub unsafe fn regs(uc: *const u64) -> Regs {
+    // SAFETY: the caller's promise.
+    let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags] =
+        core::array::from_fn(|i| unsafe { *uc.add(at::REGS + i) });
+    let orig_rax = u64::MAX;
+    let (cs, ss) = (0x33, 0x2b);
+    Regs {
+        r15,
+        r14,
+        r13,
+        r12,
+        rbp,
+        rbx,
+        r11,
+        r10,
+        r9,
+        r8,
+        rax,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        orig_rax,
+        rip,
+        cs,
+        eflags,
+        rsp,
+        ss,
+        ..Regs::default()
+    }
+}
+
+/// Trap number and error code.
+///
+/// # Safety
+/// As for [`regs`].
+pub unsafe fn trap(uc: *const u64) -> (u64, u64) {
+    // SAFETY: the caller's promise.
+    unsafe { (*uc.add(at::TRAP), *uc.add(at::ERROR)) }
 }
 
 fn word(image: &[u8], at: usize) -> u64 {
@@ -66,10 +108,10 @@ fn half(image: &[u8], at: usize) -> u32 {
 impl Frame {
     /// One with nothing in it, for a task that has no image yet.
     pub fn empty() -> Box<Frame> {
-        Box::new(Frame { fp: [0; ROOM], restorer: [0; 8], uc: [0; 38] })
+        Box::new(Frame { fp: [0; ROOM] })
     }
 
-    /// A copy of the frame that Linux has pushed; `None` if its extended state is larger than any that is known here.
+    /// A copy of what Linux has pushed; `None` if it is larger than anything that is known here.
     ///
     /// # Safety
     /// `uc` is what a signal handler got.
@@ -84,10 +126,9 @@ impl Frame {
     /// # Safety
     /// `uc` is what a signal handler got.
     pub unsafe fn load(&mut self, uc: *const u64) -> bool {
-        // SAFETY: the frame holds both structures; how long the state is stands in it.
+        // SAFETY: how long the state is stands in it.
         unsafe {
-            self.uc.copy_from_slice(core::slice::from_raw_parts(uc, 38));
-            let fp = self.uc[at::FPSTATE] as *const u8;
+            let fp = *uc.add(at::FPSTATE) as *const u8;
             let head = core::slice::from_raw_parts(fp, LEGACY);
             let size = if half(head, SOFTWARE) == MAGIC1 { half(head, SOFTWARE + 4) as usize } else { LEGACY };
             if size > ROOM {
@@ -109,70 +150,6 @@ impl Frame {
         self.fp[24..28].copy_from_slice(&MXCSR.to_le_bytes());
     }
 
-    /// The registers. Segments and bases of fs and gs aren't in a frame.
-    pub fn regs(&self) -> Regs {
-        let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags] =
-            core::array::from_fn(|i| self.uc[at::REGS + i]);
-        Regs {
-            r15,
-            r14,
-            r13,
-            r12,
-            rbp,
-            rbx,
-            r11,
-            r10,
-            r9,
-            r8,
-            rax,
-            rcx,
-            rdx,
-            rsi,
-            rdi,
-            rip,
-            eflags,
-            rsp,
-            orig_rax: u64::MAX,
-            cs: 0x33,
-            ss: 0x2b,
-            ..Regs::default()
-        }
-    }
-
-    /// Trap number and error code.
-    pub fn trap(&self) -> (u64, u64) {
-        (self.uc[at::TRAP], self.uc[at::ERROR])
-    }
-
-    /// Makes it what Linux shall load, and returns the address that `gate::sigreturn` takes.
-    pub fn prepare(&mut self, regs: &Regs, stack: (u64, u64)) -> u64 {
-        let words = [
-            regs.r8,
-            regs.r9,
-            regs.r10,
-            regs.r11,
-            regs.r12,
-            regs.r13,
-            regs.r14,
-            regs.r15,
-            regs.rdi,
-            regs.rsi,
-            regs.rbp,
-            regs.rbx,
-            regs.rdx,
-            regs.rax,
-            regs.rcx,
-            regs.rsp,
-            regs.rip,
-            regs.eflags,
-        ];
-        self.uc[at::REGS..=at::FLAGS].copy_from_slice(&words);
-        self.uc[at::STACK..at::STACK + 3].copy_from_slice(&[stack.0, 0, stack.1]);
-        self.uc[at::FPSTATE] = self.fp.as_ptr() as u64;
-        self.uc[at::MASK] = 0;
-        self.uc.as_ptr() as u64
-    }
-
     fn components(features: u64) -> impl Iterator<Item = core::ops::Range<usize>> {
         (2..63).filter(move |number| features >> number & 1 != 0).map(|number| {
             let (offset, size) = host().components[number];
@@ -183,7 +160,7 @@ impl Frame {
     /// The state as a guest's signal frame has it: x87, SSE and AVX, and of the rest what is used, so that frames are alike
     /// on machines with and without more.
     pub fn xstate(&self) -> Vec<u8> {
-        let (supported, used) = (word(&self.fp, SOFTWARE + 8), word(&self.fp, LEGACY));
+        let (supported, used) = (word(&self.fp, FEATURES), word(&self.fp, LEGACY));
         let features = supported & (USUAL | used & !PKRU);
         let size = Self::components(features).map(|range| range.end).max().unwrap_or(HEADER_END).min(ROOM - 4);
         let mut image = self.fp[..size].to_vec();
@@ -191,7 +168,7 @@ impl Frame {
         image[SOFTWARE..LEGACY].fill(0);
         image[SOFTWARE..SOFTWARE + 4].copy_from_slice(&MAGIC1.to_le_bytes());
         image[SOFTWARE + 4..SOFTWARE + 8].copy_from_slice(&(size as u32 + 4).to_le_bytes());
-        image[SOFTWARE + 8..SOFTWARE + 16].copy_from_slice(&features.to_le_bytes());
+        image[FEATURES..FEATURES + 8].copy_from_slice(&features.to_le_bytes());
         image[SOFTWARE + 16..SOFTWARE + 20].copy_from_slice(&(size as u32).to_le_bytes());
         image.extend(MAGIC2.to_le_bytes());
         image
@@ -207,9 +184,9 @@ impl Frame {
             && (HEADER_END..=ROOM).contains(&size)
             && frame.len() >= size + 4
             && half(frame, size) == MAGIC2;
-        let supported = word(&self.fp, SOFTWARE + 8);
+        let supported = word(&self.fp, FEATURES);
         let (held, used) =
-            if whole { (word(frame, SOFTWARE + 8) & supported, word(frame, LEGACY)) } else { (supported & !PKRU, 3) };
+            if whole { (word(frame, FEATURES) & supported, word(frame, LEGACY)) } else { (supported & !PKRU, 3) };
         // Reserved bits of mxcsr, and of the header, would make Linux kill the real process.
         const MXCSR: u32 = 0xffff;
         if whole && used & !held != 0 || half(frame, 24) & !MXCSR != 0 {

@@ -5,6 +5,13 @@
 use core::arch::global_asm;
 
 global_asm!(
+    // What a function must keep, on the stack whose pointer is left where rdi says.
+    ".macro keep_registers",
+    ".irp reg, rbx, rbp, r12, r13, r14, r15",
+    "push \\reg",
+    ".endr",
+    "mov [rdi], rsp",
+    ".endm",
     ".section .gate,\"ax\",@progbits",
     ".balign 4096",
     ".globl gate_begin",
@@ -21,10 +28,6 @@ global_asm!(
     "mov r9, [rsp + 8]",
     "syscall",
     "ret",
-    // gate_sigreturn(frame + 8)
-    ".globl gate_sigreturn",
-    "gate_sigreturn:",
-    "mov rsp, rdi",
     ".globl gate_restorer",
     "gate_restorer:",
     "mov eax, 15",
@@ -49,13 +52,7 @@ global_asm!(
     // gate_exec(where to keep the stack pointer, fd, path, argv, envp, flags): returns 0 in the new image
     ".globl gate_exec",
     "gate_exec:",
-    "push rbx",
-    "push rbp",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
-    "mov [rdi], rsp",
+    "keep_registers",
     "mov rdi, rsi",
     "mov rsi, rdx",
     "mov rdx, rcx",
@@ -70,33 +67,17 @@ global_asm!(
     "mov rsp, rdi",
     "xor eax, eax",
     "3:",
-    "pop r15",
-    "pop r14",
-    "pop r13",
-    "pop r12",
-    "pop rbp",
-    "pop rbx",
+    ".irp reg, r15, r14, r13, r12, rbp, rbx",
+    "pop \\reg",
+    ".endr",
     "ret",
     // leave_kernel(where to keep the stack pointer, another stack, function, argument)
     ".globl leave_kernel",
     "leave_kernel:",
-    "push rbx",
-    "push rbp",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
-    "mov [rdi], rsp",
+    "keep_registers",
     "mov rsp, rsi",
     "mov rdi, rcx",
     "call rdx",
-    "ud2",
-    // on_stack(stack, function)
-    ".globl on_stack",
-    "on_stack:",
-    "mov rsp, rdi",
-    "xor ebp, ebp",
-    "call rsi",
     "ud2",
     ".balign 4096",
     ".globl gate_end",
@@ -129,13 +110,11 @@ global_asm!(
 
 unsafe extern "C" {
     fn gate_call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i64;
-    fn gate_sigreturn(frame: u64) -> !;
     pub fn gate_restorer();
     pub fn gate_clone(flags: u64, stack: u64, word: *mut u32) -> i64;
     pub fn gate_exec(keep: *mut u64, fd: u64, path: *const u8, argv: *const u64, envp: *const u64, flags: u64) -> i64;
     pub fn resume_kernel(stack: u64) -> !;
     pub fn leave_kernel(keep: *mut u64, stack: u64, then: extern "C" fn(u64) -> !, argument: u64);
-    pub fn on_stack(stack: u64, then: extern "C" fn() -> !) -> !;
     pub fn trap();
     pub fn copy_guest(to: u64, from: u64, count: u64) -> u64;
     static gate_begin: u8;
@@ -154,15 +133,6 @@ pub unsafe fn call(number: u32, args: [u64; 6]) -> i64 {
     let [a, b, c, d, e, f] = args;
     // SAFETY: the caller answers for the call; the routine keeps what the C convention wants kept.
     unsafe { gate_call(u64::from(number), a, b, c, d, e, f) }
-}
-
-/// Gives the frame behind which `frame` points to the real Linux, which loads all registers from it.
-///
-/// # Safety
-/// The frame is one that Linux made, or a copy of one, with registers that guest code may run with.
-pub unsafe fn sigreturn(frame: u64) -> ! {
-    // SAFETY: the caller's promise.
-    unsafe { gate_sigreturn(frame) }
 }
 
 macro_rules! addresses {

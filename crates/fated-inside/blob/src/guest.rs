@@ -11,9 +11,11 @@ use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn};
 use linux_raw_sys::general::*;
 
+use crate::crossing::{self, Context, Leave};
 use crate::frame::Frame;
 use crate::host::host;
 use crate::process::Process;
+use crate::rewrite::{AREA_SIZE, AREAS};
 use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD};
 use crate::{files, gate, program, sys};
 
@@ -21,12 +23,12 @@ const SIGCHLD: u64 = 17;
 
 /// A task.
 pub struct Inside {
+    /// Its registers, when it doesn't run.
+    pub context: Context,
+    /// Its extended state, unless the processor holds that ([`Inside::is_live`]).
+    pub frame: RefCell<Box<Frame>>,
     /// Its process.
     pub process: &'static Process,
-    /// Its registers, when it doesn't run.
-    pub regs: Cell<Regs>,
-    /// The rest of it.
-    pub frame: RefCell<Box<Frame>>,
     gone: Cell<bool>,
 }
 
@@ -58,6 +60,7 @@ fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
 pub fn ours(at: u64, len: u64) -> bool {
     overlaps(at, len, ARENA, ARENA + ARENA_SIZE)
         || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
+        || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
 }
 
 /// A descriptor of the engine's.
@@ -101,12 +104,8 @@ impl Inside {
     /// A task that begins with these registers and the initial extended state.
     pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
         process.own();
-        Rc::new(Inside {
-            process,
-            regs: Cell::new(regs),
-            frame: RefCell::new(frame),
-            gone: Cell::new(false),
-        })
+        let context = Context { regs: Cell::new(regs), called_at: Cell::new(0), returns_to: Cell::new(0) };
+        Rc::new(Inside { context, process, frame: RefCell::new(frame), gone: Cell::new(false) })
     }
 
     /// Makes this task's process the one that runs; `false` if it has ended.
@@ -126,23 +125,79 @@ impl Inside {
         if call.number as u32 == __NR_close_range {
             return close_range(call.args);
         }
-        // The registers stand in the task, not in the processor, once the kernel runs.
-        let regs = self.regs.get();
-        set_bases(regs.fs_base, regs.gs_base);
+        let regs = self.context.regs.get();
+        if !self.is_live() {
+            set_aside();
+            set_bases(regs.fs_base, regs.gs_base);
+        }
         // SAFETY: the kernel hands on what the guest may ask for; the arena and the blob have been left out above.
         let result = unsafe { gate::call(call.number as u32, call.args) };
-        let (fs_base, gs_base) = bases();
-        self.regs.set(Regs { fs_base, gs_base, ..self.regs.get() });
+        if call.number as u32 == __NR_arch_prctl {
+            let (fs_base, gs_base) = bases();
+            self.context.regs.set(Regs { fs_base, gs_base, ..regs });
+        }
         result
     }
 
-    /// Lets it run on, in the process that has the turn.
-    pub fn resume(&self) -> ! {
-        let regs = self.regs.get();
-        set_bases(regs.fs_base, regs.gs_base);
-        let at = self.frame.borrow_mut().prepare(&regs, self.process.stack());
-        // SAFETY: the frame was made by Linux; the kernel has put registers into it as a sigreturn of its own would.
-        unsafe { gate::sigreturn(at) }
+    /// Whether the processor holds its extended state and its bases of fs and gs, as it did when it came here.
+    fn is_live(&self) -> bool {
+        host().live.get() && core::ptr::eq(host().context.get(), &self.context)
+    }
+
+    /// Takes its extended state from the processor, if that holds it.
+    pub fn keep_state(&self) {
+        if self.is_live() {
+            // SAFETY: the frame says what it has room for.
+            unsafe { crossing::save(&raw mut **self.frame.borrow_mut()) };
+            host().live.set(false);
+        }
+    }
+
+    /// Makes it the task that runs, in the process that has the turn.
+    pub fn take_over(&self) {
+        if !core::ptr::eq(host().context.get(), &self.context) {
+            set_aside();
+            host().context.set(&self.context);
+        }
+    }
+
+    /// Lets it run on.
+    pub fn resume(&self) -> Leave {
+        let state = if self.is_live() {
+            core::ptr::null()
+        } else {
+            let regs = self.context.regs.get();
+            set_bases(regs.fs_base, regs.gs_base);
+            &raw const **self.frame.borrow()
+        };
+        Leave { context: &self.context, state }
+    }
+
+    /// The call that its registers tell of, which has no result yet.
+    pub fn begin_call(&self) -> Call {
+        const ENOSYS: i64 = 38;
+        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference.
+        let regs = unsafe { &mut *self.context.regs.as_ptr() };
+        regs.orig_rax = regs.rax;
+        regs.rax = -ENOSYS as u64;
+        Call { number: regs.orig_rax, args: [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] }
+    }
+}
+
+/// Takes the state of the task that has run last from the processor.
+pub fn set_aside() {
+    if let Some((last, _)) = host().task.get() {
+        last.keep_state();
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if core::ptr::eq(host().context.get(), &self.context) {
+            host().live.set(false);
+            host().task.set(None);
+        }
+        self.process.disown();
     }
 }
 
@@ -158,12 +213,6 @@ fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
     };
     let below = range(first, last.min(low - 1));
     if below < 0 { below } else { range(first.max(high + 1), last) }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.process.disown();
-    }
 }
 
 impl Guest for Inside {
@@ -184,18 +233,28 @@ impl Guest for Inside {
     }
 
     fn regs(&self) -> Regs {
-        self.regs.get()
+        self.context.regs.get()
     }
 
     fn set_regs(&self, regs: &Regs) {
-        self.regs.set(*regs);
+        let old = self.context.regs.replace(*regs);
+        if self.is_live() && (old.fs_base, old.gs_base) != (regs.fs_base, regs.gs_base) {
+            set_bases(regs.fs_base, regs.gs_base);
+        }
+    }
+
+    fn set_result(&self, rax: u64) {
+        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference.
+        unsafe { (*self.context.regs.as_ptr()).rax = rax };
     }
 
     fn xstate(&self) -> Vec<u8> {
+        self.keep_state();
         self.frame.borrow().xstate()
     }
 
     fn set_xstate(&self, image: &[u8]) -> Result<(), Errno> {
+        self.keep_state();
         self.frame.borrow_mut().set_xstate(image)
     }
 
@@ -212,7 +271,8 @@ impl Guest for Inside {
             return Err(Errno::ESRCH);
         }
         let has = |flag: u32| spawn.flags & u64::from(flag) != 0;
-        let regs = self.regs.get();
+        self.keep_state();
+        let regs = self.context.regs.get();
         let regs = Regs {
             rax: 0,
             orig_rax: u64::MAX,

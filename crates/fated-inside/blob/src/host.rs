@@ -17,6 +17,7 @@ use fated_kernel::id::Tid;
 use fated_kernel::kernel::Kernel;
 
 use crate::cpuid::Cpuid;
+use crate::crossing::Context;
 use crate::frame::{Event, Frame};
 use crate::guest::Inside;
 use crate::memory::Heap;
@@ -27,11 +28,15 @@ use crate::wire::{ARENA, ARENA_SIZE, Control, FIXED_SIZE, HOST_SIZE, Plan, SHARE
 /// with every request and not the kernel's state.
 pub const STACK_TOP: u64 = ARENA + SHARED_SIZE + STACK_SIZE;
 /// Where the host stands.
-const HOST: u64 = STACK_TOP;
+pub const HOST: u64 = STACK_TOP;
 
-/// What all guests of a host share. The heap comes first.
+/// What all guests of a host share.
 #[repr(C)]
 pub struct Host {
+    /// The registers of the task that has run last; `crossing` knows that they come first.
+    pub context: Cell<*const Context>,
+    /// The processor holds that task's extended state, and its bases of fs and gs.
+    pub live: Cell<bool>,
     heap: UnsafeCell<Heap>,
     /// Where the kernel's stack pointer is kept while it changes processes.
     pub kernel_sp: UnsafeCell<u64>,
@@ -63,6 +68,8 @@ pub struct Host {
     pub over: Cell<bool>,
     /// The user knows that `cpuid` can't be hidden.
     pub said: Cell<bool>,
+    /// Call sites are rewritten.
+    pub rewrite: Cell<bool>,
     /// What the supervisor wants to be run.
     pub plan: RefCell<Option<Plan>>,
 }
@@ -94,9 +101,9 @@ pub fn exists() -> bool {
 pub fn create(cpus: u32) {
     const { assert!(size_of::<Host>() < HOST_SIZE as usize) };
     let heap = Heap::new((ARENA + FIXED_SIZE) as usize, (ARENA + ARENA_SIZE) as usize);
-    // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes first: what follows may allocate.
-    unsafe { (HOST as *mut UnsafeCell<Heap>).write(UnsafeCell::new(heap)) };
     let at = HOST as *mut Host;
+    // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.
+    unsafe { (&raw mut (*at).heap).write(UnsafeCell::new(heap)) };
     let components = core::array::from_fn(|number| {
         let leaf = crate::cpuid::real(0xd, number as u32);
         (leaf.ebx as usize, leaf.eax as usize)
@@ -108,6 +115,8 @@ pub fn create(cpus: u32) {
         };
     }
     set! {
+        context: Cell::new(core::ptr::null()),
+        live: Cell::new(false),
         kernel_sp: UnsafeCell::new(0),
         current: Cell::new(None),
         newest: Cell::new(None),
@@ -123,6 +132,7 @@ pub fn create(cpus: u32) {
         records: RefCell::new(Vec::new()),
         over: Cell::new(false),
         said: Cell::new(false),
+        rewrite: Cell::new(true),
         plan: RefCell::new(None),
     }
     control().op.store(u32::MAX, SeqCst);

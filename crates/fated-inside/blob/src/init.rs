@@ -13,9 +13,10 @@ use fated_kernel::kernel::{Boot, Kernel};
 use fated_kernel::task::Credentials;
 use linux_raw_sys::general::*;
 
+use crate::crossing::{self, Leave};
 use crate::frame::Frame;
 use crate::guest::Inside;
-use crate::host::{self, STACK_TOP, control, host};
+use crate::host::{self, control, host};
 use crate::outside::{Supervisor, buffer, finish};
 use crate::process::{self, Process};
 use crate::program::Program;
@@ -30,6 +31,7 @@ pub fn run(sp: *const u64) -> ! {
     sys::die_with_parent();
     host::create(control().args[0].load(SeqCst) as u32);
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
+    host().rewrite.set(plan.rewrite);
     host().plan.replace(Some(plan));
     if !has_bases(sp) {
         finish(&End::Broken(
@@ -45,7 +47,7 @@ pub fn run(sp: *const u64) -> ! {
     if child == 0 {
         sys::die_with_parent();
         // SAFETY: the kernel's stack is nobody's yet.
-        unsafe { gate::on_stack(STACK_TOP, boot) }
+        unsafe { crossing::run_kernel(boot) }
     }
     watch(child)
 }
@@ -102,7 +104,7 @@ fn has_bases(sp: *const u64) -> bool {
 }
 
 /// The first guest's way to its first instruction, on the kernel's stack.
-extern "C" fn boot() -> ! {
+extern "C" fn boot() -> Leave {
     if let Err(end) = try_boot() {
         finish(&end);
     }

@@ -11,6 +11,7 @@ extern crate alloc;
 
 #[path = "../../../fated-ptrace/src/cpuid.rs"]
 mod cpuid;
+mod crossing;
 mod elf;
 mod entry;
 mod files;
@@ -19,11 +20,13 @@ mod gate;
 mod guest;
 mod host;
 mod init;
+mod instruction;
 mod load;
 mod memory;
 mod outside;
 mod process;
 mod program;
+mod rewrite;
 mod sys;
 #[path = "../../src/wire.rs"]
 #[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]

@@ -20,7 +20,7 @@ use linux_raw_sys::general::*;
 
 use crate::host::{control, host};
 use crate::wire::TOLD_TO;
-use crate::{gate, sys};
+use crate::{gate, guest, sys};
 
 /// Private stacks of one address space: a process sleeps on one, and takes signals on it.
 pub const STACKS: usize = 16;
@@ -171,6 +171,7 @@ impl Process {
         if core::ptr::eq(me, self) {
             return;
         }
+        guest::set_aside();
         self.has_turn();
         // SAFETY: the private stack of this process is unused while it has the turn; `give_turn` never returns, the kernel
         // is taken up again by `wait_turn`.

@@ -196,7 +196,7 @@ impl Program {
         let exe = sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", self.file.0).as_bytes());
         process.exe.replace(exe.unwrap_or(self.name));
         process.auxv.replace(loaded.auxv);
-        task.regs.set(Regs {
+        task.context.regs.set(Regs {
             rip: loaded.entry,
             rsp: loaded.stack,
             eflags: 0x202,
@@ -205,9 +205,11 @@ impl Program {
             orig_rax: u64::MAX,
             ..Regs::default()
         });
+        task.context.called_at.set(0);
         if let Some(frame) = guest::fresh_frame() {
             task.frame.replace(frame);
         }
+        host().live.set(false);
         Ok(())
     }
 }

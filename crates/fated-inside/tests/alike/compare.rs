@@ -31,6 +31,8 @@ pub struct Case {
     pub cwd: Option<PathBuf>,
     /// What decides the run.
     pub config: Config,
+    /// Whether the engine inside rewrites call sites.
+    pub rewrite: bool,
 }
 
 /// What every run is decided by that isn't about anything else.
@@ -83,6 +85,7 @@ impl Case {
             env: env(),
             cwd: self.cwd.clone(),
             placeholders: true,
+            rewrite: self.rewrite,
             cpu: None,
         };
         watched(|outside| {

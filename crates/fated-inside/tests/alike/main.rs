@@ -6,7 +6,7 @@ mod compare;
 use compare::{Case, config, difference};
 use fated_kernel::kernel::Ending;
 
-/// Runs the command on both engines, with two seeds; the exit status and the beginning of the output are known.
+/// Runs the command on both engines, with two seeds and without rewriting; the exit status and the beginning of the output are known.
 #[track_caller]
 fn check(command: &[&str], status: i32, output: &str) {
     let there = std::env::split_paths("/usr/bin:/bin").any(|folder| folder.join(command[0]).exists());
@@ -14,12 +14,13 @@ fn check(command: &[&str], status: i32, output: &str) {
         println!("skipped: no {}", command[0]);
         return;
     }
-    for seed in [0, 7] {
-        let case = Case { command: command.iter().map(ToString::to_string).collect(), cwd: None, config: config(seed) };
+    for (seed, rewrite) in [(0, true), (7, true), (7, false)] {
+        let words = command.iter().map(ToString::to_string).collect();
+        let case = Case { command: words, cwd: None, config: config(seed), rewrite };
         let runs = case.both();
         assert_eq!(runs[0].ending, Ending::Exited(status << 8), "{command:?}: {:?}", runs[0].output);
         assert!(runs[0].output[0].starts_with(output), "{command:?} gave {:?}", runs[0].output);
-        assert_eq!(difference(&runs), None, "{command:?} with seed {seed}");
+        assert_eq!(difference(&runs), None, "{command:?} with seed {seed}, rewriting: {rewrite}");
     }
 }
 

@@ -57,7 +57,7 @@ fn each(place: &[&str], check: impl Fn(u64, &str, &Ending, &str)) {
         assert!(native.status.success(), "natively {command:?} ends with {}", native.status);
         let mut config = config(seed);
         config.log = false;
-        let run = Case { command, cwd: None, config }.inside();
+        let run = Case { command, cwd: None, config, rewrite: true }.inside();
         check(seed, &String::from_utf8_lossy(&native.stdout), &run.ending, &run.output[0]);
     }
 }

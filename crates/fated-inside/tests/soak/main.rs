@@ -136,5 +136,5 @@ fn draw(seed: u64, makers: &[Maker], folder: &Path) -> Case {
     config.call_cost_ns = 100 + rng.below(5000);
     config.cpus = 1 + rng.below(4) as u32;
     config.wait_by_scan = rng.below(2) == 0;
-    Case { command: maker(&rng), cwd: Some(folder.join("world")), config }
+    Case { command: maker(&rng), cwd: Some(folder.join("world")), config, rewrite: rng.below(4) > 0 }
 }

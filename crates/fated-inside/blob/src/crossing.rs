@@ -1,0 +1,230 @@
+//! How the processor crosses between guest code and the kernel: where registers go, and where they come from.
+//!
+//! A rewritten call site (`rewrite`) jumps to [`enter`], on the guest's stack, which is never touched. It puts the general
+//! registers straight into the [`Context`] of the task that runs, changes to the kernel's stack and calls `entry::on_call`.
+//! What that returns says who runs on, which may be another task in another process: the kernel's stack and this code
+//! stand at the same addresses there.
+//!
+//! Of the extended state only xmm0 to xmm15 are kept, at the end of the kernel's stack: the blob uses SSE2 alone. The rest
+//! stays in the processor until another task runs ([`save`], [`leave`]).
+
+use core::arch::global_asm;
+use core::cell::Cell;
+use core::mem::offset_of;
+
+use fated_kernel::guest::Regs;
+
+use crate::frame::{FEATURES, Frame};
+use crate::host::{HOST, STACK_TOP};
+
+/// Where xmm0 to xmm15 are kept; the kernel's stack begins below.
+const VECTORS: u64 = STACK_TOP - 256;
+/// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
+const UNUSUAL: u32 = 0x4_4500;
+
+/// The registers of a task.
+#[repr(C)]
+pub struct Context {
+    pub regs: Cell<Regs>,
+    /// The `rip` behind its last call, if that came through a rewritten site, or 0.
+    pub called_at: Cell<u64>,
+    /// Where it runs on if it does so there: the site may have displaced what stood there.
+    pub returns_to: Cell<u64>,
+}
+
+/// Who runs on.
+#[repr(C)]
+pub struct Leave {
+    pub context: *const Context,
+    /// Its extended state, or null if the processor holds that.
+    pub state: *const Frame,
+}
+
+global_asm!(
+    ".text",
+    ".set at_r15, {r15}",
+    ".set at_r14, {r14}",
+    ".set at_r13, {r13}",
+    ".set at_r12, {r12}",
+    ".set at_rbp, {rbp}",
+    ".set at_rbx, {rbx}",
+    ".set at_r10, {r10}",
+    ".set at_r9, {r9}",
+    ".set at_r8, {r8}",
+    ".set at_rdx, {rdx}",
+    ".set at_rsi, {rsi}",
+    ".set at_rdi, {rdi}",
+    // From a call site. rcx: rip behind the call. Like the instruction, this takes rcx and r11 from the guest and nothing else.
+    ".globl enter",
+    ".balign 64",
+    "enter:",
+    "mov r11, rcx",
+    // The same, with the address in r11 where the guest runs on.
+    ".globl enter_displaced",
+    "enter_displaced:",
+    "mov [rip + crossing_target], r11",
+    "movabs r11, {host}",
+    "mov r11, [r11]",
+    ".irp reg, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi",
+    "mov [r11 + at_\\reg], \\reg",
+    ".endr",
+    "mov [r11 + {rax}], rax",
+    "mov [r11 + {rsp}], rsp",
+    "movabs rsp, {vectors}",
+    "pushfq",
+    "pop rax",
+    "mov rdx, [rip + crossing_target]",
+    "mov [r11 + {rip}], rcx",
+    "mov [r11 + {rcx}], rcx",
+    "mov [r11 + {called_at}], rcx",
+    "mov [r11 + {returns_to}], rdx",
+    "mov [r11 + {eflags}], rax",
+    "mov [r11 + {r11}], rax",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "movaps [rsp + 16 * \\n], xmm\\n",
+    ".endr",
+    "rdfsbase rcx",
+    "mov [r11 + {fs_base}], rcx",
+    "rdgsbase rcx",
+    "mov [r11 + {gs_base}], rcx",
+    "test eax, {unusual}",
+    "jz 2f",
+    "push 2",
+    "popfq",
+    "2:",
+    "xor ebp, ebp",
+    "call on_call",
+    "mov r11, rax",
+    // The end of both ways. r11: context, rdx: extended state or 0.
+    "3:",
+    "test rdx, rdx",
+    "jnz 5f",
+    "movabs rax, {vectors}",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "movaps xmm\\n, [rax + 16 * \\n]",
+    ".endr",
+    "4:",
+    "mov rax, [r11 + {rip}]",
+    "mov rdx, rax",
+    "cmp rax, [r11 + {called_at}]",
+    "jne 6f",
+    "mov rdx, [r11 + {returns_to}]",
+    "6:",
+    // As Linux does: where rcx and r11 are what the instruction leaves in them, no other register is needed to go back.
+    "mov rcx, [r11 + {eflags}]",
+    "cmp rax, [r11 + {rcx}]",
+    "jne 7f",
+    "cmp rcx, [r11 + {r11}]",
+    "jne 7f",
+    "test ecx, {unusual}",
+    "jnz 7f",
+    "mov [rip + crossing_target], rdx",
+    // The overflow flag comes from an addition, the others from ah.
+    "bt ecx, 11",
+    "setc al",
+    "mov ah, cl",
+    "add al, 0x7f",
+    "sahf",
+    ".irp reg, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi",
+    "mov \\reg, [r11 + at_\\reg]",
+    ".endr",
+    "mov rax, [r11 + {rax}]",
+    "mov rsp, [r11 + {rsp}]",
+    "mov rcx, [r11 + {rcx}]",
+    "mov r11, [r11 + {r11}]",
+    ".globl leaves_by_jump",
+    "leaves_by_jump:",
+    "jmp [rip + crossing_target]",
+    // With another extended state.
+    "5:",
+    "mov r10, rdx",
+    "mov rax, [r10 + {features}]",
+    "mov rdx, rax",
+    "shr rdx, 32",
+    "xrstor64 [r10]",
+    "jmp 4b",
+    // With all registers.
+    "7:",
+    "push 2",
+    "popfq",
+    "push 0x2b",
+    "push [r11 + {rsp}]",
+    "push rcx",
+    "push 0x33",
+    "push rdx",
+    ".irp reg, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi",
+    "mov \\reg, [r11 + at_\\reg]",
+    ".endr",
+    "mov rax, [r11 + {rax}]",
+    "mov rcx, [r11 + {rcx}]",
+    "mov r11, [r11 + {r11}]",
+    ".globl leaves_by_iret",
+    "leaves_by_iret:",
+    "iretq",
+    // run_kernel(function that returns who runs on)
+    ".globl run_kernel",
+    "run_kernel:",
+    "movabs rsp, {vectors}",
+    "xor ebp, ebp",
+    "call rdi",
+    "mov r11, rax",
+    "jmp 3b",
+    // save(frame)
+    ".globl save",
+    "save:",
+    "movabs rax, {vectors}",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "movaps xmm\\n, [rax + 16 * \\n]",
+    ".endr",
+    "mov rax, [rdi + {features}]",
+    "mov rdx, rax",
+    "shr rdx, 32",
+    "xsave64 [rdi]",
+    "ret",
+    ".pushsection .bss.crossing, \"aw\", @nobits",
+    ".balign 64",
+    "crossing_target: .skip 64",
+    ".popsection",
+    host = const HOST,
+    vectors = const VECTORS,
+    unusual = const UNUSUAL,
+    features = const FEATURES,
+    called_at = const offset_of!(Context, called_at),
+    returns_to = const offset_of!(Context, returns_to),
+    r15 = const offset_of!(Regs, r15),
+    r14 = const offset_of!(Regs, r14),
+    r13 = const offset_of!(Regs, r13),
+    r12 = const offset_of!(Regs, r12),
+    rbp = const offset_of!(Regs, rbp),
+    rbx = const offset_of!(Regs, rbx),
+    r11 = const offset_of!(Regs, r11),
+    r10 = const offset_of!(Regs, r10),
+    r9 = const offset_of!(Regs, r9),
+    r8 = const offset_of!(Regs, r8),
+    rax = const offset_of!(Regs, rax),
+    rcx = const offset_of!(Regs, rcx),
+    rdx = const offset_of!(Regs, rdx),
+    rsi = const offset_of!(Regs, rsi),
+    rdi = const offset_of!(Regs, rdi),
+    rip = const offset_of!(Regs, rip),
+    eflags = const offset_of!(Regs, eflags),
+    rsp = const offset_of!(Regs, rsp),
+    fs_base = const offset_of!(Regs, fs_base),
+    gs_base = const offset_of!(Regs, gs_base),
+);
+
+unsafe extern "C" {
+    /// Goes to the kernel's stack, which is empty, and then to whom the function names.
+    pub fn run_kernel(then: extern "C" fn() -> Leave) -> !;
+    /// Puts the extended state of the task that runs into its frame.
+    pub fn save(frame: *mut Frame);
+    pub fn enter();
+    pub fn enter_displaced();
+    static leaves_by_jump: u8;
+    static leaves_by_iret: u8;
+}
+
+/// Whether a fault there says that the registers which a task was to run on with are bad.
+pub fn leaves_at(address: u64) -> bool {
+    [(&raw const leaves_by_jump) as u64, (&raw const leaves_by_iret) as u64].contains(&address)
+}

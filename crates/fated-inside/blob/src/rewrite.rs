@@ -1,0 +1,256 @@
+//! Rewrites call sites, so that their calls become jumps into the kernel instead of signals.
+//!
+//! A site is rewritten when it has made a few calls, by one of two patterns, in the guest's private copy of a file's text:
+//!
+//! - *before*: the instruction before the `syscall` has five bytes or more and can be carried out elsewhere. A jump to a stub takes
+//!   its place. The `syscall` stays intact, so whoever jumps right to it, or restarts the call, comes here by signal as before.
+//! - *over*: a jump takes the place of the `syscall` and of the instruction behind it. The stub is placed so that the jump's third byte is
+//!   [`TRAP`]: whoever comes to the displaced instruction by another way traps, and is sent to its copy in the stub ([`displaced`]).
+//!
+//! So nothing has to be known of where else the guest may jump: no instruction that begins a rewritten range can be entered in its
+//! middle, and every other one still begins with what it was, or with a trap.
+//!
+//! Stubs lie in areas where Linux never puts a mapping by itself, within two gigabytes of the text. They are inherited by fork
+//! and are gone after an exec, as is all that this module knows.
+
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+
+use fated_kernel::guest::Guest;
+use linux_raw_sys::general::*;
+
+use crate::crossing;
+use crate::guest::Inside;
+use crate::instruction::decode;
+use crate::sys;
+
+/// A jump with a distance of 32 bits.
+const JUMP: u8 = 0xe9;
+const JUMP_LEN: u64 = 5;
+/// `int3`.
+const TRAP: u8 = 0xcc;
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// How many calls a site makes before it is worth its rewriting, which costs as much as some of them.
+const CALLS: u8 = 8;
+/// A site that is left alone.
+const NEVER: u8 = u8::MAX;
+/// How much code in front of a site is looked at.
+const BEFORE: usize = 48;
+/// How much of it is read from wherever one starts: by then, nearly all ways to read have become one.
+const SETTLED: usize = 16;
+/// The size of an area, and of the longest stub.
+pub const AREA_SIZE: u64 = 4 << 20;
+const STUB_SIZE: u64 = 64;
+
+/// Where areas begin: above all mappings and below the stack; below programs that move; below the blob, for programs that don't.
+pub const AREAS: [u64; 3] = [0x7fff_f800_0000, 0x5555_4000_0000, 0x6f00_0000];
+
+/// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its end.
+#[derive(Clone, Copy)]
+struct Room {
+    low: u64,
+    high: u64,
+}
+
+/// What is known of this address space.
+struct Known {
+    /// `None`: not mapped yet.
+    rooms: [Option<Room>; AREAS.len()],
+    /// Calls by site; a newcomer takes the place of another one with the same place.
+    calls: [(u64, u8); 64],
+}
+
+struct Private(UnsafeCell<Known>);
+// SAFETY: one process of those that share the memory runs at a time.
+unsafe impl Sync for Private {}
+static KNOWN: Private = Private(UnsafeCell::new(Known { rooms: [None; AREAS.len()], calls: [(0, 0); 64] }));
+
+fn known() -> &'static mut Known {
+    // SAFETY: as above, and nobody keeps it.
+    unsafe { &mut *KNOWN.0.get() }
+}
+
+/// A call with this number has come by signal, from the `syscall` instruction that the task has just carried out.
+pub fn noticed(task: &Inside, number: u64) {
+    let site = task.regs().rip.wrapping_sub(SYSCALL.len() as u64);
+    let entry = &mut known().calls[(site >> 1 ^ site >> 7) as usize % 64];
+    if entry.0 != site {
+        *entry = (site, 0);
+    }
+    if entry.1 == NEVER {
+        return;
+    }
+    entry.1 += 1;
+    if entry.1 >= CALLS {
+        // Whether it works or not, this was it.
+        entry.1 = NEVER;
+        let _ = rewrite(task, site, number);
+    }
+}
+
+fn rewrite(task: &Inside, site: u64, number: u64) -> Option<()> {
+    let mut code = [0; BEFORE + 32];
+    let begin = site.checked_sub(BEFORE as u64)?;
+    if task.read(begin, &mut code) < code.len() || code[BEFORE..BEFORE + 2] != SYSCALL || !is_text(begin, site + 32) {
+        return None;
+    }
+    let (before, after) = code.split_at(BEFORE);
+    if let Some(len) = last_of(before, number) {
+        let at = site - len as u64;
+        let old = &before[BEFORE - len..];
+        if stub_of(at, old).is_some() {
+            return None;
+        }
+        if len >= JUMP_LEN as usize && decode(old)?.moves {
+            return put_before(at, old);
+        }
+    }
+    let displaced = decode(&after[2..])?;
+    let fits = displaced.moves && displaced.len + SYSCALL.len() >= JUMP_LEN as usize;
+    if fits { put_over(site, &after[2..2 + displaced.len]) } else { None }
+}
+
+/// The length of the instruction at the end of this code. From wherever one starts to read, sooner or later one reads what the
+/// processor does; so nearly all ways to read must agree, and if one doesn't, the instruction must be the one that loads the number.
+fn last_of(code: &[u8], number: u64) -> Option<usize> {
+    let mut ends = [0_u8; 16];
+    for start in 0..=code.len() - SETTLED {
+        let mut at = start;
+        while let Some(next) = decode(&code[at..]) {
+            at += next.len;
+            if at == code.len() {
+                ends[next.len] += 1;
+                break;
+            }
+        }
+    }
+    let all: u8 = ends.iter().sum();
+    let (len, &most) = ends.iter().enumerate().max_by_key(|(_, count)| **count)?;
+    let loads = [&[0xb8][..], &[0x48, 0xc7, 0xc0]].iter().any(|opcode| {
+        let last = &code[code.len() - len..];
+        last.strip_prefix(*opcode).is_some_and(|rest| rest == (number as u32).to_le_bytes())
+    });
+    (most > 0 && (most == all || loads && most >= all / 4 * 3)).then_some(len)
+}
+
+/// A jump in place of the instruction at `at`, which a `syscall` follows.
+fn put_before(at: u64, old: &[u8]) -> Option<()> {
+    let behind = at + (old.len() + SYSCALL.len()) as u64;
+    let room = room_near(at)?;
+    let stub = room.low;
+    if stub + STUB_SIZE > room.high {
+        return None;
+    }
+    let mut code = Vec::from(old);
+    // lea rcx, [behind]
+    code.extend([0x48, 0x8d, 0x0d]);
+    code.extend(distance(stub + code.len() as u64 + 4, behind)?);
+    // mov r11d, entry; jmp r11
+    code.extend([0x41, 0xbb]);
+    code.extend((crossing::enter as *const () as u32).to_le_bytes());
+    code.extend([0x41, 0xff, 0xe3]);
+    room.low += (code.len() as u64).next_multiple_of(16);
+    place(at, stub, &code)
+}
+
+/// A jump in place of the `syscall` at `site` and of the instruction behind it.
+fn put_over(site: u64, old: &[u8]) -> Option<()> {
+    let behind = site + SYSCALL.len() as u64;
+    let room = room_near(site)?;
+    // The highest stub from which the distance has the trap in its second byte.
+    let from = site + JUMP_LEN;
+    let highest = (room.high - STUB_SIZE) as i64 - from as i64;
+    let mut far = highest & !0xffff | i64::from(TRAP) << 8 | 0xc0;
+    if far > highest {
+        far -= 0x1_0000;
+    }
+    let stub = from.wrapping_add_signed(far);
+    if stub < room.low {
+        return None;
+    }
+    let mut code = Vec::new();
+    // lea rcx, [behind]
+    code.extend([0x48, 0x8d, 0x0d]);
+    code.extend(distance(stub + code.len() as u64 + 4, behind)?);
+    // lea r11, [the displaced instruction]; jmp [entry]
+    code.extend([0x4c, 0x8d, 0x1d, 7, 0, 0, 0]);
+    code.extend([0xff, 0x24, 0x25]);
+    code.extend((&raw const ENTER_DISPLACED as u32).to_le_bytes());
+    code.extend(old);
+    code.push(JUMP);
+    code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
+    room.high = stub;
+    place(site, stub, &code)
+}
+
+/// Where in a stub of [`put_over`] the copy of the displaced instruction begins.
+const DISPLACED_AT: u64 = 21;
+
+#[repr(transparent)]
+struct Entry(unsafe extern "C" fn());
+static ENTER_DISPLACED: Entry = Entry(crossing::enter_displaced);
+
+/// Where a guest is to go on that has met the trap in the jump before `rip`; `None` if there is no such jump.
+pub fn displaced(task: &Inside, rip: u64) -> Option<u64> {
+    let at = rip.checked_sub(3)?;
+    let mut code = [0; JUMP_LEN as usize];
+    let whole = task.read(at, &mut code) == code.len() && code[2] == TRAP;
+    stub_of(at, &code).filter(|_| whole).map(|stub| stub + DISPLACED_AT)
+}
+
+/// Where the jump at `at` goes, if it is one of this module's.
+fn stub_of(at: u64, code: &[u8]) -> Option<u64> {
+    let (&[JUMP, a, b, c, d], _) = code.split_first_chunk()? else { return None };
+    let to = (at + JUMP_LEN).wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d])));
+    AREAS.iter().any(|&area| (area..area + AREA_SIZE).contains(&to)).then_some(to)
+}
+
+/// Writes the stub, and then the jump to it.
+fn place(at: u64, stub: u64, code: &[u8]) -> Option<()> {
+    let mut jump = [JUMP; JUMP_LEN as usize];
+    jump[1..].copy_from_slice(&distance(at + JUMP_LEN, stub)?);
+    write(&[(stub, code), (at, &jump)])
+}
+
+fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
+    i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
+}
+
+/// An area in reach of a jump from `at`, mapped.
+fn room_near(at: u64) -> Option<&'static mut Room> {
+    const REACH: u64 = (1 << 31) - AREA_SIZE;
+    let number = AREAS.iter().position(|area| area.abs_diff(at) < REACH)?;
+    let room = &mut known().rooms[number];
+    if room.is_none() {
+        let (low, high) = (AREAS[number], AREAS[number] + AREA_SIZE);
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+        sys::mmap(low, AREA_SIZE, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
+        *room = Some(Room { low, high });
+    }
+    room.as_mut()
+}
+
+/// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.
+fn write(pieces: &[(u64, &[u8])]) -> Option<()> {
+    let fd = sys::open(AT_FDCWD, b"/proc/self/mem", O_RDWR | O_CLOEXEC).ok()?;
+    let written = pieces.iter().all(|(at, code)| {
+        let args = [fd as u64, code.as_ptr() as u64, code.len() as u64, *at, 0, 0];
+        sys::ask(__NR_pwrite64, args) == Ok(code.len() as u64)
+    });
+    sys::close(fd);
+    written.then_some(())
+}
+
+/// Whether the range is a file's text: mapped privately, executable and not writable.
+fn is_text(begin: u64, end: u64) -> bool {
+    let maps = sys::read_all(b"/proc/self/maps").unwrap_or_default();
+    maps.split(|&byte| byte == b'\n').any(|line| {
+        let text = core::str::from_utf8(line).unwrap_or_default();
+        let mut words = text.split_ascii_whitespace();
+        let Some((from, to)) = words.next().and_then(|range| range.split_once('-')) else { return false };
+        let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
+        let kind = words.next().unwrap_or_default();
+        let file = words.nth(2).is_some_and(|inode| inode != "0");
+        kind == "r-xp" && file && number(from) <= begin && end <= number(to)
+    })
+}
