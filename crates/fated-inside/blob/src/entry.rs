@@ -13,7 +13,7 @@ use crate::guest::Inside;
 use crate::host::host;
 use crate::outside::{self, finish};
 use crate::wire::{ARENA, ARENA_SIZE, End};
-use crate::{gate, guest, rewrite, sys};
+use crate::{gate, guest, rewrite, sites, sys};
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -21,6 +21,8 @@ const SIGBUS: i32 = 7;
 const SIGFPE: i32 = 8;
 const SIGSEGV: i32 = 11;
 const SIGSYS: i32 = 31;
+/// The code of a fault that tells of no address.
+const SI_KERNEL: i32 = 0x80;
 /// `AUDIT_ARCH_X86_64`, and the bit of x32 calls.
 const X86_64: u32 = 0xc000_003e;
 const X32_BIT: u64 = 0x4000_0000;
@@ -59,6 +61,10 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
         finish(&End::Broken(format!(
             "the engine itself failed at {at:#x} (signal {signal}, address {addr:#x}); run with --engine ptrace"
         )));
+    }
+    // SAFETY: this is a handler.
+    if code == SI_KERNEL && unsafe { answer_cpuid(signal, uc) } {
+        return;
     }
     let Some((task, _)) = host().task.get() else {
         finish(&End::Broken("a signal before the first task ran".into()));
@@ -144,7 +150,28 @@ fn take_event() -> Option<&'static Inside> {
     None
 }
 
-/// Carries out `rdtsc`, `rdtscp` or `cpuid`, if that is what the task stands at.
+/// Carries out `cpuid`, if that is what the guest stands at or has trapped in place of; needs no more than the table.
+///
+/// # Safety
+/// `uc` is what a signal handler got.
+unsafe fn answer_cpuid(signal: i32, uc: *mut u64) -> bool {
+    // SAFETY: the caller's promise.
+    let word = |index| unsafe { &mut *uc.add(index) };
+    let rip = word(frame::RIP);
+    let rest = match signal {
+        SIGSEGV if sites::has_stopped(*rip) => 2,
+        SIGTRAP if sites::has_trapped(*rip) => 1,
+        _ => return false,
+    };
+    let it = host().cpuid.ask(*word(frame::RAX) as u32, *word(frame::RCX) as u32);
+    for (index, value) in [(frame::RAX, it.eax), (frame::RBX, it.ebx), (frame::RCX, it.ecx), (frame::RDX, it.edx)] {
+        *word(index) = u64::from(value);
+    }
+    *rip += rest;
+    true
+}
+
+/// Carries out `rdtsc` or `rdtscp`, if that is what the task stands at.
 fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
     let mut regs = task.regs();
     let mut code = [0; 3];
@@ -158,10 +185,6 @@ fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
                 regs.rcx = 0;
                 regs.rip += 1;
             }
-        }
-        [0x0f, 0xa2, ..] => {
-            let it = host().cpuid.ask(regs.rax as u32, regs.rcx as u32);
-            [regs.rax, regs.rbx, regs.rcx, regs.rdx] = [it.eax, it.ebx, it.ecx, it.edx].map(u64::from);
         }
         _ => return false,
     }

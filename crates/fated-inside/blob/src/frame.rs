@@ -25,12 +25,16 @@ const PKRU: u64 = 1 << 9;
 /// Words of `struct ucontext`.
 mod at {
     pub const REGS: usize = 5;
+    pub const RBX: usize = 16;
+    pub const RDX: usize = 17;
+    pub const RAX: usize = 18;
+    pub const RCX: usize = 19;
     pub const RIP: usize = 21;
     pub const ERROR: usize = 24;
     pub const TRAP: usize = 25;
     pub const FPSTATE: usize = 28;
 }
-pub const RIP: usize = at::RIP;
+pub use at::{RAX, RBX, RCX, RDX, RIP};
 
 /// Why a task has stopped.
 #[derive(Clone, Copy, Default)]

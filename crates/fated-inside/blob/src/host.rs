@@ -22,6 +22,7 @@ use crate::frame::{Event, Frame};
 use crate::guest::Inside;
 use crate::memory::Heap;
 use crate::process::Process;
+use crate::sites::Known;
 use crate::wire::{ARENA, ARENA_SIZE, Control, FIXED_SIZE, HOST_SIZE, Plan, SHARED_SIZE, STACK_SIZE};
 
 /// The end of the kernel's stack. Below its two megabytes lies the buffer, so that one day too deep a call hits what is rewritten
@@ -56,6 +57,8 @@ pub struct Host {
     pub template: RefCell<Option<Box<Frame>>>,
     /// What `cpuid` answers.
     pub cpuid: Cpuid,
+    /// Where it has been executed.
+    pub sites: RefCell<Vec<Known>>,
     /// Where each part of the extended state stands, and its size.
     pub components: [(usize, usize); 64],
     /// The auxiliary vector that Linux gave to the image that was started last.
@@ -126,6 +129,7 @@ pub fn create(cpus: u32) {
         event: Cell::new(Event::default()),
         template: RefCell::new(None),
         cpuid: Cpuid::new(cpus),
+        sites: RefCell::new(Vec::new()),
         components: components,
         auxv: RefCell::new(Vec::new()),
         vdso: RefCell::new(Vec::new()),

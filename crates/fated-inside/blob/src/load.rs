@@ -9,8 +9,8 @@ use linux_raw_sys::general::*;
 
 use crate::elf::{Headers, PT_GNU_STACK, PT_PHDR};
 use crate::host::host;
-use crate::program::Program;
-use crate::sys;
+use crate::program::{File, Program};
+use crate::{sites, sys};
 
 /// Where a program that moves begins when it has an interpreter (`ELF_ET_DYN_BASE`, two thirds of the address space).
 const DYNAMIC_BASE: u64 = 0x5555_5555_4aaa;
@@ -49,15 +49,25 @@ pub struct Loaded {
 }
 
 /// Maps the segments; the file's addresses are moved by `bias`.
-fn map(fd: i32, headers: &Headers, bias: u64) -> Result<(), Errno> {
+fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
     for it in headers.loads() {
         let prot = (it.flags & 4) >> 2 | it.flags & 2 | (it.flags & 1) << 2;
         let at = bias.wrapping_add(it.address);
         let (page, file_end, end) = (at & !(PAGE - 1), at + it.file_size, at + it.memory_size);
         let fixed = MAP_PRIVATE | MAP_FIXED;
         let mapped_to = (file_end + PAGE - 1) & !(PAGE - 1);
+        let (size, offset) = (mapped_to - page, it.offset & !(PAGE - 1));
         if it.file_size > 0 {
-            sys::mmap(page, mapped_to - page, prot, fixed, fd, it.offset & !(PAGE - 1))?;
+            // Text that is to be changed is written to first, and gets its protection then.
+            let text = prot & PROT_EXEC != 0;
+            let change = if text && sites::are_in(file.identity, offset, size) { PROT_WRITE & !prot } else { 0 };
+            sys::mmap(page, size, prot | change, fixed, file.fd, offset)?;
+            if text {
+                sites::loaded(file.identity, page, offset, size);
+            }
+            if change != 0 {
+                sys::ask(__NR_mprotect, [page, size, u64::from(prot), 0, 0, 0])?;
+            }
         }
         let bss = if it.file_size > 0 { mapped_to } else { page };
         if end > file_end && it.file_size > 0 && prot & PROT_WRITE != 0 {
@@ -110,7 +120,7 @@ fn move_vdso(program: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno>
 pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
     let headers = &program.headers;
     let (low, high) = headers.span();
-    let own = |bias: u64| map(program.file.0, headers, bias).map(|()| bias);
+    let own = |bias: u64| map(&program.file, headers, bias).map(|()| bias);
     let (bias, linker) = match &program.interpreter {
         Some((file, linker)) => {
             let base = if headers.moves { (DYNAMIC_BASE & !(headers.align() - 1)).wrapping_sub(low) } else { 0 };
@@ -118,7 +128,7 @@ pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
             own(base)?;
             let bias = move_vdso(|| {
                 let bias = if linker.moves { topmost(linker)? } else { 0 };
-                map(file.0, linker, bias).map(|()| bias)
+                map(file, linker, bias).map(|()| bias)
             })?;
             (base, Some(bias))
         }

@@ -27,6 +27,7 @@ mod outside;
 mod process;
 mod program;
 mod rewrite;
+mod sites;
 mod sys;
 #[path = "../../src/wire.rs"]
 #[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]

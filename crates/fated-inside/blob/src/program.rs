@@ -11,6 +11,7 @@ use crate::elf::Headers;
 use crate::guest::Inside;
 use crate::host::host;
 use crate::outside::finish;
+use crate::sites::Identity;
 use crate::wire::{BLOB_FD, End};
 use crate::{gate, guest, load, sys};
 
@@ -19,13 +20,17 @@ const MAX_INTERPRETERS: u32 = 5;
 /// The longest single string, and what all of them may take with 8 MiB of stack (execve(2)).
 const MAX_STRING: usize = 128 << 10;
 const MAX_STRINGS: usize = 2 << 20;
+const PAGE: u64 = 4096;
 
 /// A file that stays open until it has been loaded.
-pub struct File(pub i32);
+pub struct File {
+    pub fd: i32,
+    pub identity: Identity,
+}
 
 impl Drop for File {
     fn drop(&mut self) {
-        sys::close(self.0);
+        sys::close(self.fd);
     }
 }
 
@@ -44,7 +49,10 @@ fn read_string(guest: &Inside, addr: u64) -> Result<Vec<u8>, Errno> {
     let mut text = Vec::new();
     let mut chunk = [0; 256];
     loop {
-        let got = guest.read(addr.wrapping_add(text.len() as u64), &mut chunk);
+        let at = addr.wrapping_add(text.len() as u64);
+        // Not across the end of a page: behind a string there may be nothing, and a fault costs more than a copy.
+        let chunk = &mut chunk[..(PAGE - at % PAGE).min(256) as usize];
+        let got = guest.read(at, chunk);
         if let Some(end) = chunk[..got].iter().position(|&byte| byte == 0) {
             text.extend_from_slice(&chunk[..end]);
             return Ok(text);
@@ -52,7 +60,7 @@ fn read_string(guest: &Inside, addr: u64) -> Result<Vec<u8>, Errno> {
         if got < chunk.len() {
             return Err(Errno::EFAULT);
         }
-        text.extend_from_slice(&chunk);
+        text.extend_from_slice(chunk);
         if text.len() >= MAX_STRING {
             return Err(Errno::E2BIG);
         }
@@ -82,24 +90,33 @@ fn read_strings(guest: &Inside, mut addr: u64, total: &mut usize) -> Result<Vec<
     }
 }
 
+/// Opens what may be executed.
 fn open(dirfd: i32, path: &[u8], nofollow: bool) -> Result<File, Errno> {
     let nofollow = if nofollow { O_NOFOLLOW } else { 0 };
-    if path.is_empty() {
-        return sys::open(AT_FDCWD, alloc::format!("/proc/self/fd/{dirfd}").as_bytes(), O_RDONLY).map(File);
+    let fd = if path.is_empty() {
+        sys::open(AT_FDCWD, alloc::format!("/proc/self/fd/{dirfd}").as_bytes(), O_RDONLY)?
+    } else {
+        // A named pipe must not block here; the check for regular files comes next.
+        sys::open(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | nofollow)?
+    };
+    let checked = check(fd);
+    if checked.is_err() {
+        sys::close(fd);
     }
-    // A named pipe must not block here; the check for regular files comes next.
-    sys::open(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | nofollow).map(File)
+    checked.map(|identity| File { fd, identity })
 }
 
-fn check(file: &File) -> Result<(), Errno> {
+fn check(fd: i32) -> Result<Identity, Errno> {
     const KIND: u32 = 0o170_000;
     const REGULAR: u32 = 0o100_000;
-    if crate::files::stat(file.0, b"", 0)?.mode & KIND != REGULAR {
+    let stat = crate::files::stat(fd, b"", 0)?;
+    if stat.mode & KIND != REGULAR {
         return Err(Errno::EACCES);
     }
     const X_OK: u64 = 1;
     let flags = u64::from(AT_EMPTY_PATH | AT_EACCESS);
-    sys::ask(__NR_faccessat2, [file.0 as u64, c"".as_ptr() as u64, X_OK, flags, 0, 0]).map(drop)
+    sys::ask(__NR_faccessat2, [fd as u64, c"".as_ptr() as u64, X_OK, flags, 0, 0])?;
+    Ok(Identity::of(&stat))
 }
 
 impl Program {
@@ -134,21 +151,19 @@ impl Program {
             argv.push(Vec::new());
         }
         let mut file = open(dirfd, path, nofollow)?;
-        check(&file)?;
         let mut script = name.clone();
         for _ in 0..=MAX_INTERPRETERS {
             let mut head = [0; 256];
-            let len = sys::read_at(file.0, &mut head, 0)?;
+            let len = sys::read_at(file.fd, &mut head, 0)?;
             let Some(line) = head[..len].strip_prefix(b"#!") else {
-                let headers = Headers::read(file.0, &head[..len])?;
+                let headers = Headers::read(file.fd, &head[..len])?;
                 let interpreter = match &headers.interpreter {
                     None => None,
                     Some(path) => {
                         let file = open(AT_FDCWD, path, false)?;
-                        check(&file)?;
-                        let len = sys::read_at(file.0, &mut head, 0)?;
+                        let len = sys::read_at(file.fd, &mut head, 0)?;
                         // Linux calls a bad interpreter ELIBBAD; that one has no name in the kernel.
-                        let headers = Headers::read(file.0, &head[..len])?;
+                        let headers = Headers::read(file.fd, &head[..len])?;
                         Some((file, headers))
                     }
                 };
@@ -157,7 +172,6 @@ impl Program {
             let (interpreter, argument) = script_line(line).ok_or(Errno::ENOEXEC)?;
             argv.splice(0..1, [Some(interpreter.clone()), argument, Some(script)].into_iter().flatten());
             file = open(AT_FDCWD, &interpreter, false)?;
-            check(&file)?;
             script = interpreter;
         }
         Err(Errno::ELOOP)
@@ -193,7 +207,7 @@ impl Program {
         comm[..len].copy_from_slice(&base[..len]);
         sys::call(__NR_prctl, [PR_SET_NAME, comm.as_ptr() as u64, 0, 0, 0, 0]);
         // The link of an open file can be read; were it not so, the path that was asked for is the best there is.
-        let exe = sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", self.file.0).as_bytes());
+        let exe = sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", self.file.fd).as_bytes());
         process.exe.replace(exe.unwrap_or(self.name));
         process.auxv.replace(loaded.auxv);
         task.context.regs.set(Regs {
