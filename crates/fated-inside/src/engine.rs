@@ -2,13 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -18,10 +18,11 @@ use fated_kernel::errno::Errno;
 use fated_kernel::guest::Outside;
 use fated_kernel::kernel::Ending;
 
+use crate::block::Block;
 use crate::error::Error;
 use crate::sys;
 use crate::wire::{
-    self, ARENA_FD, BLOB_FD, BUFFER_AT, BUFFER_SIZE, Control, End, FIXED_SIZE, Plan, Reader, SHARED_SIZE, Writer, op,
+    self, ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT, Control, End, Plan, Reader, Writer, op,
 };
 
 /// The program that carries the kernel.
@@ -52,26 +53,24 @@ pub struct Launch {
 }
 
 /// What the supervisor shares with the blob, mapped.
-struct Shared(NonNull<u8>);
+struct Shared(Block);
 
 impl Shared {
-    fn map(arena: &File) -> Result<Shared, Errno> {
-        let (prot, len) = (libc::PROT_READ | libc::PROT_WRITE, SHARED_SIZE as usize);
-        // SAFETY: a fresh mapping at an address of Linux's choice.
-        let at = unsafe { libc::mmap(ptr::null_mut(), len, prot, libc::MAP_SHARED, arena.as_raw_fd(), 0) };
-        if at == libc::MAP_FAILED { Err(sys::last()) } else { NonNull::new(at.cast()).map(Shared).ok_or(Errno::ENOMEM) }
-    }
-
     fn control(&self) -> &Control {
         // SAFETY: the mapping lives as long as `self`; all of the structure is atomic, and zeros are valid.
-        unsafe { self.0.cast::<Control>().as_ref() }
+        unsafe { self.0.begin().add(CONTROL_AT as usize).cast::<Control>().as_ref() }
+    }
+
+    fn buffer(&self) -> *mut u8 {
+        // SAFETY: the buffer lies in the mapping.
+        unsafe { self.0.begin().add(BUFFER_AT as usize).as_ptr() }
     }
 
     /// Copies bytes out of the buffer.
     fn get(&self, len: u64) -> Vec<u8> {
         let mut bytes = vec![0; len.min(BUFFER_SIZE) as usize];
         // SAFETY: the buffer lies in the mapping; while a request waits for its answer, no other side writes to it.
-        unsafe { ptr::copy_nonoverlapping(self.0.as_ptr().add(BUFFER_AT as usize), bytes.as_mut_ptr(), bytes.len()) };
+        unsafe { ptr::copy_nonoverlapping(self.buffer(), bytes.as_mut_ptr(), bytes.len()) };
         bytes
     }
 
@@ -80,16 +79,9 @@ impl Shared {
         let fits = bytes.len() as u64 <= BUFFER_SIZE;
         if fits {
             // SAFETY: as in `get`.
-            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(BUFFER_AT as usize), bytes.len()) };
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.buffer(), bytes.len()) };
         }
         fits
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `map` has made; nothing refers to it any more.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), SHARED_SIZE as usize) };
     }
 }
 
@@ -112,6 +104,19 @@ fn start(step: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::Start { step: step.into(), errno }
 }
 
+/// The program that carries the kernel, as a file. What is loaded of it is written through the mapping, so that it comes to
+/// stand in the huge page; symbols and debug information follow.
+fn blob_file() -> Result<File, Errno> {
+    let mut file = sys::memfd(c"fated")?;
+    file.set_len(BLOCK_SIZE).map_err(|_| sys::last())?;
+    let block = Block::map(&file)?;
+    let (loaded, rest) = BLOB.split_at(BLOB.len().min(BLOCK_SIZE as usize));
+    // SAFETY: the block is at least as long, and nobody else has it.
+    unsafe { ptr::copy_nonoverlapping(loaded.as_ptr(), block.begin().as_ptr(), loaded.len()) };
+    file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(rest)).map_err(|_| sys::last())?;
+    Ok(file)
+}
+
 /// The paths that execvp(3) would try for `program`.
 fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
     let program = program.as_bytes();
@@ -131,10 +136,9 @@ impl Engine {
     /// This machine doesn't let the engine work.
     pub fn launch(launch: &Launch, config: &Config, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
         let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
-        arena.set_len(FIXED_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
-        let shared = Shared::map(&arena).map_err(start("map the arena"))?;
-        let mut blob = sys::memfd(c"fated").map_err(start("make the kernel's file"))?;
-        blob.write_all(BLOB).map_err(|_| start("write the kernel's file")(sys::last()))?;
+        arena.set_len(BLOCK_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
+        let shared = Shared(Block::map(&arena).map_err(start("map the arena"))?);
+        let blob = blob_file().map_err(start("make the kernel's file"))?;
 
         let bytes = |text: &OsString| text.as_bytes().to_vec();
         let plan = Plan {

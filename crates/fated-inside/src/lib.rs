@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+mod block;
 mod engine;
 mod error;
 mod sys;

@@ -16,18 +16,22 @@ use fated_kernel::record::{Ended, Record, What};
 pub const ARENA: u64 = 0x1000_0000_0000;
 /// The size of its mapping. The file behind it grows with the heap.
 pub const ARENA_SIZE: u64 = 16 << 30;
-/// Where the buffer begins, behind the control words.
-pub const BUFFER_AT: u64 = 4096;
+/// The size of the kernel's stack, with which the arena begins. Below it nothing is mapped: too deep a call faults.
+pub const STACK_SIZE: u64 = 512 << 10;
+/// How much below the arena guests may not map anything.
+pub const GUARD_SIZE: u64 = 1 << 20;
+/// Where the buffer stands in the arena.
+pub const BUFFER_AT: u64 = STACK_SIZE;
 /// The size of the buffer.
 pub const BUFFER_SIZE: u64 = 1 << 20;
-/// What both sides map; the rest of the arena is the kernel's.
-pub const SHARED_SIZE: u64 = BUFFER_AT + BUFFER_SIZE;
-/// The size of the kernel's stack, which comes next.
-pub const STACK_SIZE: u64 = 2 << 20;
-/// The size of what the host itself needs, behind the stack. Then comes the heap.
-pub const HOST_SIZE: u64 = 64 << 10;
-/// The size of the arena's file at the beginning: all but the heap.
-pub const FIXED_SIZE: u64 = SHARED_SIZE + STACK_SIZE + HOST_SIZE;
+/// Where the control words stand, a page of their own.
+pub const CONTROL_AT: u64 = BUFFER_AT + BUFFER_SIZE;
+/// Where the host stands, and then the heap.
+pub const HOST_AT: u64 = CONTROL_AT + 4096;
+/// See [`HOST_AT`].
+pub const HEAP_AT: u64 = HOST_AT + (64 << 10);
+/// What the supervisor maps, and the size of the arena's file at the beginning: all of the above and the begin of the heap.
+pub const BLOCK_SIZE: u64 = 2 << 20;
 /// Descriptors that every guest holds for the engine.
 pub const BLOB_FD: i32 = 1022;
 /// See [`BLOB_FD`].

@@ -16,7 +16,7 @@ use crate::frame::Frame;
 use crate::host::host;
 use crate::process::Process;
 use crate::rewrite::{AREA_SIZE, AREAS};
-use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD};
+use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD, GUARD_SIZE};
 use crate::{files, gate, program, sys};
 
 const SIGCHLD: u64 = 17;
@@ -58,7 +58,7 @@ fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
 
 /// Whether guests must not touch what stands there.
 pub fn ours(at: u64, len: u64) -> bool {
-    overlaps(at, len, ARENA, ARENA + ARENA_SIZE)
+    overlaps(at, len, ARENA - GUARD_SIZE, ARENA + ARENA_SIZE)
         || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
         || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
 }

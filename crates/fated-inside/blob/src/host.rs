@@ -23,13 +23,12 @@ use crate::guest::Inside;
 use crate::memory::Heap;
 use crate::process::Process;
 use crate::sites::Known;
-use crate::wire::{ARENA, ARENA_SIZE, Control, FIXED_SIZE, HOST_SIZE, Plan, SHARED_SIZE, STACK_SIZE};
+use crate::wire::{ARENA, ARENA_SIZE, BLOCK_SIZE, CONTROL_AT, Control, HEAP_AT, HOST_AT, Plan, STACK_SIZE};
 
-/// The end of the kernel's stack. Below its two megabytes lies the buffer, so that one day too deep a call hits what is rewritten
-/// with every request and not the kernel's state.
-pub const STACK_TOP: u64 = ARENA + SHARED_SIZE + STACK_SIZE;
+/// The end of the kernel's stack.
+pub const STACK_TOP: u64 = ARENA + STACK_SIZE;
 /// Where the host stands.
-pub const HOST: u64 = STACK_TOP;
+pub const HOST: u64 = ARENA + HOST_AT;
 
 /// What all guests of a host share.
 #[repr(C)]
@@ -86,7 +85,7 @@ pub fn host() -> &'static Host {
 /// What is shared with the supervisor.
 pub fn control() -> &'static Control {
     // SAFETY: the page is mapped as long as the process has an arena; all of it is atomic.
-    unsafe { &*(ARENA as *const Control) }
+    unsafe { &*((ARENA + CONTROL_AT) as *const Control) }
 }
 
 /// The allocator's state.
@@ -102,8 +101,8 @@ pub fn exists() -> bool {
 
 /// Makes the host.
 pub fn create(cpus: u32) {
-    const { assert!(size_of::<Host>() < HOST_SIZE as usize) };
-    let heap = Heap::new((ARENA + FIXED_SIZE) as usize, (ARENA + ARENA_SIZE) as usize);
+    const { assert!(size_of::<Host>() < (HEAP_AT - HOST_AT) as usize) };
+    let heap = Heap::new([HEAP_AT, BLOCK_SIZE, ARENA_SIZE].map(|at| (ARENA + at) as usize));
     let at = HOST as *mut Host;
     // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.
     unsafe { (&raw mut (*at).heap).write(UnsafeCell::new(heap)) };

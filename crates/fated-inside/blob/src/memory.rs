@@ -30,9 +30,9 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// An empty heap that begins at `begin`, where the arena's file ends, and may grow up to `end`.
-    pub fn new(begin: usize, end: usize) -> Heap {
-        Heap { next: begin, top: begin, end, free: [0; CLASSES] }
+    /// An empty heap: where it begins, where the arena's file ends now, and up to where it may grow.
+    pub fn new([next, top, end]: [usize; 3]) -> Heap {
+        Heap { next, top, end, free: [0; CLASSES] }
     }
 
     /// Makes the arena's file reach at least to `needed`.

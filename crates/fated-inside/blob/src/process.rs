@@ -306,7 +306,7 @@ extern "C" fn begin_child(me: u64) -> ! {
         TAKEN
             .iter()
             .enumerate()
-            .filter(|(slot, _)| *slot != me.slot.get())
+            .filter(|(slot, taken)| *slot != me.slot.get() && taken.load(SeqCst) != 0)
             .for_each(|(_, taken)| taken.store(0, SeqCst));
     }
     me.take_signals();
