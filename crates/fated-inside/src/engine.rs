@@ -1,28 +1,31 @@
 //! The supervisor: starts the blob, answers its requests, watches over it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use fated_engine::signals::{self, Signals};
+use fated_engine::{Error, Launch, OneCpu, Streams, start};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::Outside;
 use fated_kernel::kernel::Ending;
+use fated_kernel::stats::Counters;
 
 use crate::block::Block;
-use crate::error::Error;
-use crate::sys;
+use crate::spin::Spin;
+use crate::sys::{self, Os};
 use crate::wire::{
-    self, ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT, Control, End, Plan, Reader, Writer, op,
+    self, ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT, Control, End, GIVE_UP, Plan, Reader,
+    Writer, op,
 };
 
 /// The program that carries the kernel.
@@ -30,27 +33,9 @@ static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fated-blob"));
 
 /// How often the supervisor looks whether anybody is left to make requests.
 const TICK: Duration = Duration::from_millis(100);
-/// What execvp(3) searches without a `PATH`.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
-
-/// What to run, and how.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The program: a path, or a name that is looked for in the guest's `PATH`.
-    pub program: OsString,
-    /// Its arguments, without its own name.
-    pub args: Vec<OsString>,
-    /// Its whole environment, in this order.
-    pub env: Vec<(OsString, OsString)>,
-    /// Where it starts; fated's own directory if not given.
-    pub cwd: Option<PathBuf>,
-    /// Its standard streams are nothing real: all goes through [`Outside`].
-    pub placeholders: bool,
-    /// Call sites are rewritten once they have made a few calls. Without, every call is a signal.
-    pub rewrite: bool,
-    /// The CPU for guests and supervisor; the current one if not given.
-    pub cpu: Option<usize>,
-}
+/// How long it waits for a run to end that is given up, in steps of [`STEP`].
+const PATIENCE: u32 = 200;
+const STEP: Duration = Duration::from_millis(5);
 
 /// What the supervisor shares with the blob, mapped.
 struct Shared(Block);
@@ -85,28 +70,37 @@ impl Shared {
     }
 }
 
+/// What a run has cost.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// How often a guest came to the kernel.
+    pub stops: u64,
+    /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
+    pub traps: u64,
+    /// What the kernel has counted. Nothing if the run broke.
+    pub kernel: Counters,
+}
+
 /// A program and all that comes of it.
 pub struct Engine {
     shared: Shared,
     outside: Rc<dyn Outside>,
     init: Child,
-    program: String,
-    affinity: Option<libc::cpu_set_t>,
+    launch: Launch,
+    signals: Signals,
+    counters: Counters,
+    _cpu: OneCpu,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("program", &self.program).finish_non_exhaustive()
+        f.debug_struct("Engine").field("launch", &self.launch).finish_non_exhaustive()
     }
-}
-
-fn start(step: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::Start { step: step.into(), errno }
 }
 
 /// The program that carries the kernel, as a file. What is loaded of it is written through the mapping, so that it comes to
 /// stand in the huge page; symbols and debug information follow.
-fn blob_file() -> Result<File, Errno> {
+fn blob_file() -> Os<File> {
     let mut file = sys::memfd(c"fated")?;
     file.set_len(BLOCK_SIZE).map_err(|_| sys::last())?;
     let block = Block::map(&file)?;
@@ -117,24 +111,14 @@ fn blob_file() -> Result<File, Errno> {
     Ok(file)
 }
 
-/// The paths that execvp(3) would try for `program`.
-fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
-    let program = program.as_bytes();
-    if program.contains(&b'/') || program.is_empty() {
-        return vec![program.to_vec()];
-    }
-    let path = env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value.as_bytes());
-    path.split(|&byte| byte == b':')
-        .map(|dir| if dir.is_empty() { program.to_vec() } else { [dir, b"/", program].concat() })
-        .collect()
-}
-
 impl Engine {
     /// Starts the blob, which makes the kernel and loads the program. What fails in it is told by [`Engine::run`].
     ///
     /// # Errors
     /// This machine doesn't let the engine work.
     pub fn launch(launch: &Launch, config: &Config, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
+        launch.check()?;
+        crate::suited::check()?;
         let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
         arena.set_len(BLOCK_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
         let shared = Shared(Block::map(&arena).map_err(start("map the arena"))?);
@@ -143,11 +127,11 @@ impl Engine {
         let bytes = |text: &OsString| text.as_bytes().to_vec();
         let plan = Plan {
             config: config.clone(),
-            argv: [&launch.program].into_iter().chain(&launch.args).map(bytes).collect(),
-            candidates: candidates(&launch.program, &launch.env),
-            env: launch.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect(),
+            argv: launch.words().map(bytes).collect(),
+            candidates: launch.candidates(),
+            env: launch.variables(),
             cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
-            placeholders: launch.placeholders,
+            placeholders: launch.streams == Streams::Placeholders,
             rewrite: launch.rewrite,
         };
         let mut writer = Writer::default();
@@ -156,44 +140,48 @@ impl Engine {
             return Err(start("pass arguments and environment to the guest")(Errno::E2BIG));
         }
         shared.control().len.store(writer.0.len() as u64, SeqCst);
-        shared.control().args[0].store(u64::from(config.cpus), SeqCst);
+        shared.control().args[0].store(u64::from(launch.cpus), SeqCst);
 
-        let affinity = sys::stay_on(launch.cpu);
-        let init = spawn(&blob, &arena).map_err(|_| start("start the first process")(sys::last()));
-        let program = launch.program.to_string_lossy().into_owned();
-        match init {
-            Ok(init) => Ok(Engine { shared, outside, init, program, affinity }),
-            Err(error) => {
-                affinity.iter().for_each(sys::allow);
-                Err(error)
-            }
-        }
+        let cpu = OneCpu::stay(launch.cpu, &*outside)?;
+        let signals = Signals::install();
+        let init = spawn(&blob, &arena).map_err(|_| start("start the first process")(sys::last()))?;
+        Ok(Engine { shared, outside, init, launch: launch.clone(), signals, counters: Counters::default(), _cpu: cpu })
     }
 
     /// Serves the run to its end.
     ///
     /// # Errors
-    /// The program can't be started.
+    /// The program can't be started, a guest spins ([`Error::Spins`]), or the user has ended the run
+    /// ([`Error::Interrupted`]).
     pub fn run(&mut self) -> Result<Ending, Error> {
+        self.signals.tick_every(TICK).map_err(start("set a timer"))?;
+        let mut spin = Spin::default();
         loop {
+            if let Some(signal) = signals::fatal() {
+                self.give_up();
+                return Err(Error::Interrupted { signal });
+            }
             let control = self.shared.control();
             if control.request.load(SeqCst) == 1 {
                 if let Some(end) = self.serve() {
                     return self.ended(end);
                 }
-                self.shared.control().request.store(0, SeqCst);
-                sys::futex_wake(&self.shared.control().request);
                 continue;
             }
+            self.hand_on_signals();
             if let Some(real) = self.missing() {
-                return Ok(Ending::Broken(format!(
-                    "a guest (process {real} of this machine) was killed from outside of the run"
-                )));
+                let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
+                return Ok(Ending::Broken(why));
             }
             if let Ok(Some(status)) = self.init.try_wait() {
                 return Ok(Ending::Broken(format!("the first process ended before the run did ({status})")));
             }
-            sys::futex_wait(&control.request, 0, TICK);
+            if let Some(limit) = self.launch.spin_limit
+                && spin.lasts(control, limit)
+            {
+                return self.spins(limit);
+            }
+            sys::futex_wait(&self.shared.control().request, 0, TICK);
         }
     }
 
@@ -205,23 +193,70 @@ impl Engine {
         if died != 0 {
             return Some(died);
         }
-        (running != 0 && !sys::exists(running)).then_some(running)
+        (running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH)).then_some(running)
+    }
+
+    /// What the run has cost.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let control = self.shared.control();
+        Stats { stops: control.stops.load(SeqCst), traps: control.traps.load(SeqCst), kernel: self.counters.clone() }
+    }
+
+    /// Leaves the user's signals where the kernel looks for them.
+    fn hand_on_signals(&self) {
+        while let Some(signal) = self.signals.next() {
+            self.shared.control().asked.fetch_or(1 << signal, SeqCst);
+        }
+    }
+
+    /// A task has used up its time without a call.
+    fn spins(&mut self, limit: Duration) -> Result<Ending, Error> {
+        match self.give_up() {
+            Some(End::GivenUp(Some(tid), program, address)) => Err(Error::Spins { tid, program, address, limit }),
+            Some(end) => self.ended(end),
+            None => {
+                let why =
+                    format!("a guest has run for {} s without a system call, and can't be stopped", limit.as_secs());
+                Ok(Ending::Broken(why))
+            }
+        }
+    }
+
+    /// Asks the guest that runs to end the run, and tells how it did; `None` if it doesn't answer.
+    fn give_up(&mut self) -> Option<End> {
+        self.shared.control().asked.fetch_or(GIVE_UP, SeqCst);
+        for _ in 0..PATIENCE {
+            let control = self.shared.control();
+            if control.request.load(SeqCst) == 1 {
+                if let Some(end) = self.serve() {
+                    return Some(end);
+                }
+                continue;
+            }
+            // One that is busy with a guest's program looks when it is woken; it fails if there is no such process any more.
+            let _ = sys::kill(control.running.load(SeqCst) as i32, libc::SIGSYS);
+            sys::futex_wait(&control.request, 0, STEP);
+        }
+        None
     }
 
     fn ended(&self, end: End) -> Result<Ending, Error> {
-        let program = self.program.clone();
         match end {
             End::Exited(status) => Ok(Ending::Exited(status)),
             End::Deadlock(tasks) => Ok(Ending::Deadlock(tasks)),
             End::Broken(why) => Ok(Ending::Broken(why)),
-            End::NoProgram(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::NotFound { program }),
-            End::NoProgram(errno) => Err(Error::NotExecutable { program, errno }),
-            End::NoStart(step, errno) => Err(Error::Start { step, errno }),
+            End::NoProgram(errno) => Err(self.launch.not_run(errno)),
+            End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
+            End::NoStart(step, errno) => {
+                Err(Error::Start { step: step.into(), errno, remedy: "; --engine ptrace may work here" })
+            }
+            End::GivenUp(..) => Ok(Ending::Broken("the run was given up though nobody asked for it".into())),
         }
     }
 
-    /// Answers the request that waits.
-    fn serve(&self) -> Option<End> {
+    /// Answers the request that waits, unless it tells of the end.
+    fn serve(&mut self) -> Option<End> {
         let control = self.shared.control();
         let number = control.op.load(SeqCst);
         let [fd, argument] = [0, 1].map(|i| control.args[i].load(SeqCst));
@@ -264,14 +299,24 @@ impl Engine {
                 self.await_streams(&Reader(&data).list(|from| (from.number() as i32, from.number() as u32)));
                 0
             }
-            op::FINISHED => return Some(End::read(&mut Reader(&data))),
+            op::FINISHED => {
+                let mut reader = Reader(&data);
+                let end = End::read(&mut reader);
+                self.counters = wire::read_counters(&mut reader);
+                return Some(end);
+            }
             number => {
                 return Some(End::Broken(format!(
                     "a guest has made request {number}, which there is none of; its arena is damaged"
                 )));
             }
         };
+        let control = self.shared.control();
         control.answer.store(answer as u64, SeqCst);
+        // Whoever waits for a stream is to see them at once.
+        self.hand_on_signals();
+        control.request.store(0, SeqCst);
+        sys::futex_wake(&control.request);
         None
     }
 
@@ -283,7 +328,8 @@ impl Engine {
         let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
-        sys::poll(&mut fds, TICK);
+        // EINTR is what is hoped for; nothing else can fail.
+        let _ = sys::poll(&mut fds, TICK.as_millis() as i32);
     }
 }
 
@@ -294,7 +340,6 @@ impl Drop for Engine {
         control.over.store(1, SeqCst);
         sys::futex_wake(&control.deaths);
         let _ = self.init.wait();
-        self.affinity.iter().for_each(sys::allow);
     }
 }
 
@@ -307,6 +352,12 @@ fn spawn(blob: &File, arena: &File) -> std::io::Result<Child> {
     // SAFETY: between fork and exec only system calls are made.
     unsafe {
         command.pre_exec(move || {
+            // The user's Ctrl-C is for fated alone.
+            libc::setsid();
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
             for (from, to) in moves {
                 if libc::dup2(from, to) < 0 {
                     return Err(std::io::Error::last_os_error());
@@ -316,17 +367,4 @@ fn spawn(blob: &File, arena: &File) -> std::io::Result<Child> {
         });
     }
     command.spawn()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_looked_for_as_execvp_does() {
-        let env = [("PATH".into(), "/a::b".into())];
-        assert_eq!(candidates("x".as_ref(), &env), [&b"/a/x"[..], b"x", b"b/x"]);
-        assert_eq!(candidates("./x".as_ref(), &env), [b"./x"]);
-        assert_eq!(candidates("x".as_ref(), &[]), [&b"/bin/x"[..], b"/usr/bin/x"]);
-    }
 }

@@ -13,11 +13,11 @@ extern crate alloc;
 
 mod block;
 mod engine;
-mod error;
+mod spin;
+mod suited;
 mod sys;
 #[expect(dead_code, reason = "the blob writes what is read here, and the other way round")]
 mod wire;
 
-pub use engine::{Engine, Launch};
-pub use error::Error;
+pub use engine::{Engine, Stats};
 pub use wire::{ARENA, ARENA_SIZE};

@@ -11,6 +11,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, FileStat};
 use fated_kernel::id::{Pid, Tid};
 use fated_kernel::record::{Ended, Record, What};
+use fated_kernel::stats::Counters;
 
 /// Where the arena stands in every process of a host.
 pub const ARENA: u64 = 0x1000_0000_0000;
@@ -32,10 +33,13 @@ pub const HOST_AT: u64 = CONTROL_AT + 4096;
 pub const HEAP_AT: u64 = HOST_AT + (64 << 10);
 /// What the supervisor maps, and the size of the arena's file at the beginning: all of the above and the begin of the heap.
 pub const BLOCK_SIZE: u64 = 2 << 20;
-/// Descriptors that every guest holds for the engine.
-pub const BLOB_FD: i32 = 1022;
+/// Descriptors that every guest holds for the engine: just above the limit that guests begin with, where Linux never
+/// puts one unless a guest raises it. Farther up, each fork would have to copy a larger table.
+pub const BLOB_FD: i32 = 1024;
 /// See [`BLOB_FD`].
-pub const ARENA_FD: i32 = 1023;
+pub const ARENA_FD: i32 = 1025;
+/// Room for the extended state of a task: all of AVX-512 and protection keys.
+pub const XSTATE_ROOM: usize = 4096;
 /// The status with which a process ends that the engine has told to.
 pub const TOLD_TO: i32 = 77;
 
@@ -61,7 +65,16 @@ pub struct Control {
     pub running: AtomicU32,
     /// Not 0 when the first process shall end the run.
     pub over: AtomicU32,
+    /// How often a guest has come to the kernel. The supervisor sees by it that guests get on.
+    pub stops: AtomicU64,
+    /// How many of these were for `rdtsc`, `rdtscp` or `cpuid`.
+    pub traps: AtomicU64,
+    /// What the supervisor wants of the kernel: a bit for each signal from the user, and [`GIVE_UP`].
+    pub asked: AtomicU64,
 }
+
+/// In [`Control::asked`]: the run is to end at the next opportunity, with [`End::GivenUp`].
+pub const GIVE_UP: u64 = 1;
 
 /// The requests.
 pub mod op {
@@ -81,7 +94,7 @@ pub mod op {
     pub const NOTICE: u32 = 7;
     /// Streams to wait for.
     pub const AWAIT: u32 = 8;
-    /// The run is over: an [`super::End`].
+    /// The run is over: an [`super::End`], then the kernel's counters.
     pub const FINISHED: u32 = 9;
 }
 
@@ -228,8 +241,12 @@ pub enum End {
     Broken(String),
     /// The first program could not be started: errno of the exec.
     NoProgram(Errno),
+    /// The directory to start in could not be entered.
+    NoDirectory(Errno),
     /// A step before that failed.
     NoStart(String, Errno),
+    /// The supervisor has asked for it: id and program of the task that ran last, and where it was.
+    GivenUp(Option<Tid>, String, u64),
 }
 
 impl End {
@@ -257,6 +274,16 @@ impl End {
                 to.bytes(step.as_bytes());
                 to.number(errno.number() as u64);
             }
+            End::NoDirectory(errno) => {
+                to.number(5);
+                to.number(errno.number() as u64);
+            }
+            End::GivenUp(tid, program, address) => {
+                to.number(6);
+                to.number(tid.map_or(0, |tid| u64::from(tid.get())));
+                to.bytes(program.as_bytes());
+                to.number(*address);
+            }
         }
     }
 
@@ -267,12 +294,39 @@ impl End {
             1 => End::Deadlock(from.list(Reader::text)),
             2 => End::Broken(from.text()),
             3 => End::NoProgram(Errno::from_number(from.number() as i32)),
-            _ => {
+            4 => {
                 let step = from.text();
                 End::NoStart(step, Errno::from_number(from.number() as i32))
             }
+            5 => End::NoDirectory(Errno::from_number(from.number() as i32)),
+            _ => {
+                let tid = Tid::new(from.number() as u32);
+                let program = from.text();
+                End::GivenUp(tid, program, from.number())
+            }
         }
     }
+}
+
+/// Writes what the kernel has counted.
+pub fn write_counters(counters: &Counters, to: &mut Writer) {
+    for list in [&counters.calls, &counters.refused] {
+        to.list(list, |to, &(number, count)| {
+            to.number(number);
+            to.number(count);
+        });
+    }
+    for value in [counters.natives, counters.tasks, counters.programs, counters.virtual_ns] {
+        to.number(value);
+    }
+}
+
+/// Reads what [`write_counters`] wrote.
+pub fn read_counters(from: &mut Reader<'_>) -> Counters {
+    let mut list = || from.list(|from| (from.number(), from.number()));
+    let (calls, refused) = (list(), list());
+    let [natives, tasks, programs, virtual_ns] = core::array::from_fn(|_| from.number());
+    Counters { calls, refused, natives, tasks, programs, virtual_ns }
 }
 
 /// Writes what stat(2) tells.

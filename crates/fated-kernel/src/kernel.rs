@@ -13,7 +13,7 @@ use crate::record::What;
 use crate::rng::Rng;
 use crate::sched::{Rest, Scheduler};
 use crate::signal::SigInfo;
-use crate::stats::Stats;
+use crate::stats::{Counters, Stats};
 use crate::sys::{self, lock::Locks};
 use crate::task::{Process, Task};
 use crate::timers::Timers;
@@ -140,6 +140,8 @@ impl Kernel {
     pub fn boot(self: &Rc<Self>, boot: &Boot, guest: Rc<dyn Guest>) -> Tid {
         let task = sys::clone::first_task(self, boot, guest);
         self.first.set(Some(task.process.pid));
+        self.stats.task();
+        self.stats.program();
         task.tid.get()
     }
 
@@ -320,6 +322,12 @@ impl Kernel {
         const COST_NS: u64 = 25;
         self.pass_time(COST_NS);
         self.timers.uptime()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.stats.counters(self.timers.now().saturating_sub(self.config.epoch_ns))
     }
 
     /// The next sixteen bytes for `AT_RANDOM`.

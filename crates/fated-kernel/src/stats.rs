@@ -13,12 +13,37 @@ pub struct Stats {
     calls: [Cell<u64>; NUMBERS],
     refused: [Cell<u64>; NUMBERS],
     natives: Cell<u64>,
+    tasks: Cell<u64>,
+    programs: Cell<u64>,
+}
+
+/// The counters as plain numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// How often each call was made: number and count, by number.
+    pub calls: Vec<(u64, u64)>,
+    /// How often each call was refused, in the same way.
+    pub refused: Vec<(u64, u64)>,
+    /// How many calls the real Linux carried out.
+    pub natives: u64,
+    /// How many tasks there were.
+    pub tasks: u64,
+    /// How many programs were started.
+    pub programs: u64,
+    /// How much virtual time has passed since [`crate::config::Config::epoch_ns`].
+    pub virtual_ns: u64,
 }
 
 impl Default for Stats {
     fn default() -> Stats {
         let zeros = || core::array::from_fn(|_| Cell::new(0));
-        Stats { calls: zeros(), refused: zeros(), natives: Cell::new(0) }
+        Stats {
+            calls: zeros(),
+            refused: zeros(),
+            natives: Cell::default(),
+            tasks: Cell::default(),
+            programs: Cell::default(),
+        }
     }
 }
 
@@ -38,22 +63,27 @@ impl Stats {
         self.natives.set(self.natives.get() + 1);
     }
 
-    /// How many calls the real Linux carried out.
-    #[must_use]
-    pub fn natives(&self) -> u64 {
-        self.natives.get()
+    /// There is one more task.
+    pub(crate) fn task(&self) {
+        self.tasks.set(self.tasks.get() + 1);
     }
 
-    /// How often each call was made; the most frequent first, then by name.
-    #[must_use]
-    pub fn by_name(&self) -> Vec<(&'static str, u64)> {
-        sorted(&self.calls)
+    /// A program was started.
+    pub(crate) fn program(&self) {
+        self.programs.set(self.programs.get() + 1);
     }
 
-    /// How often each call was refused, in the same order.
+    /// All of them now.
     #[must_use]
-    pub fn refused(&self) -> Vec<(&'static str, u64)> {
-        sorted(&self.refused)
+    pub fn counters(&self, virtual_ns: u64) -> Counters {
+        Counters {
+            calls: counted(&self.calls),
+            refused: counted(&self.refused),
+            natives: self.natives.get(),
+            tasks: self.tasks.get(),
+            programs: self.programs.get(),
+            virtual_ns,
+        }
     }
 }
 
@@ -63,17 +93,23 @@ fn bump(counters: &[Cell<u64>; NUMBERS], number: u64) {
     counter.set(counter.get() + 1);
 }
 
-fn sorted(counters: &[Cell<u64>; NUMBERS]) -> Vec<(&'static str, u64)> {
-    let name = |number| table::call(number as u64).map_or("unknown", |info| info.name);
-    let counted = counters.iter().enumerate().filter(|(_, count)| count.get() > 0);
-    let mut list: Vec<_> = counted.map(|(number, count)| (name(number), count.get())).collect();
+fn counted(counters: &[Cell<u64>; NUMBERS]) -> Vec<(u64, u64)> {
+    let numbered = (0..).zip(counters.iter().map(Cell::get));
+    numbered.filter(|&(_, count)| count > 0).collect()
+}
+
+/// Counts of calls with the calls' names: the most frequent first, then by name.
+#[must_use]
+pub fn by_name(counts: &[(u64, u64)]) -> Vec<(&'static str, u64)> {
+    let name = |number| table::call(number).map_or("unknown", |info| info.name);
+    let mut list: Vec<_> = counts.iter().map(|&(number, count)| (name(number), count)).collect();
     list.sort_by(|(name, count), (other, more)| more.cmp(count).then(name.cmp(other)));
     list
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Stats;
+    use super::*;
 
     #[test]
     fn sorts_by_count_then_name() {
@@ -81,7 +117,8 @@ mod tests {
         for number in [1, 0, 0, 39, 1 << 40, u64::MAX] {
             stats.count(number);
         }
-        assert_eq!(stats.by_name(), [("read", 2), ("unknown", 2), ("getpid", 1), ("write", 1)]);
-        assert_eq!(stats.refused(), []);
+        let counters = stats.counters(0);
+        assert_eq!(by_name(&counters.calls), [("read", 2), ("unknown", 2), ("getpid", 1), ("write", 1)]);
+        assert_eq!(counters.refused, []);
     }
 }

@@ -117,7 +117,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpuid;
+    use fated_engine::cpuid;
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the clock is what is tested")]

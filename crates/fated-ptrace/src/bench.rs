@@ -1,11 +1,10 @@
 //! The bare floor of what a stop costs: no engine, no kernel, only what ptrace itself takes. `fated bench stop` shows it
 //! beside the cost of a call under fated.
 
-use crate::error::Error;
-use crate::launch::step;
 use crate::process::reap;
 use crate::sys::{self, Os, RealTid};
 use crate::tracee::SECCOMP_STOP;
+use fated_engine::{Error, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::Regs;
 use std::ptr;
@@ -60,7 +59,7 @@ impl Tracees {
     /// The timed tracee can't be made, or doesn't do what it should.
     #[expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
     pub fn time_stops(&self, stops: u32, by: AwaitBy) -> Result<Duration, Error> {
-        let tid = spawn(|| calls(stops)).map_err(|errno| step("start the tracee that is timed", errno))?;
+        let tid = spawn(|| calls(stops)).map_err(start("start the tracee that is timed"))?;
         let options = libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_EXITKILL;
         let timed = sys::ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options as u64).and_then(|()| {
             // The first stop finds everything warm and the filter installed.
@@ -73,7 +72,7 @@ impl Tracees {
         });
         let _ = sys::kill(tid, libc::SIGKILL);
         reap(tid);
-        timed.map_err(|errno| step("time the stops of a tracee", errno))
+        timed.map_err(start("time the stops of a tracee"))
     }
 }
 

@@ -215,7 +215,6 @@ impl Tracee {
     /// A new program is there and hasn't run yet: mends what it was given, and makes its `cpuid` fault.
     pub(crate) fn new_program(&self, random: &[u8; 16]) {
         self.place.set(Place::Elsewhere);
-        self.shared.count(|stats| stats.execs += 1);
         // What fails here fails because the process is gone; the next run finds out.
         let Ok(regs) = self.fetch_regs() else { return };
         if regs.cs == CS_32 {

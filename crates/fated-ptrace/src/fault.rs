@@ -1,7 +1,7 @@
 //! Instructions that trap so that the engine can answer them, and what else a fault tells.
 
-use crate::cpuid::Cpuid;
 use crate::sys::SignalInfo;
+use fated_engine::cpuid::Cpuid;
 use fated_kernel::guest::{Fault, Regs};
 
 /// An instruction that the engine answers itself.

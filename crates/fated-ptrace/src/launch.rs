@@ -3,72 +3,22 @@
 //! The child prepares itself between fork and exec, waits until it is traced, and execs under the filter that all guests
 //! inherit. What fails on this way is reported through a pipe that an exec closes.
 
-use crate::error::Error;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+
+use fated_engine::{Error, Launch, Streams, start};
+use fated_kernel::errno::Errno;
+use fated_kernel::sys::resource::DESCRIPTORS;
+
 use crate::filter;
 use crate::process::reap;
 use crate::sys::{self, RealTid};
 use crate::tracee::{EXEC_STOP, SECCOMP_STOP};
-use fated_kernel::errno::Errno;
-use fated_kernel::sys::resource::DESCRIPTORS;
-use std::ffi::{CStr, CString, OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::ptr;
-use std::time::Duration;
-
-/// What stands behind descriptors 0, 1 and 2 of the first program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Streams {
-    /// Fated's own streams.
-    #[default]
-    Inherit,
-    /// Nothing real: all reading and writing goes through [`fated_kernel::guest::Outside`].
-    Placeholders,
-}
-
-/// What to run, and how.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The program: a path, or a name that is looked for in the guest's `PATH`.
-    pub program: OsString,
-    /// Its arguments, without its own name.
-    pub args: Vec<OsString>,
-    /// Its whole environment, in this order.
-    pub env: Vec<(OsString, OsString)>,
-    /// Where it starts; fated's own directory if not given.
-    pub cwd: Option<PathBuf>,
-    /// What its standard streams are.
-    pub streams: Streams,
-    /// The CPU for guests and engine; the current one if not given.
-    pub cpu: Option<usize>,
-    /// How many processors `cpuid` tells of (as [`fated_kernel::config::Config::cpus`]).
-    pub cpus: u32,
-    /// How much processor time a task may burn without a call.
-    pub spin_limit: Option<Duration>,
-}
-
-impl Launch {
-    /// A program without arguments and with an empty environment.
-    #[must_use]
-    pub fn new(program: impl Into<OsString>) -> Launch {
-        Launch {
-            program: program.into(),
-            args: Vec::new(),
-            env: Vec::new(),
-            cwd: None,
-            streams: Streams::Inherit,
-            cpu: None,
-            cpus: 1,
-            spin_limit: Some(Duration::from_secs(10)),
-        }
-    }
-}
 
 /// The soft limit of the stack, which decides where Linux puts mappings.
 const STACK_LIMIT: u64 = 8 << 20;
-/// What execvp(3) searches without a `PATH`.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const OPTIONS: i32 =
     libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
 
@@ -96,11 +46,6 @@ const CHDIR: usize = 4;
 /// The step number of the exec itself.
 const EXEC: usize = STEPS.len();
 
-/// An error of a step that has no remedy of its own.
-pub(crate) fn step(step: &'static str, errno: Errno) -> Error {
-    Error::Start { step, errno, remedy: "" }
-}
-
 /// A list of strings with the list of pointers that exec wants.
 struct Strings {
     _strings: Vec<CString>,
@@ -127,52 +72,29 @@ struct Plan {
     report: OwnedFd,
 }
 
-fn c_string(bytes: &[u8], what: &str) -> Result<CString, Error> {
-    CString::new(bytes).map_err(|_| Error::Nul { what: format!("{what} {:?}", String::from_utf8_lossy(bytes)) })
-}
-
-/// The paths that execvp(3) would try for `program`.
-fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
-    let program = program.as_bytes();
-    if program.contains(&b'/') || program.is_empty() {
-        return vec![program.to_vec()];
-    }
-    let path = env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value.as_bytes());
-    path.split(|&byte| byte == b':')
-        .map(|dir| if dir.is_empty() { program.to_vec() } else { [dir, b"/", program].concat() })
-        .collect()
+/// [`Launch::check`] has seen to it that nothing holds a NUL.
+fn c_string(bytes: &[u8]) -> CString {
+    CString::new(bytes).unwrap_or_default()
 }
 
 impl Plan {
-    fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Result<Plan, Error> {
-        let words = || [&launch.program].into_iter().chain(&launch.args);
-        let args = |words: &mut dyn Iterator<Item = &OsString>| {
-            words.map(|word| c_string(word.as_bytes(), "the argument")).collect::<Result<Vec<_>, _>>()
+    fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Plan {
+        let args = || launch.args.iter().map(|arg| c_string(arg.as_bytes()));
+        let candidate = |path: Vec<u8>| {
+            let path = c_string(&path);
+            let shell = [c"/bin/sh".to_owned(), path.clone()].into_iter().chain(args()).collect();
+            (path, Strings::new(shell))
         };
-        let argv = args(&mut words())?;
-        let candidates = candidates(&launch.program, &launch.env)
-            .into_iter()
-            .map(|path| {
-                let path = c_string(&path, "the program")?;
-                let mut shell = vec![c"/bin/sh".to_owned(), path.clone()];
-                shell.extend(args(&mut launch.args.iter())?);
-                Ok((path, Strings::new(shell)))
-            })
-            .collect::<Result<_, Error>>()?;
-        let variable = |(name, value): &(OsString, OsString)| {
-            c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat(), "the variable")
-        };
-        let cwd = launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes(), "the directory")).transpose()?;
-        Ok(Plan {
-            candidates,
-            argv: Strings::new(argv),
-            env: Strings::new(launch.env.iter().map(variable).collect::<Result<_, _>>()?),
-            cwd,
+        Plan {
+            candidates: launch.candidates().into_iter().map(candidate).collect(),
+            argv: Strings::new(launch.words().map(|word| c_string(word.as_bytes())).collect()),
+            env: Strings::new(launch.variables().iter().map(|variable| c_string(variable)).collect()),
+            cwd: launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes())),
             placeholders: launch.streams == Streams::Placeholders,
             filter: filter::program(all_calls),
             go,
             report,
-        })
+        }
     }
 
     /// The child's part. Makes system calls only.
@@ -307,17 +229,14 @@ fn limits() -> i64 {
 }
 
 /// Starts the program; returns when it stands before its first instruction, traced. With `all_calls`, none runs free.
-pub(crate) fn start(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> {
-    let (major, minor) = sys::linux_version().map_err(|errno| step("ask for Linux's version", errno))?;
-    if (major, minor) < (5, 13) {
-        return Err(Error::OldLinux { major, minor });
-    }
-    let pipe = || sys::pipe().map_err(|errno| step("make a pipe to the first guest", errno));
+pub(crate) fn start_program(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> {
+    launch.check()?;
+    let pipe = || sys::pipe().map_err(start("make a pipe to the first guest"));
     let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
-    let plan = Plan::new(launch, all_calls, go_read, report_write)?;
+    let plan = Plan::new(launch, all_calls, go_read, report_write);
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
-        -1 => return Err(step("fork the first guest", sys::last())),
+        -1 => return Err(start("fork the first guest")(sys::last())),
         0 => plan.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
         tid => tid,
     };
@@ -332,11 +251,11 @@ pub(crate) fn start(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> 
         // A child that has failed early is gone already, and that is why it can't be traced.
         return Err(reported(launch, &report_read).unwrap_or(refused));
     }
-    sys::write(go_write.as_raw_fd(), &[1]).map_err(|errno| given_up(step("release the first guest", errno)))?;
+    sys::write(go_write.as_raw_fd(), &[1]).map_err(start("release the first guest")).map_err(given_up)?;
     loop {
-        let status = sys::wait_on(tid).map_err(|errno| step("wait for the first guest", errno))?;
+        let status = sys::wait_on(tid).map_err(start("wait for the first guest"))?;
         if !libc::WIFSTOPPED(status) {
-            let killed = || step("start the first guest (it was killed)", Errno::ESRCH);
+            let killed = || start("start the first guest (it was killed)")(Errno::ESRCH);
             return Err(reported(launch, &report_read).unwrap_or_else(killed));
         }
         match status >> 8 {
@@ -345,7 +264,7 @@ pub(crate) fn start(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> 
             SECCOMP_STOP => {}
             _ => {}
         }
-        sys::cont(tid).map_err(|errno| given_up(step("run the first guest", errno)))?;
+        sys::cont(tid).map_err(start("run the first guest")).map_err(given_up)?;
     }
 }
 
@@ -357,39 +276,12 @@ fn reported(launch: &Launch, report: &OwnedFd) -> Option<Error> {
     }
     let [at, errno] = [0, 4].map(|at| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
     let errno = Errno::from_number(errno);
-    let program = launch.program.to_string_lossy().into_owned();
-    let directory = || launch.cwd.clone().unwrap_or_default().to_string_lossy().into_owned();
     Some(match at as usize {
-        EXEC => match errno {
-            Errno::ENOENT | Errno::ENOTDIR => Error::NotFound { program },
-            Errno::EACCES => Error::NotExecutable {
-                program,
-                why: "permission denied; it must be a regular file with the right to execute it (chmod +x)".into(),
-            },
-            Errno::ENOEXEC => Error::NotExecutable {
-                program,
-                why: "Linux doesn't know its format; it must be a program for x86-64 or a script that begins with #!"
-                    .into(),
-            },
-            errno => Error::NotExecutable { program, why: format!("{errno}") },
-        },
-        CHDIR => Error::Directory { directory: directory(), errno },
+        EXEC => launch.not_run(errno),
+        CHDIR => launch.not_entered(errno),
         at => match STEPS.get(at) {
-            Some(&(step, remedy)) => Error::Start { step, errno, remedy },
-            None => step("start the first guest", errno),
+            Some(&(step, remedy)) => Error::Start { step: step.into(), errno, remedy },
+            None => start("start the first guest")(errno),
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_looked_for_as_execvp_does() {
-        let env = [("PATH".into(), "/a::b".into())];
-        assert_eq!(candidates("x".as_ref(), &env), [&b"/a/x"[..], b"x", b"b/x"]);
-        assert_eq!(candidates("./x".as_ref(), &env), [b"./x"]);
-        assert_eq!(candidates("x".as_ref(), &[]), [&b"/bin/x"[..], b"/usr/bin/x"]);
-    }
 }

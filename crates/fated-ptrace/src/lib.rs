@@ -12,25 +12,16 @@
 
 mod alike;
 pub mod bench;
-mod cpuid;
-mod error;
 mod exec;
 mod fault;
 mod files;
 mod filter;
 mod launch;
 mod memory;
-mod outside;
 mod process;
 mod run;
-mod signals;
 mod sys;
-mod terminal;
 mod tracee;
 mod xstate;
 
-pub use error::Error;
-pub use launch::{Launch, Streams};
-pub use outside::{Captured, Observer, Standard};
 pub use run::{Driver, Engine, Stats};
-pub use terminal::Terminal;

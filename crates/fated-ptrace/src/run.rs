@@ -1,13 +1,13 @@
 //! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
 
 use crate::alike::Alike;
-use crate::cpuid::Cpuid;
-use crate::error::Error;
-use crate::launch::{self, Launch};
+use crate::launch;
 use crate::process::Process;
-use crate::signals::{self, Signals};
 use crate::sys::{self, RealTid};
 use crate::tracee::{Ran, Tracee};
+use fated_engine::cpuid::Cpuid;
+use fated_engine::signals::{self, Signals};
+use fated_engine::{Error, Launch, OneCpu, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Guest, Outside, Stop};
 use fated_kernel::id::Tid;
@@ -71,10 +71,6 @@ pub struct Stats {
     pub natives: u64,
     /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
     pub traps: u64,
-    /// Tasks made.
-    pub spawns: u64,
-    /// Programs started.
-    pub execs: u64,
 }
 
 /// What all tasks of a run share.
@@ -161,7 +157,7 @@ pub struct Engine {
     shared: Rc<Shared>,
     signals: Signals,
     launch: Launch,
-    affinity: Option<libc::cpu_set_t>,
+    _cpu: OneCpu,
 }
 
 impl std::fmt::Debug for Engine {
@@ -177,17 +173,7 @@ impl Engine {
     /// # Errors
     /// The program can't be started, or this machine doesn't let the engine work.
     pub fn launch(launch: &Launch, driver: impl Driver + 'static, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
-        let affinity = sys::affinity().ok();
-        match (launch.cpu, stay_on_one_cpu(launch.cpu)) {
-            (_, Ok(())) => {}
-            (Some(_), Err(errno)) => {
-                let remedy = "; choose one that fated may use with --cpu";
-                return Err(Error::Start { step: "run on one CPU", errno, remedy });
-            }
-            (None, Err(errno)) => outside.notice(format!(
-                "guests and fated can't be kept on one CPU ({errno}): each stop takes several times as long"
-            )),
-        }
+        let cpu = OneCpu::stay(launch.cpu, &*outside)?;
         let shared = Shared {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
@@ -202,11 +188,11 @@ impl Engine {
         let engine = Engine {
             driver: Box::new(driver),
             shared: Rc::new(shared),
-            signals: Signals::new(),
+            signals: Signals::install(),
             launch: launch.clone(),
-            affinity,
+            _cpu: cpu,
         };
-        let tid = launch::start(launch, engine.driver.sees_all())?;
+        let tid = launch::start_program(launch, engine.driver.sees_all())?;
         engine.boot(tid)?;
         Ok(engine)
     }
@@ -214,27 +200,24 @@ impl Engine {
     /// Hands the first task to the kernel.
     fn boot(&self, tid: RealTid) -> Result<(), Error> {
         // The kernel gives the id only when it has the task.
-        let unnamed = Tid::new(1).ok_or_else(|| launch::step("name the first task", Errno::EINVAL))?;
-        let program = || self.launch.program.to_string_lossy().into_owned();
-        let link =
-            |name| crate::files::proc_link(tid, name).map_err(|errno| launch::step("look at the new program", errno));
+        let unnamed = Tid::new(1).ok_or_else(|| start("name the first task")(Errno::EINVAL))?;
+        let link = |name| crate::files::proc_link(tid, name).map_err(start("look at the new program"));
         let credentials = sys::credentials()
             .map(|(uid, gid, groups)| Credentials { uid, gid, groups })
-            .map_err(|errno| launch::step("ask who fated is", errno));
+            .map_err(start("ask who fated is"));
         let boot = credentials.and_then(|credentials| Ok(Boot { exe: link("exe")?, cwd: link("cwd")?, credentials }));
-        let regs = sys::get_regs(tid).map_err(|errno| launch::step("read the new program's registers", errno));
+        let regs = sys::get_regs(tid).map_err(start("read the new program's registers"));
         let (boot, regs) =
             boot.and_then(|boot| Ok((boot, regs?))).inspect_err(|_| Process::new(tid, unnamed).kill())?;
         let guest = Rc::new(Tracee::new(self.shared.clone(), Rc::new(Process::new(tid, unnamed)), tid, unnamed, regs));
         if guest.read(regs.rsp, &mut [0]) != 1 {
             guest.process.kill();
             let remedy = "; permit process_vm_readv and process_vm_writev (containers: --cap-add SYS_PTRACE)";
-            return Err(Error::Start { step: "read a guest's memory", errno: Errno::EPERM, remedy });
+            return Err(Error::Start { step: "read a guest's memory".into(), errno: Errno::EPERM, remedy });
         }
         guest.new_program(&self.driver.auxv_random());
         if guest.process.is_dead() {
-            let why = "it is a 32-bit program; the ptrace engine runs those for x86-64 only".into();
-            return Err(Error::NotExecutable { program: program(), why });
+            return Err(self.launch.not_run(Errno::ENOEXEC));
         }
         let key = self.driver.boot(&boot, guest.clone());
         guest.key.set(key);
@@ -251,7 +234,7 @@ impl Engine {
         const LONGEST_TICK: Duration = Duration::from_millis(250);
         let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
         let tick = tick.max(Duration::from_millis(1));
-        self.signals.tick_every(tick).map_err(|errno| launch::step("set a timer", errno))?;
+        self.signals.tick_every(tick).map_err(start("set a timer"))?;
         let alike = Alike::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {
@@ -323,17 +306,7 @@ impl Drop for Engine {
         for task in tasks.values() {
             task.process.kill();
         }
-        if let Some(affinity) = &self.affinity {
-            // It was this thread's before; if it no longer is permitted, the narrower one stays.
-            let _ = sys::set_affinity(affinity);
-        }
     }
-}
-
-/// Keeps this thread, and all that it forks, on one CPU: a stop then takes two switches and no wake-up of another one.
-fn stay_on_one_cpu(cpu: Option<usize>) -> sys::Os<()> {
-    let cpu = cpu.map_or_else(sys::current_cpu, Ok)?;
-    sys::set_affinity(&sys::only_cpu(cpu))
 }
 
 /// A duration in the unit of `/proc/PID/stat`.

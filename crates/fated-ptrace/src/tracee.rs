@@ -10,7 +10,8 @@ use crate::filter::STOPPING_CALL;
 use crate::process::{self, Process};
 use crate::run::{Driver, Shared};
 use crate::sys::{self, Os, RealTid};
-use crate::{exec, memory, signals, xstate};
+use crate::{exec, memory, xstate};
+use fated_engine::signals;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn, Stop};
 use fated_kernel::id::Tid;
@@ -387,7 +388,6 @@ impl Tracee {
             }
             sys::cont(tid)?;
         }
-        self.shared.count(|stats| stats.spawns += 1);
         let regs = Regs {
             rax: 0,
             orig_rax: u64::MAX,

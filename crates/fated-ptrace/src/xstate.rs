@@ -4,8 +4,8 @@
 //! (`<asm/sigcontext.h>`, `struct _fpx_sw_bytes`). Frames hold x87, SSE and AVX, and of the rest what the task uses, so
 //! that they are the same on machines with and without AVX-512 and AMX.
 
-use crate::cpuid;
 use crate::sys::{self, Os, RealTid};
+use fated_engine::cpuid;
 use fated_kernel::errno::Errno;
 use std::ops::Range;
 

@@ -2,8 +2,9 @@
 
 mod passthrough;
 
+use fated_engine::{Error, Launch, Standard};
 use fated_kernel::kernel::Ending;
-use fated_ptrace::{Engine, Error, Launch, Standard};
+use fated_ptrace::Engine;
 use passthrough::Passthrough;
 use std::rc::Rc;
 

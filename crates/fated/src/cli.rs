@@ -159,9 +159,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "What to show")]
     pub stats: Option<StatsFormat>,
 
-    /// How guests are executed
+    /// How guests are executed: the same run either way
     #[arg(long, value_name = "NAME", default_value = "ptrace", help_heading = "Inside fated")]
     pub engine: EngineName,
+
+    /// Leave the guest's machine code as it is: with --engine inside, every call then is a signal
+    #[arg(long, help_heading = "Inside fated")]
+    pub no_rewrite: bool,
 
     /// The real CPU that everything runs on; the one that fated happens to be on unless told
     #[arg(long, value_name = "N", help_heading = "Inside fated")]
@@ -191,7 +195,11 @@ pub enum StatsFormat {
 /// `--engine NAME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineName {
-    /// Guests are real processes, traced with ptrace and seccomp
+    /// The engine inside if this machine is up to it, else ptrace
+    Any,
+    /// The kernel answers in the guest's own process: much cheaper calls
+    Inside,
+    /// The kernel answers from fated's process: some microseconds a call; for guests that may scribble over the kernel
     Ptrace,
 }
 

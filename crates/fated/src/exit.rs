@@ -54,13 +54,13 @@ impl std::error::Error for Failure {}
 #[must_use]
 pub fn of_error(error: &anyhow::Error) -> ExitCode {
     let failure = error.chain().find_map(|it| it.downcast_ref::<Failure>()).map(|it| it.code);
-    let engine = || error.chain().find_map(|it| it.downcast_ref::<fated_ptrace::Error>()).map(of_engine);
+    let engine = || error.chain().find_map(|it| it.downcast_ref::<fated_engine::Error>()).map(of_engine);
     ExitCode::from(failure.or_else(engine).unwrap_or(FAILED))
 }
 
-fn of_engine(error: &fated_ptrace::Error) -> u8 {
+fn of_engine(error: &fated_engine::Error) -> u8 {
     match error {
-        fated_ptrace::Error::Spins { .. } => GIVEN_UP,
+        fated_engine::Error::Spins { .. } => GIVEN_UP,
         other => other.exit_code(),
     }
 }

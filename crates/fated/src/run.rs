@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use fated_kernel::config::Config;
+use fated_engine::{Error, Launch, Observer, Standard, Terminal};
 use fated_kernel::guest::Outside;
 use fated_kernel::kernel::{Ending, Kernel};
-use fated_ptrace::{Engine, Launch, Observer, Standard, Terminal};
+use fated_kernel::stats::Counters;
 
-use crate::cli::RunArgs;
+use crate::cli::{EngineName, RunArgs};
 use crate::exit::{self, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
@@ -25,7 +25,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let observer = Observer { call: to_log(log.clone()), notice: Box::new(notice) };
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
-    let run = once(&settings.config_now(), &launch(&settings, fresh.as_ref()), Rc::new(Standard::new(observer)));
+    let run = once(&settings, &launch(&settings, fresh.as_ref()), Rc::new(Standard::new(observer)));
     // The log is worth most when the run has failed.
     let logged = log.map_or(Ok(()), |log| log.finish());
     let (ended, cost) = run?;
@@ -36,34 +36,63 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// How a run ended.
-pub type Ended = Result<Ending, fated_ptrace::Error>;
+pub type Ended = Result<Ending, Error>;
 
 /// What a run has cost.
 #[derive(Debug)]
 pub struct Cost {
-    /// The kernel, with its counters and its clock.
-    pub kernel: Rc<Kernel>,
-    /// The engine's counters.
-    pub engine: fated_ptrace::Stats,
+    /// What the kernel has counted.
+    pub kernel: Counters,
+    /// How often a guest came to the kernel.
+    pub stops: u64,
+    /// How often for `rdtsc`, `rdtscp` or `cpuid`.
+    pub traps: u64,
     /// How long it took really.
     pub real: Duration,
 }
 
 /// Starts the program and drives it to its end.
 #[expect(clippy::disallowed_methods, reason = "--stats tells how long a run takes really")]
-pub fn once(config: &Config, launch: &Launch, outside: Rc<dyn Outside>) -> anyhow::Result<(Ended, Cost)> {
+pub fn once(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> anyhow::Result<(Ended, Cost)> {
     let start = Instant::now();
-    let kernel = Kernel::new(config.clone(), outside.clone());
     let terminal = Terminal::save();
-    let mut engine = Engine::launch(launch, kernel.clone(), outside)?;
-    let ended = engine.run();
-    let stats = engine.stats();
-    drop(engine);
+    let (ended, cost) = match settings.engine {
+        EngineName::Inside => inside(settings, launch, outside)?,
+        EngineName::Ptrace => traced(settings, launch, outside)?,
+        EngineName::Any => match inside(settings, launch, outside.clone()) {
+            // Nothing of the program has run yet.
+            Err(error @ (Error::Unsuited { .. } | Error::Start { .. })) => {
+                outside.notice(format!("{error}; now it does"));
+                traced(settings, launch, outside)?
+            }
+            ran => ran?,
+        },
+    };
     // Guests that end by themselves leave the terminal as they like; a shell does the same for those that are killed.
     if !matches!(ended, Ok(Ending::Exited(status)) if status & 0x7f == 0) {
         terminal.restore();
     }
-    Ok((ended, Cost { kernel, engine: stats, real: start.elapsed() }))
+    Ok((ended, Cost { real: start.elapsed(), ..cost }))
+}
+
+/// A run under the engine inside the guest. The outer error: it hasn't begun.
+fn inside(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Result<(Ended, Cost), Error> {
+    let mut engine = fated_inside::Engine::launch(launch, &settings.config_now(), outside)?;
+    let ended = match engine.run() {
+        Err(error) if !error.ends_a_run() => return Err(error),
+        ended => ended,
+    };
+    let stats = engine.stats();
+    Ok((ended, Cost { kernel: stats.kernel, stops: stats.stops, traps: stats.traps, real: Duration::ZERO }))
+}
+
+/// A run under the engine that traces. The outer error: it hasn't begun.
+fn traced(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Result<(Ended, Cost), Error> {
+    let kernel = Kernel::new(settings.config_now(), outside.clone());
+    let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), outside)?;
+    let ended = engine.run();
+    let stats = engine.stats();
+    Ok((ended, Cost { kernel: kernel.counters(), stops: stats.stops, traps: stats.traps, real: Duration::ZERO }))
 }
 
 /// What to start, in the fresh directory if there is one.

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use fated_engine::{Launch, Streams};
 use fated_kernel::config::Config;
-use fated_ptrace::{Launch, Streams};
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
 
@@ -19,12 +19,13 @@ pub struct Settings {
     pub config: Config,
     /// What the engine starts.
     pub launch: Launch,
+    /// Which engine.
+    pub engine: EngineName,
 }
 
 impl Settings {
     /// Reads the environment and fills in what `args` leave open.
     pub fn resolve(args: &RunArgs) -> anyhow::Result<Settings> {
-        let EngineName::Ptrace = args.engine;
         let (program, arguments) = args.command.split_first().context("failed to run nothing: name a program")?;
         let mut launch = Launch::new(program.clone());
         launch.args = arguments.to_vec();
@@ -33,6 +34,7 @@ impl Settings {
         launch.streams = if args.verify { Streams::Placeholders } else { Streams::Inherit };
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
+        launch.rewrite = !args.no_rewrite;
         launch.spin_limit = (args.spin_limit > 0).then(|| Duration::from_secs(args.spin_limit));
         let config = Config {
             seed: args.seed,
@@ -47,7 +49,7 @@ impl Settings {
             real_start_ns: 0,
             log: args.log.is_some() || args.verify,
         };
-        Ok(Settings { config, launch })
+        Ok(Settings { config, launch, engine: args.engine })
     }
 
     /// The configuration of a run that begins now.

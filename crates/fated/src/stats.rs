@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use fated_kernel::stats::by_name;
 use serde_json::{Value, json};
 
 use crate::cli::StatsFormat;
@@ -12,7 +13,7 @@ use crate::run::{self, Cost};
 
 /// Prints what a run has cost, or without a format only which calls were refused, to standard error.
 pub fn print(format: Option<StatsFormat>, cost: &Cost) -> anyhow::Result<()> {
-    let refused = cost.kernel.stats.refused();
+    let refused = by_name(&cost.kernel.refused);
     let text = match format {
         Some(StatsFormat::Text) => text(cost),
         Some(StatsFormat::Json) => format!("{}\n", json(cost)),
@@ -26,14 +27,13 @@ pub fn print(format: Option<StatsFormat>, cost: &Cost) -> anyhow::Result<()> {
 }
 
 fn virtual_time(cost: &Cost) -> Duration {
-    Duration::from_nanos(cost.kernel.timers.now().saturating_sub(cost.kernel.config.epoch_ns))
+    Duration::from_nanos(cost.kernel.virtual_ns)
 }
 
 fn text(cost: &Cost) -> String {
-    let (calls, refused) = (cost.kernel.stats.by_name(), cost.kernel.stats.refused());
+    let (calls, refused) = (by_name(&cost.kernel.calls), by_name(&cost.kernel.refused));
     let total: u64 = calls.iter().map(|(_, count)| count).sum();
     let (of_guests, real) = (virtual_time(cost), cost.real);
-    let engine = cost.engine;
     let mut text = format!(
         "\
 virtual time  {:>16.6} s
@@ -47,12 +47,11 @@ programs      {:>16}
 ",
         of_guests.as_secs_f64(),
         real.as_secs_f64(),
-        engine.stops,
-        cost.kernel.stats.natives(),
-        engine.traps,
-        // The first one is not made by a guest.
-        engine.spawns + 1,
-        engine.execs,
+        cost.stops,
+        cost.kernel.natives,
+        cost.traps,
+        cost.kernel.tasks,
+        cost.kernel.programs,
     );
     if !refused.is_empty() {
         let _ = writeln!(text, "refused       {}", list(&refused));
@@ -71,13 +70,13 @@ fn json(cost: &Cost) -> Value {
     json!({
         "virtual_ns": u64::try_from(virtual_time(cost).as_nanos()).unwrap_or(u64::MAX),
         "real_ns": u64::try_from(cost.real.as_nanos()).unwrap_or(u64::MAX),
-        "stops": cost.engine.stops,
-        "native_calls": cost.kernel.stats.natives(),
-        "traps": cost.engine.traps,
-        "tasks": cost.engine.spawns + 1,
-        "programs": cost.engine.execs,
-        "calls": counts(cost.kernel.stats.by_name()),
-        "refused": counts(cost.kernel.stats.refused()),
+        "stops": cost.stops,
+        "native_calls": cost.kernel.natives,
+        "traps": cost.traps,
+        "tasks": cost.kernel.tasks,
+        "programs": cost.kernel.programs,
+        "calls": counts(by_name(&cost.kernel.calls)),
+        "refused": counts(by_name(&cost.kernel.refused)),
     })
 }
 

@@ -11,9 +11,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::Context as _;
+use fated_engine::{Captured, Observer};
 use fated_kernel::kernel::Ending;
 use fated_kernel::record::Record;
-use fated_ptrace::{Captured, Observer};
 
 use crate::cli::RunArgs;
 use crate::exit::{self, Failure};
@@ -92,7 +92,7 @@ fn once(args: &RunArgs, settings: &Settings, outside: Captured) -> anyhow::Resul
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
     let outside = Rc::new(outside);
     let launch = run::launch(settings, fresh.as_ref());
-    let (ended, cost) = run::once(&settings.config_now(), &launch, outside.clone())?;
+    let (ended, cost) = run::once(settings, &launch, outside.clone())?;
     Ok((ended, cost, outside.output()))
 }
 

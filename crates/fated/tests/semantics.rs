@@ -1,4 +1,4 @@
-//! Linux first: each C program of `linux/` passes on the host's kernel and says the same under fated.
+//! Linux first: each C program of `linux/` passes on the host's kernel and says the same under fated, on both engines.
 //!
 //! A program prints what it checks and exits with 1 if anything failed; its output may not depend on chance. A name alone
 //! selects it: `cargo test -p fated --test semantics -- futex`.
@@ -38,10 +38,13 @@ fn check(source: &Path) -> Result<(), Failed> {
     let program = compile(source)?;
     let native = run(Command::new("timeout").arg(LIMIT_S).arg(&program));
     let native = passed("natively", &native)?;
-    let mut fated = Command::new("timeout");
-    fated.args(["-k", "5", LIMIT_S, env!("CARGO_BIN_EXE_fated"), "run", "--"]).arg(&program);
-    let virtual_ = passed("under fated", &run(&mut fated))?;
-    same(&native, &virtual_)
+    for engine in ["inside", "ptrace"] {
+        let mut fated = Command::new("timeout");
+        let options = ["-k", "5", LIMIT_S, env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "--"];
+        let virtual_ = passed(&format!("with --engine {engine}"), &run(fated.args(options).arg(&program)))?;
+        same(&native, engine, &virtual_)?;
+    }
+    Ok(())
 }
 
 fn compile(source: &Path) -> Result<PathBuf, Failed> {
@@ -81,7 +84,7 @@ fn passed(how: &str, output: &Output) -> Result<String, Failed> {
 }
 
 /// Both say the same, in the same order.
-fn same(native: &str, virtual_: &str) -> Result<(), Failed> {
+fn same(native: &str, engine: &str, virtual_: &str) -> Result<(), Failed> {
     let (mut one, mut other) = (native.lines(), virtual_.lines());
     for number in 1.. {
         match (one.next(), other.next()) {
@@ -89,7 +92,7 @@ fn same(native: &str, virtual_: &str) -> Result<(), Failed> {
             (one, other) if one == other => {}
             (one, other) => {
                 let show = |line: Option<&str>| line.unwrap_or("(end)").to_owned();
-                return Err(format!("line {number} differs\nnative: {}\nfated:  {}", show(one), show(other)).into());
+                return Err(format!("line {number} differs\nnative: {}\n{engine}: {}", show(one), show(other)).into());
             }
         }
     }

@@ -12,9 +12,10 @@ type Layer = (&'static str, &'static [&'static str], bool);
 const LAYERS: &[Layer] = &[
     ("fated-wait", &[], true),
     ("fated-kernel", &["fated-wait"], true),
-    ("fated-ptrace", &["fated-wait", "fated-kernel"], false),
-    ("fated-inside", &["fated-wait", "fated-kernel"], false),
-    ("fated", &["fated-wait", "fated-kernel", "fated-ptrace", "fated-inside"], false),
+    ("fated-engine", &["fated-wait", "fated-kernel"], false),
+    ("fated-ptrace", &["fated-wait", "fated-kernel", "fated-engine"], false),
+    ("fated-inside", &["fated-wait", "fated-kernel", "fated-engine"], false),
+    ("fated", &["fated-wait", "fated-kernel", "fated-engine", "fated-ptrace", "fated-inside"], false),
     ("xtask", &[], false),
 ];
 

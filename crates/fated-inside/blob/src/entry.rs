@@ -2,6 +2,7 @@
 //! of every site are one.
 
 use alloc::format;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fated_kernel::guest::{Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
@@ -10,7 +11,7 @@ use linux_raw_sys::general::*;
 use crate::crossing::{self, Leave};
 use crate::frame::{self, Event, Frame};
 use crate::guest::Inside;
-use crate::host::host;
+use crate::host::{control, host};
 use crate::outside::{self, finish};
 use crate::wire::{ARENA, ARENA_SIZE, End};
 use crate::{gate, guest, rewrite, sites, sys};
@@ -48,6 +49,10 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     let at = unsafe { *rip };
     // A fault on the way out is the guest's, whose registers then stand where they came from.
     let leaving = crossing::leaves_at(at);
+    // Codes up to 0 are for signals that a process has sent: the kernel looks by itself for what is wanted.
+    if gate::holds(at) && code <= 0 {
+        return;
+    }
     if gate::holds(at) && !leaving {
         if [SIGSEGV, SIGBUS].contains(&signal) && at == gate::faults_at() {
             // SAFETY: as above; the routine goes on behind its copy.
@@ -106,6 +111,7 @@ extern "C" fn on_call() -> Leave {
 
 /// Gives the kernel a call; returns the task if it just runs on.
 fn take_call() -> Option<&'static Inside> {
+    count(&control().stops);
     let (task, _) = host().task.get()?;
     let call = task.begin_call();
     if call.number & X32_BIT == 0 {
@@ -115,7 +121,7 @@ fn take_call() -> Option<&'static Inside> {
         task.process.enter();
         task.set_result(rax);
     }
-    Some(task)
+    (!outside::is_asked()).then_some(task)
 }
 
 /// Gives the kernel what the task has stopped for; returns the task if it just runs on.
@@ -123,6 +129,11 @@ fn take_event() -> Option<&'static Inside> {
     let (task, tid) = host().task.get()?;
     let kernel = host().kernel.borrow().clone()?;
     let event = host().event.get();
+    // Codes up to 0 are for signals that a process has sent: from outside, hence no concern of the guest's.
+    if event.code <= 0 {
+        outside::end_if_given_up();
+        return Some(task);
+    }
     if event.signal == SIGSYS {
         if event.call.1 == X86_64 {
             if host().rewrite.get() {
@@ -133,11 +144,8 @@ fn take_event() -> Option<&'static Inside> {
         task.begin_call();
         return Some(task);
     }
+    count(&control().stops);
     if event.signal == SIGSEGV && answer(&kernel, task) {
-        return Some(task);
-    }
-    // Codes up to 0 are for signals that a process has sent: from outside, hence no concern of the guest's.
-    if event.code <= 0 {
         return Some(task);
     }
     let Event { mut signal, mut code, addr, trap, error, .. } = event;
@@ -168,7 +176,14 @@ unsafe fn answer_cpuid(signal: i32, uc: *mut u64) -> bool {
         *word(index) = u64::from(value);
     }
     *rip += rest;
+    count(&control().stops);
+    count(&control().traps);
     true
+}
+
+/// One more. Only who has the turn writes.
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
 /// Carries out `rdtsc` or `rdtscp`, if that is what the task stands at.
@@ -190,6 +205,7 @@ fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
     }
     regs.rip += 2;
     task.set_regs(&regs);
+    count(&control().traps);
     true
 }
 
@@ -205,6 +221,10 @@ pub fn run() -> Leave {
 fn decide() -> Result<&'static Inside, End> {
     let Some(kernel) = host().kernel.borrow().clone() else { return Err(End::Broken("there is no kernel".into())) };
     loop {
+        if outside::is_asked() {
+            outside::end_if_given_up();
+            outside::take_interrupts(&kernel);
+        }
         match kernel.next() {
             Next::Run(tid) => {
                 let Some(cx) = kernel.turn() else {

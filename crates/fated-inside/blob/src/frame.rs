@@ -7,9 +7,8 @@ use fated_kernel::errno::Errno;
 use fated_kernel::guest::Regs;
 
 use crate::host::host;
+use crate::wire::XSTATE_ROOM as ROOM;
 
-/// Room for the extended state: all of AVX-512 and protection keys.
-const ROOM: usize = 4096;
 /// Where the frame says what it holds, and what that is (`struct _fpx_sw_bytes`).
 const SOFTWARE: usize = 464;
 /// In that: which parts of the state it has room for.

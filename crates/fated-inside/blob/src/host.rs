@@ -13,10 +13,10 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::sync::atomic::Ordering::SeqCst;
 
+use fated_engine::cpuid::{self, Cpuid};
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::Kernel;
 
-use crate::cpuid::Cpuid;
 use crate::crossing::Context;
 use crate::frame::{Event, Frame};
 use crate::guest::Inside;
@@ -107,7 +107,7 @@ pub fn create(cpus: u32) {
     // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.
     unsafe { (&raw mut (*at).heap).write(UnsafeCell::new(heap)) };
     let components = core::array::from_fn(|number| {
-        let leaf = crate::cpuid::real(0xd, number as u32);
+        let leaf = cpuid::real(0xd, number as u32);
         (leaf.ebx as usize, leaf.eax as usize)
     });
     macro_rules! set {

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Guest, Regs};
 use fated_kernel::kernel::{Boot, Kernel};
+use fated_kernel::sys::resource::DESCRIPTORS;
 use fated_kernel::task::Credentials;
 use linux_raw_sys::general::*;
 
@@ -20,24 +21,19 @@ use crate::host::{self, control, host};
 use crate::outside::{Supervisor, buffer, finish};
 use crate::process::{self, Process};
 use crate::program::Program;
-use crate::wire::{BLOB_FD, End, Plan, Reader};
+use crate::wire::{ARENA_FD, BLOB_FD, End, Plan, Reader};
 use crate::{entry, gate, sys};
 
 const SIGCHLD: u64 = 17;
 const SIG_IGN: u64 = 1;
 
 /// Makes the host and forks the first guest.
-pub fn run(sp: *const u64) -> ! {
+pub fn run() -> ! {
     sys::die_with_parent();
     host::create(control().args[0].load(SeqCst) as u32);
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
     host().rewrite.set(plan.rewrite);
     host().plan.replace(Some(plan));
-    if !has_bases(sp) {
-        finish(&End::Broken(
-            "this processor or Linux lacks FSGSBASE, which the engine needs (Linux 5.9 or newer); run with --engine ptrace".into(),
-        ));
-    }
     // Whoever ignores the signal has no zombies.
     handle(SIGCHLD, SIG_IGN);
     let child = sys::call(__NR_clone, [SIGCHLD, 0, 0, 0, 0, 0]);
@@ -81,26 +77,6 @@ fn watch(group: i64) -> ! {
     // With `SIGCHLD` ignored this returns when there is no child left.
     while Errno::of_return(sys::call(__NR_wait4, [u64::MAX, 0, 0, 0, 0, 0])) == Some(Errno::EINTR) {}
     sys::exit_group(0)
-}
-
-/// Whether `rdfsbase` and its like may be used: a bit of `AT_HWCAP2`.
-fn has_bases(sp: *const u64) -> bool {
-    const AT_HWCAP2: u64 = 26;
-    // SAFETY: the stack that Linux made, as in `entry::new_image`.
-    unsafe {
-        let mut at = sp.add(1 + *sp as usize + 1);
-        while *at != 0 {
-            at = at.add(1);
-        }
-        at = at.add(1);
-        while *at != 0 {
-            if *at == AT_HWCAP2 {
-                return *at.add(1) & 2 != 0;
-            }
-            at = at.add(2);
-        }
-    }
-    false
 }
 
 /// The first guest's way to its first instruction, on the kernel's stack.
@@ -151,11 +127,15 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     step("limit the guest's core file", __NR_prlimit64, [0, RLIMIT_CORE, &raw const none as u64, 0, 0, 0])?;
     streams(plan.placeholders).map_err(|errno| End::NoStart("set up the guest's standard streams".into(), errno))?;
     if let Some(cwd) = &plan.cwd {
-        let path =
-            sys::c_path(cwd).map_err(|errno| End::NoStart("enter the guest's working directory".into(), errno))?;
-        step("enter the guest's working directory", __NR_chdir, [path.as_ptr() as u64, 0, 0, 0, 0, 0])?;
+        let path = sys::c_path(cwd).map_err(End::NoDirectory)?;
+        sys::ask(__NR_chdir, [path.as_ptr() as u64, 0, 0, 0, 0, 0]).map_err(End::NoDirectory)?;
     }
     step("close what isn't the guest's", __NR_close_range, [3, BLOB_FD as u64 - 1, 0, 0, 0, 0])?;
+    step("close what isn't the guest's", __NR_close_range, [ARENA_FD as u64 + 1, u64::from(u32::MAX), 0, 0, 0, 0])?;
+    const RLIMIT_NOFILE: u64 = 7;
+    // The real Linux gives out the numbers of descriptors, so it has to know where the guest's end.
+    let descriptors = [DESCRIPTORS.soft, DESCRIPTORS.hard];
+    step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, &raw const descriptors as u64, 0, 0, 0])?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;
     const PR_SET_NO_NEW_PRIVS: u64 = 38;

@@ -9,8 +9,6 @@
 
 extern crate alloc;
 
-#[path = "../../../fated-ptrace/src/cpuid.rs"]
-mod cpuid;
 mod crossing;
 mod elf;
 mod entry;
@@ -43,7 +41,7 @@ extern "C" fn start(sp: *const u64) -> ! {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);
     }
-    if host::exists() { entry::new_image(sp) } else { init::run(sp) }
+    if host::exists() { entry::new_image(sp) } else { init::run() }
 }
 
 #[panic_handler]

@@ -1,16 +1,18 @@
 //! The outside: every question about it goes to the supervisor, and waits for the answer.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{FileStat, Outside};
+use fated_kernel::guest::{FileStat, Guest, Outside};
+use fated_kernel::kernel::Kernel;
 use fated_kernel::record::Record;
 
 use crate::host::{control, host};
 use crate::sys;
-use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, Reader, Writer, op};
+use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, GIVE_UP, Reader, Writer, op};
 
 /// Records are handed over in portions of this size.
 const PORTION: usize = 256 << 10;
@@ -74,9 +76,35 @@ pub fn finish(end: &End) -> ! {
     if !host().over.replace(true) {
         let mut data = Writer::default();
         end.write(&mut data);
+        let kernel = host().kernel.try_borrow().ok().and_then(|kernel| kernel.clone());
+        wire::write_counters(&kernel.map_or_else(Default::default, |kernel| kernel.counters()), &mut data);
         request(op::FINISHED, [0; 2], &data.0);
     }
     sys::exit_group(wire::TOLD_TO)
+}
+
+/// Whether the supervisor wants something of the kernel.
+pub fn is_asked() -> bool {
+    control().asked.load(Relaxed) != 0
+}
+
+/// Tells the kernel of the user's signals.
+pub fn take_interrupts(kernel: &Rc<Kernel>) {
+    let mut waiting = control().asked.swap(0, SeqCst);
+    while waiting != 0 {
+        kernel.interrupt(waiting.trailing_zeros() as i32);
+        waiting &= waiting - 1;
+    }
+}
+
+/// Ends the run if the supervisor wants that.
+pub fn end_if_given_up() {
+    if control().asked.load(SeqCst) & GIVE_UP != 0 {
+        let (tid, program, address) = host().task.get().map_or((None, Vec::new(), 0), |(task, tid)| {
+            (Some(tid), task.process.exe.borrow().clone(), task.regs().rip)
+        });
+        finish(&End::GivenUp(tid, String::from_utf8_lossy(&program).into_owned(), address));
+    }
 }
 
 /// Text in a fixed place, for when there may be no memory.

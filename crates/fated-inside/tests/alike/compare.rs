@@ -4,11 +4,10 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use fated_inside::{Engine, Launch};
+use fated_engine::{Captured, Launch, Observer, Streams};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::kernel::{Ending, Kernel};
 use fated_kernel::record::Record;
-use fated_ptrace::{Captured, Observer, Streams};
 
 const EPOCH_NS: u64 = 1_767_225_600_000_000_000;
 
@@ -77,34 +76,31 @@ fn watched(run: impl FnOnce(Rc<Captured>) -> Ending) -> Run {
 }
 
 impl Case {
-    /// Runs it in the engine inside the guest.
-    pub fn inside(&self) -> Run {
-        let launch = Launch {
-            program: self.command[0].clone().into(),
+    fn launch(&self) -> Launch {
+        Launch {
             args: self.command[1..].iter().map(Into::into).collect(),
             env: env(),
             cwd: self.cwd.clone(),
-            placeholders: true,
+            streams: Streams::Placeholders,
             rewrite: self.rewrite,
-            cpu: None,
-        };
+            ..Launch::new(&self.command[0])
+        }
+    }
+
+    /// Runs it in the engine inside the guest.
+    pub fn inside(&self) -> Run {
         watched(|outside| {
-            let mut engine = Engine::launch(&launch, &self.config, outside).expect("the engine starts");
-            engine.run().expect("the program starts")
+            let engine = fated_inside::Engine::launch(&self.launch(), &self.config, outside);
+            engine.and_then(|mut engine| engine.run()).expect("the run comes to an end")
         })
     }
 
     /// Runs it in the engine that traces.
     pub fn traced(&self) -> Run {
-        let mut launch = fated_ptrace::Launch::new(&self.command[0]);
-        launch.args = self.command[1..].iter().map(Into::into).collect();
-        launch.env = env();
-        launch.cwd.clone_from(&self.cwd);
-        launch.streams = Streams::Placeholders;
         watched(|outside| {
             let kernel = Kernel::new(self.config.clone(), outside.clone());
-            let mut engine = fated_ptrace::Engine::launch(&launch, kernel, outside).expect("the engine starts");
-            engine.run().expect("the run comes to an end")
+            let engine = fated_ptrace::Engine::launch(&self.launch(), kernel, outside);
+            engine.and_then(|mut engine| engine.run()).expect("the run comes to an end")
         })
     }
 

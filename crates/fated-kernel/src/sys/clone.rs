@@ -139,6 +139,7 @@ async fn make(cx: Cx, request: Request) -> SysResult {
     let spawn =
         Spawn { tid, flags: flags & REAL, stack: (request.stack != 0).then_some(request.stack), tls: request.tls };
     let guest = cx.task.guest.spawn(&spawn)?;
+    kernel.stats.task();
     let child = kernel.add_child(&cx, guest, tid, &request);
     if flags & u64::from(c::CLONE_PARENT_SETTID) != 0 {
         // Linux doesn't mind a bad pointer here, nor in the child.

@@ -46,6 +46,7 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
         return Ok(Outcome::Away);
     }
 
+    kernel.stats.program();
     let old = task.tid.get();
     // The caller is alive and not yet at exec.
     let _ = kernel.family_event(|family, effects| family.exec(old, effects));

@@ -1,8 +1,9 @@
 //! What happens when something goes wrong.
 
 use crate::harness::{Scratch, launch, run};
+use fated_engine::{Error, Launch, Standard};
 use fated_kernel::kernel::Ending;
-use fated_ptrace::{Engine, Error, Launch, Standard};
+use fated_ptrace::Engine;
 use std::fs;
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! What the tests have in common.
 
 use crate::passthrough::Passthrough;
+use fated_engine::{Captured, Error, Launch, Observer};
 use fated_kernel::kernel::Ending;
-use fated_ptrace::{Captured, Engine, Error, Launch, Observer, Stats};
+use fated_ptrace::{Engine, Stats};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Real programs under the engine alone.
 
 use crate::harness::{Scratch, launch, run};
+use fated_engine::Error;
 use fated_kernel::kernel::Ending;
-use fated_ptrace::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

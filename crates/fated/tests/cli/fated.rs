@@ -1,5 +1,6 @@
 //! Starts fated and finds its guests.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,6 +11,21 @@ use std::time::{Duration, Instant};
 
 /// Nothing here takes as long as this, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(120);
+
+thread_local! {
+    /// The engine of all runs that the test of this thread starts, unless it names one itself.
+    static ENGINE: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// From now on this thread's runs are on this engine.
+pub fn use_engine(engine: Option<&'static str>) {
+    ENGINE.set(engine);
+}
+
+/// The engine of this thread's runs.
+pub fn engine() -> &'static str {
+    ENGINE.get().expect("the test is about runs")
+}
 
 /// How a run of fated ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,7 +97,13 @@ impl Running {
     /// Starts it.
     #[track_caller]
     pub fn start(args: &[&str]) -> Running {
-        Running::start_program(env!("CARGO_BIN_EXE_fated"), args)
+        let args: Vec<&str> = match (args, ENGINE.get()) {
+            (["run", rest @ ..], Some(engine)) if !rest.contains(&"--engine") => {
+                ["run", "--engine", engine].iter().chain(rest).copied().collect()
+            }
+            _ => args.to_vec(),
+        };
+        Running::start_program(env!("CARGO_BIN_EXE_fated"), &args)
     }
 
     /// Starts something else.

@@ -1,4 +1,5 @@
-//! The command from outside: options, exit codes, messages, and what becomes of guests when something goes wrong.
+//! The command from outside: options, exit codes, messages, and what becomes of guests when something goes wrong. What has to
+//! do with a run is tried on each engine.
 //!
 //! No test depends on timing or on others. What a test needs and this machine doesn't have is said, and the test counts as
 //! ignored.
@@ -19,17 +20,23 @@ use libtest_mimic::{Arguments, Trial};
 /// A test: its name, the commands and whatever else it needs, and what it does.
 type Test = (&'static str, &'static [&'static str], fn());
 
+/// The engines that runs are tried on.
+const ENGINES: [&str; 2] = ["inside", "ptrace"];
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for &(name, needs, test) in
-        [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS, bench::TESTS].into_iter().flatten()
-    {
+    let on_engines = [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS].into_iter().flatten();
+    let on_engines = ENGINES.into_iter().flat_map(|engine| on_engines.clone().map(move |test| (Some(engine), test)));
+    let others = [options::WITHOUT_A_RUN, bench::TESTS].into_iter().flatten().map(|test| (None, test));
+    for (engine, &(name, needs, test)) in on_engines.chain(others) {
+        let name = engine.map_or(name.to_owned(), |engine| format!("{engine}::{name}"));
         let missing = needs.iter().find(|command| !fated::is_there(command));
         if let (Some(command), false) = (missing, arguments.list) {
             println!("{name} is skipped: no {command}");
         }
         let trial = Trial::test(name, move || {
+            fated::use_engine(engine);
             test();
             Ok(())
         });

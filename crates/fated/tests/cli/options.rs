@@ -3,10 +3,10 @@
 use crate::Test;
 use crate::fated::{Folder, fated, run, with_input};
 
+pub const WITHOUT_A_RUN: &[Test] =
+    &[("help", &[], help), ("wrong_use", &[], wrong_use), ("generated_files", &[], generated_files)];
+
 pub const TESTS: &[Test] = &[
-    ("help", &[], help),
-    ("wrong_use", &[], wrong_use),
-    ("generated_files", &[], generated_files),
     ("exit_codes", &[], exit_codes),
     ("programs_that_do_not_run", &[], programs_that_do_not_run),
     ("streams", &[], streams),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::Test;
-use crate::fated::Running;
+use crate::fated::{Running, engine};
 
 pub const TESTS: &[Test] = &[
     ("terminal_passes_through", &["script", "stty"], passes_through),
@@ -14,7 +14,8 @@ pub const TESTS: &[Test] = &[
 /// A shell command on a terminal of its own.
 #[track_caller]
 fn on_a_terminal(command: &str) -> Running {
-    let command = command.replace("FATED", env!("CARGO_BIN_EXE_fated"));
+    let fated = format!("{} run --engine {}", env!("CARGO_BIN_EXE_fated"), engine());
+    let command = command.replace("FATED run", &fated);
     Running::start_program("script", &["--quiet", "--return", "--command", &command, "/dev/null"])
 }
 

@@ -1,7 +1,8 @@
-//! Real programs under fated: each gives the same output, exit status and log of calls on every run, and what it gives
+//! Real programs under fated: each gives the same output, exit status and log of calls on both engines, and what it gives
 //! natively where that doesn't differ from run to run. `table.rs` lists them; `docs/PROGRAMS.md` is the outcome.
 //!
-//! `FATED_RUNS` sets the number of runs (2 if unset); with 0 each runs twice natively, which checks the table. The document is written with `FATED_BLESS=1 FATED_RUNS=5`.
+//! `FATED_SEEDS` says with how many seeds each runs (1 if unset); with 0 each runs twice natively, which checks the table. The
+//! document is written with `FATED_BLESS=1 FATED_SEEDS=20`.
 
 #![expect(clippy::disallowed_methods, reason = "starts fated and native programs, and reads how often")]
 
@@ -20,8 +21,8 @@ use table::{Expect, PROGRAMS, Program};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let runs = std::env::var("FATED_RUNS").ok().and_then(|it| it.parse().ok()).unwrap_or(2);
-    let setup = Arc::new(Setup::new(runs));
+    let seeds = std::env::var("FATED_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
+    let setup = Arc::new(Setup::new(seeds));
     let outcomes = Arc::new(Mutex::new(BTreeMap::new()));
     let mut trials = Vec::new();
     for program in PROGRAMS.iter().flat_map(|(_, programs)| *programs) {
@@ -39,8 +40,8 @@ fn main() -> ExitCode {
         trials.push(trial.with_ignored_flag(missing.is_some()));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if !arguments.list && runs > 0 {
-        document::check(&outcomes.lock().expect("no trial panics"), runs);
+    if !arguments.list && seeds > 0 {
+        document::check(&outcomes.lock().expect("no trial panics"), seeds);
     }
     conclusion.exit_code()
 }

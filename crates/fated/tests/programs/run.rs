@@ -1,4 +1,4 @@
-//! Runs one program of the table several times under fated and once natively, and compares.
+//! Runs one program of the table on each engine with one seed or more, and once natively, and compares.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,9 +11,12 @@ use super::table::{Native, Program};
 /// No program of the table needs as long as this, in seconds, unless it hangs.
 const LIMIT_S: &str = "120";
 
+/// The engines. What the first one gives is compared with the table and with native.
+pub const ENGINES: [&str; 2] = ["inside", "ptrace"];
+
 /// Where and how programs run.
 pub struct Setup {
-    runs: usize,
+    seeds: u32,
     folder: PathBuf,
     guests: PathBuf,
     /// The search path of all programs: the toolchain's and Debian's, nobody's own.
@@ -32,9 +35,9 @@ struct Run {
 
 /// How a program fared.
 pub struct Outcome {
-    /// The exit status under fated, in the first run.
-    pub exit: i32,
-    /// Why the runs under fated are not identical.
+    /// The exit status on each engine, with the first seed.
+    pub exits: Vec<i32>,
+    /// Why the runs with one seed are not identical.
     pub differs: Option<String>,
     /// Why the exit status is wrong.
     pub wrong_exit: Option<String>,
@@ -45,6 +48,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn new(
+        program: &Program,
+        exits: Vec<i32>,
+        run: &Run,
+        differs: Option<String>,
+        differs_from_native: Option<String>,
+    ) -> Self {
+        let wrong_exit = exits
+            .iter()
+            .find(|exit| **exit != program.exit)
+            .map(|exit| format!("exit status {exit}, not {}; stderr:\n{}", program.exit, tail(&run.stderr)));
+        Self { exits, differs, wrong_exit, differs_from_native, notices: run.notices() }
+    }
+
     /// Everything that is wrong.
     pub fn problem(&self) -> Option<String> {
         let problems: Vec<&str> = [&self.differs, &self.wrong_exit, &self.differs_from_native]
@@ -57,12 +74,12 @@ impl Outcome {
 }
 
 impl Setup {
-    pub fn new(runs: usize) -> Self {
+    pub fn new(seeds: u32) -> Self {
         let toolchain =
             Path::new(&std::env::var_os("CARGO").expect("cargo runs the tests")).parent().map(Path::to_owned);
         let toolchain = toolchain.expect("cargo lies in a folder");
         Self {
-            runs,
+            seeds,
             folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs"),
             guests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/guests"),
             path: format!("/usr/bin:/bin:/usr/sbin:/sbin:{}", toolchain.display()),
@@ -77,22 +94,31 @@ impl Setup {
 
     pub fn run(&self, program: &Program) -> Outcome {
         let template = self.template(program);
-        // Without runs under fated, two native ones check the table itself.
-        let (runs, under_fated) = if self.runs == 0 { (2, false) } else { (self.runs, true) };
-        let runs: Vec<Run> = (0..runs).map(|_| self.once(program, &template, under_fated)).collect();
-        let (first, others) = runs.split_first().expect("there is at least one run");
-        let others = if under_fated || matches!(program.native, Native::Same) { others } else { &[] };
-        let differs = others.iter().position(|run| run != first).map(|index| {
-            format!("run {} differs from run 1:\n{}", index + 2, difference("run 1", first, "later", &others[index]))
+        let same = matches!(program.native, Native::Same);
+        let (mut first, differs) = (0..self.seeds).fold((None, None), |(first, differs), number| {
+            let seed = program.seed() + number;
+            let runs = ENGINES.map(|engine| self.once(program, &template, Some((engine, seed))));
+            let differs = differs.or_else(|| {
+                let [inside, ptrace] = &runs;
+                (inside != ptrace).then(|| {
+                    let difference = difference(ENGINES[0], inside, ENGINES[1], ptrace);
+                    format!("the engines differ with seed {seed}:\n{difference}")
+                })
+            });
+            (first.or(Some(runs)), differs)
         });
-        let wrong_exit = (first.exit != program.exit)
-            .then(|| format!("exit status {}, not {}; stderr:\n{}", first.exit, program.exit, tail(&first.stderr)));
-        let differs_from_native =
-            (under_fated && matches!(program.native, Native::Same)).then(|| self.once(program, &template, false));
-        let differs_from_native = differs_from_native
-            .filter(|native| !native.same_output(first))
-            .map(|native| format!("differs from native:\n{}", difference("native", &native, "fated", first)));
-        Outcome { exit: first.exit, differs, wrong_exit, differs_from_native, notices: first.notices() }
+        let natively = || self.once(program, &template, None);
+        let Some([under_fated, other]) = first.take() else {
+            // Without runs under fated, two native ones check the table itself.
+            let (one, two) = (natively(), natively());
+            let differs = (same && one != two).then(|| difference("once", &one, "again", &two));
+            return Outcome::new(program, vec![one.exit, two.exit], &one, differs, None);
+        };
+        let differs_from_native = same
+            .then(natively)
+            .filter(|native| !native.same_output(&under_fated))
+            .map(|native| format!("differs from native:\n{}", difference("native", &native, "fated", &under_fated)));
+        Outcome::new(program, vec![under_fated.exit, other.exit], &under_fated, differs, differs_from_native)
     }
 
     /// Prepares a folder natively, of which each run gets a copy at the same path.
@@ -112,15 +138,18 @@ impl Setup {
         template
     }
 
-    fn once(&self, program: &Program, template: &Path, under_fated: bool) -> Run {
+    /// Runs it on an engine with a seed, or natively.
+    fn once(&self, program: &Program, template: &Path, under_fated: Option<(&str, u32)>) -> Run {
         let folder = template.with_file_name("run");
         let log = template.with_file_name("log");
         fresh(&folder);
         copy(&template.join("."), &folder);
         let _ = fs::remove_file(&log);
         let words = program.words();
-        let mut command =
-            if under_fated { self.fated(program, &words, &folder, &log) } else { self.native(&words, &folder) };
+        let mut command = match under_fated {
+            Some((engine, seed)) => self.fated(engine, seed, &words, &folder, &log),
+            None => self.native(&words, &folder),
+        };
         let output = command.stdin(Stdio::null()).output().expect("coreutils are there");
         let exit = output.status.code().or_else(|| output.status.signal().map(|it| 128 + it));
         let log = fs::read(log).unwrap_or_default();
@@ -133,10 +162,10 @@ impl Setup {
         command
     }
 
-    fn fated(&self, program: &Program, words: &[&str], folder: &Path, log: &Path) -> Command {
+    fn fated(&self, engine: &str, seed: u32, words: &[&str], folder: &Path, log: &Path) -> Command {
         let mut command = limited();
-        command.arg(env!("CARGO_BIN_EXE_fated")).args(["run", "--seed", &program.seed().to_string(), "--clear-env"]);
-        command.args(["--spin-limit", LIMIT_S]).arg("--log").arg(log).arg("--cwd").arg(folder);
+        command.arg(env!("CARGO_BIN_EXE_fated")).args(["run", "--engine", engine, "--seed", &seed.to_string()]);
+        command.args(["--clear-env", "--spin-limit", LIMIT_S]).arg("--log").arg(log).arg("--cwd").arg(folder);
         for (name, value) in self.environment(folder) {
             command.arg("--env").arg(format!("{name}={value}"));
         }

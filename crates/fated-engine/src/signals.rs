@@ -73,14 +73,14 @@ fn uninstall() {
 }
 
 /// The signal that ends all runs of this process at once: `SIGTERM`, or any that came twice.
-pub(crate) fn fatal() -> Option<i32> {
+pub fn fatal() -> Option<i32> {
     let now = counts();
     (0..4).find(|&at| now[at] >= if ASKED[at] == libc::SIGTERM { 1 } else { 2 }).map(|at| ASKED[at])
 }
 
 /// The handlers of one run, as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     /// How many of each had come when the kernel was last told.
     told: Cell<[u32; 4]>,
     timer: Cell<Option<libc::timer_t>>,
@@ -92,13 +92,13 @@ fn counts() -> [u32; 4] {
 
 impl Signals {
     /// Installs the handlers.
-    pub(crate) fn new() -> Signals {
+    pub fn install() -> Signals {
         install();
         Signals { told: Cell::new(counts()), timer: Cell::new(None) }
     }
 
     /// Interrupts this thread's waits every `interval` from now on.
-    pub(crate) fn tick_every(&self, interval: Duration) -> Os<()> {
+    pub fn tick_every(&self, interval: Duration) -> Os<()> {
         // SAFETY: all bytes zero are a valid `sigevent`.
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
@@ -129,7 +129,7 @@ impl Signals {
     }
 
     /// A signal that the kernel hasn't been told of yet.
-    pub(crate) fn next(&self) -> Option<i32> {
+    pub fn next(&self) -> Option<i32> {
         let (now, mut told) = (counts(), self.told.get());
         let at = (0..4).find(|&at| now[at] != told[at])?;
         told[at] = now[at];

@@ -40,7 +40,7 @@ const fn bits(numbers: &[u32]) -> u32 {
 }
 
 /// What the real processor answers.
-pub(crate) fn real(leaf: u32, sub: u32) -> CpuidResult {
+pub fn real(leaf: u32, sub: u32) -> CpuidResult {
     let (eax, ebx, ecx, edx);
     // SAFETY: every x86-64 processor has the instruction; it changes these four registers only. LLVM keeps rbx for itself.
     unsafe {
@@ -55,7 +55,7 @@ pub(crate) fn real(leaf: u32, sub: u32) -> CpuidResult {
 
 /// The answers to `cpuid` for one run.
 #[derive(Debug)]
-pub(crate) struct Cpuid {
+pub struct Cpuid {
     cpus: u32,
     leaf1: (u32, u32),
     leaf7: u32,
@@ -65,7 +65,7 @@ pub(crate) struct Cpuid {
 
 impl Cpuid {
     /// Asks the real processor once. `cpus` is how many processors guests see.
-    pub(crate) fn new(cpus: u32) -> Cpuid {
+    pub fn new(cpus: u32) -> Cpuid {
         let real1 = real(1, 0);
         let real7 = real(7, 0);
         let extended = real(0x8000_0001, 0);
@@ -89,12 +89,12 @@ impl Cpuid {
     }
 
     /// The features of leaf 1 in edx, which Linux also hands over as `AT_HWCAP`.
-    pub(crate) fn hwcap(&self) -> u32 {
+    pub fn hwcap(&self) -> u32 {
         self.ask(1, 0).edx
     }
 
     /// What `cpuid` answers with `leaf` in eax and `sub` in ecx.
-    pub(crate) fn ask(&self, leaf: u32, sub: u32) -> CpuidResult {
+    pub fn ask(&self, leaf: u32, sub: u32) -> CpuidResult {
         let of = |eax, ebx, ecx, edx| CpuidResult { eax, ebx, ecx, edx };
         let word = |text: &[u8], at: usize| u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]]);
         let several = u32::from(self.cpus > 1);

@@ -1,8 +1,10 @@
 //! What can go wrong with a run on the engine's side.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
-use std::time::Duration;
 
 /// Why a run could not be started, or had to be given up.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +58,17 @@ pub enum Error {
     #[error("failed to {step}: {errno}{remedy}")]
     Start {
         /// What the step was to do.
-        step: &'static str,
+        step: Cow<'static, str>,
         /// Linux's answer.
         errno: Errno,
         /// What to do about it, behind a semicolon; may be empty.
         remedy: &'static str,
+    },
+    /// The engine inside the guest can't work on this machine.
+    #[error("the engine inside the guest can't work here: {why}; run with --engine ptrace")]
+    Unsuited {
+        /// What it lacks.
+        why: String,
     },
     /// A task burns time without a call.
     #[error(
@@ -93,6 +101,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it ends a run that had begun.
+    #[must_use]
+    pub fn ends_a_run(&self) -> bool {
+        matches!(self, Error::Spins { .. } | Error::Interrupted { .. } | Error::NoTask { .. })
+    }
+
     /// The exit status that a shell would give.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -103,4 +117,9 @@ impl Error {
             _ => 125,
         }
     }
+}
+
+/// The error of a step of the start that has no remedy of its own.
+pub fn start(step: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::Start { step: step.into(), errno, remedy: "" }
 }

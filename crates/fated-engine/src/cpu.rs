@@ -1,0 +1,50 @@
+//! The one CPU of a run.
+
+use fated_kernel::guest::Outside;
+
+use crate::error::Error;
+use crate::sys::{self, Os};
+
+/// Keeps this thread, and all that it forks, on one CPU as long as it lives: to hand over to a guest then takes a switch and
+/// no wake-up of another CPU.
+pub struct OneCpu {
+    before: Option<libc::cpu_set_t>,
+}
+
+impl std::fmt::Debug for OneCpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OneCpu")
+    }
+}
+
+impl OneCpu {
+    /// From now on it runs on `cpu`, or stays where it is. That it can't is told to the user, or an error if a CPU was asked for.
+    pub fn stay(cpu: Option<usize>, outside: &dyn Outside) -> Result<OneCpu, Error> {
+        let before = sys::affinity().ok();
+        match (cpu, stay(cpu)) {
+            (_, Ok(())) => {}
+            (Some(_), Err(errno)) => {
+                let remedy = "; choose one that fated may use with --cpu";
+                return Err(Error::Start { step: "run on one CPU".into(), errno, remedy });
+            }
+            (None, Err(errno)) => outside.notice(format!(
+                "guests and fated can't be kept on one CPU ({errno}): each stop takes several times as long"
+            )),
+        }
+        Ok(OneCpu { before })
+    }
+}
+
+fn stay(cpu: Option<usize>) -> Os<()> {
+    let cpu = cpu.map_or_else(sys::current_cpu, Ok)?;
+    sys::set_affinity(&sys::only_cpu(cpu))
+}
+
+impl Drop for OneCpu {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // It was this thread's before; if it no longer is permitted, the narrower one stays.
+            let _ = sys::set_affinity(before);
+        }
+    }
+}

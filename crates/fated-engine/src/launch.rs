@@ -1,0 +1,168 @@
+//! What to run, and how.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fated_kernel::errno::Errno;
+
+use crate::error::{Error, start};
+use crate::sys;
+
+/// What stands behind descriptors 0, 1 and 2 of the first program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// Fated's own streams.
+    #[default]
+    Inherit,
+    /// Nothing real: all reading and writing goes through [`fated_kernel::guest::Outside`].
+    Placeholders,
+}
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program: a path, or a name that is looked for in the guest's `PATH`.
+    pub program: OsString,
+    /// Its arguments, without its own name.
+    pub args: Vec<OsString>,
+    /// Its whole environment, in this order.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts; fated's own directory if not given.
+    pub cwd: Option<PathBuf>,
+    /// What its standard streams are.
+    pub streams: Streams,
+    /// The CPU for guests and engine; the current one if not given.
+    pub cpu: Option<usize>,
+    /// How many processors `cpuid` tells of (as [`fated_kernel::config::Config::cpus`]).
+    pub cpus: u32,
+    /// How much processor time a task may burn without a call.
+    pub spin_limit: Option<Duration>,
+    /// The engine inside the guest rewrites call sites once they have made a few calls. Without, every call is a signal.
+    pub rewrite: bool,
+}
+
+/// What execvp(3) searches without a `PATH`.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+/// The oldest Linux with everything that the engines use.
+const OLDEST_LINUX: (u32, u32) = (5, 13);
+
+impl Launch {
+    /// A program without arguments and with an empty environment.
+    #[must_use]
+    pub fn new(program: impl Into<OsString>) -> Launch {
+        Launch {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            streams: Streams::Inherit,
+            cpu: None,
+            cpus: 1,
+            spin_limit: Some(Duration::from_secs(10)),
+            rewrite: true,
+        }
+    }
+
+    /// Finds out what keeps any engine from starting this: an old Linux, a NUL in a text.
+    ///
+    /// # Errors
+    /// What it is.
+    pub fn check(&self) -> Result<(), Error> {
+        let (major, minor) = sys::linux_version().map_err(start("ask for Linux's version"))?;
+        if (major, minor) < OLDEST_LINUX {
+            return Err(Error::OldLinux { major, minor });
+        }
+        let no_nul = |text: &[u8], what: &str| {
+            let what = || format!("{what} {:?}", String::from_utf8_lossy(text));
+            if text.contains(&0) { Err(Error::Nul { what: what() }) } else { Ok(()) }
+        };
+        self.words().try_for_each(|word| no_nul(word.as_bytes(), "the argument"))?;
+        self.candidates().iter().try_for_each(|path| no_nul(path, "the program"))?;
+        self.variables().iter().try_for_each(|variable| no_nul(variable, "the variable"))?;
+        self.cwd.iter().try_for_each(|cwd| no_nul(cwd.as_os_str().as_bytes(), "the directory"))
+    }
+
+    /// The program as it was named, then its arguments.
+    pub fn words(&self) -> impl Iterator<Item = &OsString> {
+        [&self.program].into_iter().chain(&self.args)
+    }
+
+    /// The environment as `NAME=VALUE`.
+    #[must_use]
+    pub fn variables(&self) -> Vec<Vec<u8>> {
+        self.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect()
+    }
+
+    /// The paths that execvp(3) would try for the program.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<Vec<u8>> {
+        let program = self.program.as_bytes();
+        if program.contains(&b'/') || program.is_empty() {
+            return vec![program.to_vec()];
+        }
+        let path = self.env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, path)| path.as_bytes());
+        path.split(|&byte| byte == b':')
+            .map(|dir| if dir.is_empty() { program.to_vec() } else { [dir, b"/", program].concat() })
+            .collect()
+    }
+
+    /// Why the program can't be run, in words for the user.
+    #[must_use]
+    pub fn not_run(&self, errno: Errno) -> Error {
+        let program = self.program.to_string_lossy().into_owned();
+        let why = match errno {
+            Errno::ENOENT | Errno::ENOTDIR => return Error::NotFound { program },
+            Errno::EACCES => {
+                "permission denied; it must be a regular file with the right to execute it (chmod +x)".into()
+            }
+            Errno::ENOEXEC if self.is_32_bit() => "it is a 32-bit program; fated runs those for x86-64 only".into(),
+            Errno::ENOEXEC => {
+                "Linux doesn't know its format; it must be a program for x86-64 or a script that begins with #!".into()
+            }
+            errno => errno.to_string(),
+        };
+        Error::NotExecutable { program, why }
+    }
+
+    /// Why the directory can't be entered.
+    #[must_use]
+    pub fn not_entered(&self, errno: Errno) -> Error {
+        let directory = self.cwd.as_deref().unwrap_or(Path::new(".")).to_string_lossy().into_owned();
+        Error::Directory { directory, errno }
+    }
+
+    /// Whether what would be started is a program for a 32-bit processor.
+    fn is_32_bit(&self) -> bool {
+        let folder = self.cwd.clone().unwrap_or_default();
+        let open = |path: Vec<u8>| File::open(folder.join(PathBuf::from(OsString::from_vec(path)))).ok();
+        let mut head = [0; 5];
+        let file = self.candidates().into_iter().find_map(open);
+        file.is_some_and(|mut file| file.read_exact(&mut head).is_ok()) && head == *b"\x7fELF\x01"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_for_as_execvp_does() {
+        let env = vec![("PATH".into(), "/a::b".into())];
+        let candidates = |program: &str, env| Launch { env, ..Launch::new(program) }.candidates();
+        assert_eq!(candidates("x", env.clone()), [&b"/a/x"[..], b"x", b"b/x"]);
+        assert_eq!(candidates("./x", env), [b"./x"]);
+        assert_eq!(candidates("x", Vec::new()), [&b"/bin/x"[..], b"/usr/bin/x"]);
+    }
+
+    #[test]
+    fn no_text_may_hold_a_nul() {
+        let variable = vec![("A".into(), "b\0c".into())];
+        assert!(matches!(Launch { env: variable, ..Launch::new("x") }.check(), Err(Error::Nul { .. })));
+        assert!(matches!(Launch { args: vec!["\0".into()], ..Launch::new("x") }.check(), Err(Error::Nul { .. })));
+        assert!(Launch::new("x").check().is_ok());
+    }
+}

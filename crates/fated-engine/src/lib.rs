@@ -1,0 +1,34 @@
+//! What both engines share: what to run ([`Launch`]), the standard streams, signals for fated itself, the terminal, errors, and
+//! what `cpuid` answers.
+//!
+//! An engine that is left (by its end, or by an error) leaves no guest. What both share can't differ between them: the same
+//! program with the same seed is the same run on both.
+//!
+//! Without the feature `std` only [`cpuid`] is left, for the kernel in the guest.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[cfg(feature = "std")]
+mod cpu;
+pub mod cpuid;
+#[cfg(feature = "std")]
+mod error;
+#[cfg(feature = "std")]
+mod launch;
+#[cfg(feature = "std")]
+mod outside;
+#[cfg(feature = "std")]
+pub mod signals;
+#[cfg(feature = "std")]
+pub mod sys;
+#[cfg(feature = "std")]
+mod terminal;
+
+#[cfg(feature = "std")]
+pub use {
+    cpu::OneCpu,
+    error::{Error, start},
+    launch::{Launch, Streams},
+    outside::{Captured, Observer, Standard},
+    terminal::Terminal,
+};

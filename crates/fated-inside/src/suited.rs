@@ -1,0 +1,38 @@
+//! What the engine needs of a machine beyond what fated needs anyway.
+
+use fated_engine::{Error, cpuid};
+
+use crate::wire::XSTATE_ROOM;
+
+/// Whether the engine can work here.
+pub(crate) fn check() -> Result<(), Error> {
+    let why = if !has_bases() {
+        "processor or Linux lacks FSGSBASE (Linux 5.9 or newer has it)".into()
+    } else if xstate_size() > XSTATE_ROOM {
+        format!("the processor's extended state takes {} bytes, more than {XSTATE_ROOM}", xstate_size())
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unsuited { why })
+}
+
+/// Whether `rdfsbase` and its like may be used: a bit of `AT_HWCAP2`.
+fn has_bases() -> bool {
+    const FSGSBASE: u64 = 2;
+    // SAFETY: takes a number.
+    unsafe { libc::getauxval(libc::AT_HWCAP2) & FSGSBASE != 0 }
+}
+
+/// How large the extended state in a signal frame may become. What a program has to ask Linux for is not in it.
+fn xstate_size() -> usize {
+    const LEAF: u32 = 0xd;
+    const TILE_DATA: u32 = 18;
+    let all = cpuid::real(LEAF, 0);
+    let user = u64::from(all.eax) | u64::from(all.edx) << 32;
+    let parts = (2..64).filter(|&part| user >> part & 1 != 0 && part != TILE_DATA);
+    let end = |part| {
+        let it = cpuid::real(LEAF, part);
+        (it.ebx + it.eax) as usize
+    };
+    parts.map(end).max().unwrap_or(0)
+}
