@@ -1,5 +1,7 @@
 //! The kernel of one host, as its engine sees it: [`Kernel::next`] says which task runs, [`Kernel::stopped`] takes what it did.
 
+mod ahead;
+
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::family::Family;

@@ -50,12 +50,17 @@ impl Default for Stats {
 impl Stats {
     /// A call was made.
     pub(crate) fn count(&self, number: u64) {
-        bump(&self.calls, number);
+        self.count_all(number, 1);
+    }
+
+    /// A call was made so many times.
+    pub(crate) fn count_all(&self, number: u64, times: u64) {
+        bump(&self.calls, number, times);
     }
 
     /// A call was refused.
     pub(crate) fn refuse(&self, number: u64) {
-        bump(&self.refused, number);
+        bump(&self.refused, number, 1);
     }
 
     /// The real Linux has carried out a call for the kernel, or in its place.
@@ -88,9 +93,9 @@ impl Stats {
 }
 
 /// Numbers that Linux doesn't have count as the last one, which it hasn't either.
-fn bump(counters: &[Cell<u64>; NUMBERS], number: u64) {
+fn bump(counters: &[Cell<u64>; NUMBERS], number: u64, times: u64) {
     let counter = &counters[(number as usize).min(NUMBERS - 1)];
-    counter.set(counter.get() + 1);
+    counter.set(counter.get() + times);
 }
 
 fn counted(counters: &[Cell<u64>; NUMBERS]) -> Vec<(u64, u64)> {

@@ -5,8 +5,8 @@
 //! What that returns says who runs on, which may be another task in another process: the kernel's stack and this code
 //! stand at the same addresses there.
 //!
-//! Of the extended state only xmm0 to xmm15 are kept, at the end of the kernel's stack: the blob uses SSE2 alone. The rest
-//! stays in the processor until another task runs ([`save`], [`leave`]).
+//! Of the extended state only xmm0 to xmm15 are put there too: the blob uses SSE2 alone. The rest stays with the real thread, until
+//! another task of the same process runs ([`save`]); that Linux changes between real threads makes no difference to it.
 
 use core::arch::global_asm;
 use core::cell::Cell;
@@ -17,26 +17,34 @@ use fated_kernel::guest::Regs;
 use crate::frame::{FEATURES, Frame};
 use crate::host::{HOST, STACK_TOP};
 
-/// Where xmm0 to xmm15 are kept; the kernel's stack begins below.
-const VECTORS: u64 = STACK_TOP - 256;
 /// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
 
 /// The registers of a task.
-#[repr(C)]
+#[repr(C, align(16))]
+#[derive(Default)]
 pub struct Context {
     pub regs: Cell<Regs>,
     /// The `rip` behind its last call, if that came through a rewritten site, or 0.
     pub called_at: Cell<u64>,
     /// Where it runs on if it does so there: the site may have displaced what stood there.
     pub returns_to: Cell<u64>,
+    /// xmm0 to xmm15, if its real thread holds the rest of its extended state.
+    vectors: Cell<[u128; 16]>,
+}
+
+impl Context {
+    /// One of a task that has not run yet.
+    pub fn new(regs: Regs) -> Context {
+        Context { regs: Cell::new(regs), ..Context::default() }
+    }
 }
 
 /// Who runs on.
 #[repr(C)]
 pub struct Leave {
     pub context: *const Context,
-    /// Its extended state, or null if the processor holds that.
+    /// Its extended state, or null if its real thread holds that.
     pub state: *const Frame,
 }
 
@@ -70,7 +78,7 @@ global_asm!(
     ".endr",
     "mov [r11 + {rax}], rax",
     "mov [r11 + {rsp}], rsp",
-    "movabs rsp, {vectors}",
+    "movabs rsp, {stack_top}",
     "pushfq",
     "pop rax",
     "mov rdx, [rip + crossing_target]",
@@ -81,7 +89,7 @@ global_asm!(
     "mov [r11 + {eflags}], rax",
     "mov [r11 + {r11}], rax",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-    "movaps [rsp + 16 * \\n], xmm\\n",
+    "movaps [r11 + {vectors} + 16 * \\n], xmm\\n",
     ".endr",
     "rdfsbase rcx",
     "mov [r11 + {fs_base}], rcx",
@@ -99,9 +107,8 @@ global_asm!(
     "3:",
     "test rdx, rdx",
     "jnz 5f",
-    "movabs rax, {vectors}",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-    "movaps xmm\\n, [rax + 16 * \\n]",
+    "movaps xmm\\n, [r11 + {vectors} + 16 * \\n]",
     ".endr",
     "4:",
     "mov rax, [r11 + {rip}]",
@@ -164,17 +171,16 @@ global_asm!(
     // run_kernel(function that returns who runs on)
     ".globl run_kernel",
     "run_kernel:",
-    "movabs rsp, {vectors}",
+    "movabs rsp, {stack_top}",
     "xor ebp, ebp",
     "call rdi",
     "mov r11, rax",
     "jmp 3b",
-    // save(frame)
+    // save(frame, context)
     ".globl save",
     "save:",
-    "movabs rax, {vectors}",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-    "movaps xmm\\n, [rax + 16 * \\n]",
+    "movaps xmm\\n, [rsi + {vectors} + 16 * \\n]",
     ".endr",
     "mov rax, [rdi + {features}]",
     "mov rdx, rax",
@@ -186,7 +192,8 @@ global_asm!(
     "crossing_target: .skip 64",
     ".popsection",
     host = const HOST,
-    vectors = const VECTORS,
+    stack_top = const STACK_TOP,
+    vectors = const offset_of!(Context, vectors),
     unusual = const UNUSUAL,
     features = const FEATURES,
     called_at = const offset_of!(Context, called_at),
@@ -216,8 +223,8 @@ global_asm!(
 unsafe extern "C" {
     /// Goes to the kernel's stack, which is empty, and then to whom the function names.
     pub fn run_kernel(then: extern "C" fn() -> Leave) -> !;
-    /// Puts the extended state of the task that runs into its frame.
-    pub fn save(frame: *mut Frame);
+    /// Puts the extended state of a task that this real thread holds into its frame.
+    pub fn save(frame: *mut Frame, context: *const Context);
     pub fn enter();
     pub fn enter_displaced();
     static leaves_by_jump: u8;

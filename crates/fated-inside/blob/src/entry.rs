@@ -8,6 +8,7 @@ use fated_kernel::guest::{Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
 use linux_raw_sys::general::*;
 
+use crate::clock;
 use crate::crossing::{self, Leave};
 use crate::frame::{self, Event, Frame};
 use crate::guest::Inside;
@@ -54,9 +55,10 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
         return;
     }
     if gate::holds(at) && !leaving {
-        if [SIGSEGV, SIGBUS].contains(&signal) && at == gate::faults_at() {
-            // SAFETY: as above; the routine goes on behind its copy.
-            return unsafe { *rip = gate::mended_at() };
+        let mended = (at == gate::faults_at()).then(gate::mended_at).or_else(|| clock::mended(at));
+        if let Some(mended) = mended.filter(|_| [SIGSEGV, SIGBUS].contains(&signal)) {
+            // SAFETY: as above; the routine goes on behind what it tried.
+            return unsafe { *rip = mended };
         }
         if signal == SIGSYS {
             // SAFETY: this is the handler of `gate::trap`.
@@ -88,7 +90,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
         ));
     }
     host().event.set(Event { signal, code, addr, call, trap, error });
-    host().live.set(false);
+    task.process.holds.set(core::ptr::null());
     if !leaving {
         let (fs_base, gs_base) = guest::bases();
         task.context.regs.set(Regs { fs_base, gs_base, ..regs });
@@ -105,7 +107,6 @@ extern "C" fn on_event() -> Leave {
 /// A call through a rewritten site; the registers stand in the task that runs.
 #[unsafe(no_mangle)]
 extern "C" fn on_call() -> Leave {
-    host().live.set(true);
     take_call().map_or_else(run, Inside::resume)
 }
 
@@ -116,10 +117,15 @@ fn take_call() -> Option<&'static Inside> {
     let call = task.begin_call();
     if call.number & X32_BIT == 0 {
         let kernel = host().kernel.borrow();
-        let rax = kernel.as_ref()?.turn()?.answer(call)?;
+        let cx = kernel.as_ref()?.turn()?;
+        clock::settle(&cx);
+        let rax = cx.answer(call)?;
         // The call may have looked into other processes, and is carried on in the last of them.
         task.process.enter();
         task.set_result(rax);
+        if call.number == u64::from(__NR_clock_gettime) {
+            clock::offer(&cx);
+        }
     }
     (!outside::is_asked()).then_some(task)
 }
@@ -145,6 +151,7 @@ fn take_event() -> Option<&'static Inside> {
         return Some(task);
     }
     count(&control().stops);
+    clock::settle(&kernel.turn()?);
     if event.signal == SIGSEGV && answer(&kernel, task) {
         return Some(task);
     }
@@ -234,7 +241,7 @@ fn decide() -> Result<&'static Inside, End> {
                 };
                 let inside = guest::of(&cx.task.guest);
                 inside.process.enter();
-                inside.take_over();
+                host().context.set(&raw const inside.context);
                 host().task.set(Some((inside, tid)));
                 return Ok(inside);
             }

@@ -25,7 +25,7 @@ const SIGCHLD: u64 = 17;
 pub struct Inside {
     /// Its registers, when it doesn't run.
     pub context: Context,
-    /// Its extended state, unless the processor holds that ([`Inside::is_live`]).
+    /// Its extended state, unless its real thread holds that ([`Inside::is_live`]).
     pub frame: RefCell<Box<Frame>>,
     /// Its process.
     pub process: &'static Process,
@@ -104,7 +104,7 @@ impl Inside {
     /// A task that begins with these registers and the initial extended state.
     pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
         process.own();
-        let context = Context { regs: Cell::new(regs), called_at: Cell::new(0), returns_to: Cell::new(0) };
+        let context = Context::new(regs);
         Rc::new(Inside { context, process, frame: RefCell::new(frame), gone: Cell::new(false) })
     }
 
@@ -127,7 +127,7 @@ impl Inside {
         }
         let regs = self.context.regs.get();
         if !self.is_live() {
-            set_aside();
+            self.set_aside();
             set_bases(regs.fs_base, regs.gs_base);
         }
         // SAFETY: the kernel hands on what the guest may ask for; the arena and the blob have been left out above.
@@ -139,35 +139,37 @@ impl Inside {
         result
     }
 
-    /// Whether the processor holds its extended state and its bases of fs and gs, as it did when it came here.
+    /// Whether its real thread holds its extended state and its bases of fs and gs, as they were when it came here.
     fn is_live(&self) -> bool {
-        host().live.get() && core::ptr::eq(host().context.get(), &self.context)
+        core::ptr::eq(self.process.holds.get(), self)
     }
 
-    /// Takes its extended state from the processor, if that holds it.
-    pub fn keep_state(&self) {
-        if self.is_live() {
+    /// Takes its extended state from its real thread, if that holds it.
+    fn keep_state(&self) {
+        if self.is_live() && self.enter() {
             // SAFETY: the frame says what it has room for.
-            unsafe { crossing::save(&raw mut **self.frame.borrow_mut()) };
-            host().live.set(false);
+            unsafe { crossing::save(&raw mut **self.frame.borrow_mut(), &raw const self.context) };
+            self.process.holds.set(core::ptr::null());
         }
     }
 
-    /// Makes it the task that runs, in the process that has the turn.
-    pub fn take_over(&self) {
-        if !core::ptr::eq(host().context.get(), &self.context) {
-            set_aside();
-            host().context.set(&self.context);
+    /// Takes the state of another task from its real thread.
+    fn set_aside(&self) {
+        // SAFETY: a task that is dropped is held no more.
+        if let Some(other) = unsafe { self.process.holds.get().as_ref() } {
+            other.keep_state();
         }
     }
 
-    /// Lets it run on.
+    /// Lets it run on, in its process, which has the turn.
     pub fn resume(&self) -> Leave {
         let state = if self.is_live() {
             core::ptr::null()
         } else {
+            self.set_aside();
             let regs = self.context.regs.get();
             set_bases(regs.fs_base, regs.gs_base);
+            self.process.holds.set(self);
             &raw const **self.frame.borrow()
         };
         Leave { context: &self.context, state }
@@ -176,26 +178,30 @@ impl Inside {
     /// The call that its registers tell of, which has no result yet.
     pub fn begin_call(&self) -> Call {
         const ENOSYS: i64 = 38;
-        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference.
-        let regs = unsafe { &mut *self.context.regs.as_ptr() };
-        regs.orig_rax = regs.rax;
-        regs.rax = -ENOSYS as u64;
-        Call { number: regs.orig_rax, args: [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] }
-    }
-}
-
-/// Takes the state of the task that has run last from the processor.
-pub fn set_aside() {
-    if let Some((last, _)) = host().task.get() {
-        last.keep_state();
+        let regs = self.context.regs.as_ptr();
+        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference. Volatile: they have just
+        // been written one by one, and two at once would have to wait until both are in the cache.
+        unsafe {
+            let number = (&raw const (*regs).rax).read_volatile();
+            (*regs).orig_rax = number;
+            (*regs).rax = -ENOSYS as u64;
+            let args = [
+                (&raw const (*regs).rdi).read_volatile(),
+                (&raw const (*regs).rsi).read_volatile(),
+                (&raw const (*regs).rdx).read_volatile(),
+                (&raw const (*regs).r10).read_volatile(),
+                (&raw const (*regs).r8).read_volatile(),
+                (&raw const (*regs).r9).read_volatile(),
+            ];
+            Call { number, args }
+        }
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if core::ptr::eq(host().context.get(), &self.context) {
-            host().live.set(false);
-            host().task.set(None);
+        if self.is_live() {
+            self.process.holds.set(core::ptr::null());
         }
         self.process.disown();
     }
@@ -237,10 +243,11 @@ impl Guest for Inside {
     }
 
     fn set_regs(&self, regs: &Regs) {
-        let old = self.context.regs.replace(*regs);
-        if self.is_live() && (old.fs_base, old.gs_base) != (regs.fs_base, regs.gs_base) {
-            set_bases(regs.fs_base, regs.gs_base);
+        let old = self.context.regs.get();
+        if (old.fs_base, old.gs_base) != (regs.fs_base, regs.gs_base) {
+            self.keep_state();
         }
+        self.context.regs.set(*regs);
     }
 
     fn set_result(&self, rax: u64) {

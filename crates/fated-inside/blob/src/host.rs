@@ -17,6 +17,7 @@ use fated_engine::cpuid::{self, Cpuid};
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::Kernel;
 
+use crate::clock::Readings;
 use crate::crossing::Context;
 use crate::frame::{Event, Frame};
 use crate::guest::Inside;
@@ -35,8 +36,8 @@ pub const HOST: u64 = ARENA + HOST_AT;
 pub struct Host {
     /// The registers of the task that has run last; `crossing` knows that they come first.
     pub context: Cell<*const Context>,
-    /// The processor holds that task's extended state, and its bases of fs and gs.
-    pub live: Cell<bool>,
+    /// What it reads of the clock by itself; `clock` knows where this stands.
+    pub readings: Readings,
     heap: UnsafeCell<Heap>,
     /// Where the kernel's stack pointer is kept while it changes processes.
     pub kernel_sp: UnsafeCell<u64>,
@@ -118,7 +119,7 @@ pub fn create(cpus: u32) {
     }
     set! {
         context: Cell::new(core::ptr::null()),
-        live: Cell::new(false),
+        readings: Readings::default(),
         kernel_sp: UnsafeCell::new(0),
         current: Cell::new(None),
         newest: Cell::new(None),

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod clock;
 mod crossing;
 mod elf;
 mod entry;

@@ -18,9 +18,10 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use linux_raw_sys::general::*;
 
+use crate::guest::Inside;
 use crate::host::{control, host};
 use crate::wire::TOLD_TO;
-use crate::{gate, guest, sys};
+use crate::{gate, sys};
 
 /// Private stacks of one address space: a process sleeps on one, and takes signals on it.
 pub const STACKS: usize = 16;
@@ -60,6 +61,8 @@ pub struct Process {
     slot: Cell<usize>,
     /// It shares its parent's memory.
     shares: Cell<bool>,
+    /// The task whose extended state its real thread holds.
+    pub holds: Cell<*const Inside>,
     /// How many of its tasks may still run.
     pub tasks: Cell<u32>,
     /// The path of its program.
@@ -79,6 +82,7 @@ impl Process {
             spare.real.store(0, SeqCst);
             spare.ending.store(false, SeqCst);
             spare.turn.store(turn::SLEEP, SeqCst);
+            spare.holds.set(core::ptr::null());
             spare.tasks.set(1);
             return spare;
         }
@@ -90,6 +94,7 @@ impl Process {
             owners: Cell::new(0),
             slot: Cell::new(0),
             shares: Cell::new(false),
+            holds: Cell::new(core::ptr::null()),
             tasks: Cell::new(1),
             exe: RefCell::default(),
             auxv: RefCell::default(),
@@ -171,7 +176,6 @@ impl Process {
         if core::ptr::eq(me, self) {
             return;
         }
-        guest::set_aside();
         self.has_turn();
         // SAFETY: the private stack of this process is unused while it has the turn; `give_turn` never returns, the kernel
         // is taken up again by `wait_turn`.

@@ -223,7 +223,7 @@ impl Program {
         if let Some(frame) = guest::fresh_frame() {
             task.frame.replace(frame);
         }
-        host().live.set(false);
+        process.holds.set(core::ptr::null());
         Ok(())
     }
 }

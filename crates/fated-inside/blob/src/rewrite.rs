@@ -19,6 +19,7 @@ use core::cell::UnsafeCell;
 use fated_kernel::guest::Guest;
 use linux_raw_sys::general::*;
 
+use crate::clock;
 use crate::crossing;
 use crate::guest::Inside;
 use crate::instruction::decode;
@@ -126,11 +127,14 @@ fn last_of(code: &[u8], number: u64) -> Option<usize> {
     }
     let all: u8 = ends.iter().sum();
     let (len, &most) = ends.iter().enumerate().max_by_key(|(_, count)| **count)?;
-    let loads = [&[0xb8][..], &[0x48, 0xc7, 0xc0]].iter().any(|opcode| {
-        let last = &code[code.len() - len..];
-        last.strip_prefix(*opcode).is_some_and(|rest| rest == (number as u32).to_le_bytes())
-    });
-    (most > 0 && (most == all || loads && most >= all / 4 * 3)).then_some(len)
+    let sure = most == all || loads(&code[code.len() - len..], number as u32) && most >= all / 4 * 3;
+    (most > 0 && sure).then_some(len)
+}
+
+/// Whether an instruction loads this number as that of a call.
+fn loads(code: &[u8], number: u32) -> bool {
+    let rest = code.strip_prefix(&[0xb8]).or_else(|| code.strip_prefix(&[0x48, 0xc7, 0xc0]));
+    rest.is_some_and(|rest| rest == number.to_le_bytes())
 }
 
 /// A jump in place of the instruction at `at`, which a `syscall` follows.
@@ -146,8 +150,9 @@ fn put_before(at: u64, old: &[u8]) -> Option<()> {
     code.extend([0x48, 0x8d, 0x0d]);
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
     // mov r11d, entry; jmp r11
+    let entry = if loads(old, __NR_clock_gettime) { clock::enter_clock } else { crossing::enter };
     code.extend([0x41, 0xbb]);
-    code.extend((crossing::enter as *const () as u32).to_le_bytes());
+    code.extend((entry as *const () as u32).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
     room.low += (code.len() as u64).next_multiple_of(16);
     place(at, stub, &code)

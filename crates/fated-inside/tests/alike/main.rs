@@ -4,9 +4,10 @@
 mod compare;
 
 use compare::{Case, config, difference};
+use fated_kernel::config::{Config, Policy};
 use fated_kernel::kernel::Ending;
 
-/// Runs the command on both engines, with two seeds and without rewriting; the exit status and the beginning of the output are known.
+/// Runs the command on both engines, with two seeds, and once without rewriting and without a log; the exit status and the beginning of the output are known.
 #[track_caller]
 fn check(command: &[&str], status: i32, output: &str) {
     let there = std::env::split_paths("/usr/bin:/bin").any(|folder| folder.join(command[0]).exists());
@@ -14,13 +15,14 @@ fn check(command: &[&str], status: i32, output: &str) {
         println!("skipped: no {}", command[0]);
         return;
     }
-    for (seed, rewrite) in [(0, true), (7, true), (7, false)] {
+    for (seed, rewrite, log) in [(0, true, true), (7, true, true), (7, false, true), (7, true, false)] {
         let words = command.iter().map(ToString::to_string).collect();
-        let case = Case { command: words, cwd: None, config: config(seed), rewrite };
+        let config = Config { log, ..config(seed) };
+        let case = Case { command: words, cwd: None, config, rewrite };
         let runs = case.both();
         assert_eq!(runs[0].ending, Ending::Exited(status << 8), "{command:?}: {:?}", runs[0].output);
         assert!(runs[0].output[0].starts_with(output), "{command:?} gave {:?}", runs[0].output);
-        assert_eq!(difference(&runs), None, "{command:?} with seed {seed}, rewriting: {rewrite}");
+        assert_eq!(difference(&runs), None, "{command:?} with seed {seed}, rewriting: {rewrite}, log: {log}");
     }
 }
 
@@ -103,4 +105,32 @@ print(libc.pipe(ctypes.c_void_p(16)), ctypes.get_errno())
 arena = 0x100000200000
 print(libc.pipe(ctypes.c_void_p(arena)), ctypes.get_errno())";
     check(&["python3", "-c", program], 0, "-1 14\n-1 14\n");
+}
+
+/// Readings of the clock that the kernel learns of later: alarms come after the same one of them, and slices end there.
+#[test]
+fn readings_of_the_clock() {
+    let program = "
+import hashlib, signal, threading, time
+seen = []
+def note(*_): seen.append(('alarm', time.monotonic_ns()))
+signal.signal(signal.SIGALRM, note)
+signal.setitimer(signal.ITIMER_REAL, 0.0007, 0.0031)
+def work(n):
+    for i in range(1500): seen.append((n, time.monotonic_ns(), time.time_ns()))
+ts = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+for t in ts: t.start()
+for t in ts: t.join()
+signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGPROF, note)
+signal.setitimer(signal.ITIMER_PROF, 0.0013, 0.0017)
+work(4)
+seen.append((time.process_time_ns(), time.thread_time_ns()))
+print(len([it for it in seen if it[0] == 'alarm']) > 3, hashlib.md5(repr(seen).encode()).hexdigest())";
+    check(&["python3", "-c", program], 0, "True ");
+    for policy in [Policy::Random, Policy::Pct { changes: 3 }] {
+        let command = ["python3", "-c", program].map(String::from).to_vec();
+        let config = Config { log: false, policy, ..config(3) };
+        assert_eq!(difference(&Case { command, cwd: None, config, rewrite: true }.both()), None, "{policy:?}");
+    }
 }

@@ -37,7 +37,7 @@ pub struct ProcessTimers {
     posix: RefCell<BTreeMap<i32, Rc<Timer>>>,
     next_id: Cell<i32>,
     /// Whether any timer on CPU time may be set.
-    cpu: Cell<bool>,
+    pub(crate) cpu: Cell<bool>,
 }
 
 /// What a timer does when it expires.

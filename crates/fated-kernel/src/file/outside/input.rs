@@ -82,9 +82,14 @@ impl Streams {
         woken.iter().any(|(_, waited)| *waited)
     }
 
+    /// Whether anyone waits for a stream.
+    pub(crate) fn are_awaited(&self) -> bool {
+        !self.awaited.borrow().is_empty()
+    }
+
     /// Another task has its turn: nobody waits for input for ever.
     pub fn count_turn(&self, kernel: &Kernel) {
-        if !self.awaited.borrow().is_empty() {
+        if self.are_awaited() {
             self.turns.set(self.turns.get() + 1);
             if self.turns.get() >= PATIENCE {
                 self.check(kernel);

@@ -1,0 +1,132 @@
+//! Readings of the clock that don't come to the kernel: the few instructions behind a rewritten `clock_gettime`.
+//!
+//! This is what a vDSO is for elsewhere, and guests get none: so they find the same auxiliary vector and the same libraries as in
+//! the other engine, and each reading is a call that takes its time and counts as one. The kernel says how many
+//! readings may come before it has to look again; they are entered into its books before it does anything else.
+
+use core::arch::global_asm;
+use core::cell::Cell;
+use core::mem::offset_of;
+
+use fated_kernel::cx::Cx;
+use fated_kernel::timers::SECOND;
+
+use crate::host::{HOST, Host, host};
+use crate::wire::ARENA;
+
+/// The end of what lies too low to be told from the blob at a glance.
+const LOW: u64 = 0x7fff_ffff;
+
+/// The readings of the task that runs.
+#[repr(C)]
+#[derive(Default)]
+pub struct Readings {
+    /// How many there were.
+    made: Cell<u64>,
+    /// How many there may be.
+    limit: Cell<u64>,
+    /// The time that one takes.
+    cost: Cell<u64>,
+    /// What the first one shows, by clock: since 1970, and since the boot. None of them reaches the next second.
+    seconds: [Cell<u64>; 2],
+    nanos: [Cell<u64>; 2],
+}
+
+global_asm!(
+    ".text",
+    // As `enter`, for a site whose number is that of clock_gettime.
+    ".globl enter_clock",
+    ".balign 64",
+    "enter_clock:",
+    "lahf",
+    "seto al",
+    "mov [rip + clock_flags], ax",
+    "movabs r11, {host}",
+    // One of the first two clocks, and a pointer to what can't be the engine's.
+    "cmp rdi, 1",
+    "ja 8f",
+    "cmp rsi, {low}",
+    "jbe 8f",
+    "mov rax, rsi",
+    "shr rax, {arena_shift}",
+    "cmp eax, 1",
+    "je 8f",
+    "mov rax, [r11 + {made}]",
+    "cmp rax, [r11 + {limit}]",
+    "jae 8f",
+    "imul rax, [r11 + {cost}]",
+    "add rax, [r11 + rdi * 8 + {nanos}]",
+    ".globl clock_writes_nanos",
+    "clock_writes_nanos:",
+    "mov [rsi + 8], rax",
+    "mov rax, [r11 + rdi * 8 + {seconds}]",
+    ".globl clock_writes_seconds",
+    "clock_writes_seconds:",
+    "mov [rsi], rax",
+    "inc qword ptr [r11 + {made}]",
+    "movzx eax, word ptr [rip + clock_flags]",
+    "add al, 0x7f",
+    "sahf",
+    "mov eax, 0",
+    "jmp rcx",
+    ".globl clock_mended",
+    "clock_mended:",
+    "8:",
+    "movzx eax, word ptr [rip + clock_flags]",
+    "add al, 0x7f",
+    "sahf",
+    "mov eax, {number}",
+    "jmp enter",
+    ".pushsection .bss.clock, \"aw\", @nobits",
+    ".balign 64",
+    "clock_flags: .skip 64",
+    ".popsection",
+    host = const HOST,
+    low = const LOW,
+    arena_shift = const ARENA.trailing_zeros(),
+    number = const linux_raw_sys::general::__NR_clock_gettime,
+    made = const offset_of!(Host, readings) + offset_of!(Readings, made),
+    limit = const offset_of!(Host, readings) + offset_of!(Readings, limit),
+    cost = const offset_of!(Host, readings) + offset_of!(Readings, cost),
+    seconds = const offset_of!(Host, readings) + offset_of!(Readings, seconds),
+    nanos = const offset_of!(Host, readings) + offset_of!(Readings, nanos),
+);
+
+unsafe extern "C" {
+    pub fn enter_clock();
+    static clock_writes_nanos: u8;
+    static clock_writes_seconds: u8;
+    static clock_mended: u8;
+}
+
+/// Where a reading goes on that faults at `at`, in a write to guest memory: the kernel gives the error.
+pub fn mended(at: u64) -> Option<u64> {
+    let writes = [(&raw const clock_writes_nanos) as u64, (&raw const clock_writes_seconds) as u64];
+    writes.contains(&at).then(|| (&raw const clock_mended) as u64)
+}
+
+/// Lets the running task read the clock by itself from now on.
+pub fn offer(cx: &Cx) {
+    let readings = &host().readings;
+    let cost = cx.kernel.config.call_cost_ns;
+    let mut limit = cx.readings_ahead();
+    for (clock, now) in [cx.kernel.timers.now(), cx.kernel.timers.uptime()].into_iter().enumerate() {
+        let first = now.saturating_add(cost);
+        let nanos = first % SECOND;
+        readings.seconds[clock].set(first / SECOND);
+        readings.nanos[clock].set(nanos);
+        limit = limit.min((SECOND - nanos).checked_div(cost).unwrap_or(u64::MAX));
+    }
+    readings.cost.set(cost);
+    readings.limit.set(limit);
+}
+
+/// Enters the readings of the running task into the kernel's books.
+pub fn settle(cx: &Cx) {
+    let readings = &host().readings;
+    let made = readings.made.replace(0);
+    if made > 0 {
+        cx.readings_made(made);
+    }
+    readings.limit.set(0);
+}
