@@ -8,6 +8,8 @@ mod common;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod facts;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod guard;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod puppet;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod stage;
@@ -25,6 +27,7 @@ fn main() {
     {
         puppet::return_from_exec(label.parse().unwrap_or(0));
     }
+    guard::stand();
     real::begin();
     real::facts();
     real::stories();
