@@ -130,7 +130,7 @@ impl Family {
     /// enters a stop trap.
     pub(crate) fn settle_slot(&mut self, slot: Slot, fx: &mut Effects) {
         let task = self.table.task(slot);
-        if task.life != Life::Alive || task.exiting || task.run != Run::Running {
+        if task.life != Life::Alive || task.run != Run::Running {
             return;
         }
         let job = &mut self.table.task_mut(slot).job;

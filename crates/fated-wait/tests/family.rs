@@ -651,6 +651,22 @@ fn a_stop_that_comes_during_a_trap_ends_listening() {
 }
 
 #[test]
+fn who_is_let_go_joins_a_stop_that_is_under_way() {
+    let (mut family, mut fx) = small();
+    family.fork(tid(2), tid(5), THREAD, None, &mut fx).expect("free");
+    for thread in [4, 5] {
+        family.seize(tid(1), tid(thread), false, &mut fx).expect("may");
+    }
+    family.interrupt(tid(1), tid(5), &mut fx).expect("seized");
+    family.stop_group(tid(2), Signal::SIGSTOP, &mut fx).expect("runs");
+    assert_eq!((family.state(tid(4)), family.is_stopped(pid(2))), (Some(TaskState::Traced), false));
+    family.detach(tid(1), tid(4), None, &mut fx).expect("trapped");
+    assert_eq!((family.state(tid(4)), family.is_stopped(pid(2))), (Some(TaskState::Stopped), false));
+    family.cont(tid(1), tid(5), None, &mut fx).expect("trapped");
+    assert!(family.is_stopped(pid(2)));
+}
+
+#[test]
 fn usage_goes_up_the_family() {
     let (mut family, mut fx) = small();
     let used = |n| Usage { minflt: n, ..Usage::default() };

@@ -147,7 +147,7 @@ impl Duo {
 
 pub type Fact = (&'static str, fn(LookupKind));
 
-pub const FACTS: [Fact; 20] = [
+pub const FACTS: [Fact; 21] = [
     ("1: fork order, not death order", fork_order),
     ("2: own children before a sibling thread's", own_first),
     ("2: own children, then own tracees, the latest first", tracees_last),
@@ -166,6 +166,7 @@ pub const FACTS: [Fact; 20] = [
     ("11: __WCLONE and __WALL", classes),
     ("12: exec by another thread takes the leader's pid", exec_by_thread),
     ("13: event stops, INTERRUPT, LISTEN", event_stops),
+    ("13: who is let go joins a stop that is under way", let_go),
     ("13: PTRACE_EVENT_EXIT, PTRACE_EVENT_FORK, syscall stops", events),
     ("14: the usage of the child, and of its children", usage),
 ];
@@ -550,6 +551,24 @@ fn event_stops(kind: LookupKind) {
     t.ptrace_cont(0, child);
     t.stop(child);
     t.act(Act::Listen { by: 0, target: 0 }, 0, child, Outcome::Failed(Errno::EIO), &[]);
+}
+
+fn let_go(kind: LookupKind) {
+    let mut t = Duo::new(kind);
+    let child = t.fork(0);
+    let (first, second) = (t.thread(child), t.thread(child));
+    t.seize(0, first);
+    t.seize(0, second);
+    t.done(Act::Interrupt { by: 0, target: 0 }, 0, second);
+    t.pid(0, second, __WALL, status(second, trapped(5 | EVENT_STOP << 8)));
+    t.stop(child);
+    t.pid(0, first, __WALL, status(first, trapped(19 | EVENT_STOP << 8)));
+    // The second has yet to join; the first, which has, stays stopped without its tracer.
+    t.done(Act::Detach { by: 0, target: 0, stop: false }, 0, first);
+    t.pid(0, child, WNOHANG | WUNTRACED, Nothing);
+    t.ptrace_cont(0, second);
+    t.pid(0, child, WUNTRACED, status(child, STOPPED));
+    t.pid(0, second, __WALL, status(second, trapped(19 | EVENT_STOP << 8)));
 }
 
 fn events(kind: LookupKind) {
