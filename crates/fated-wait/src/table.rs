@@ -517,6 +517,6 @@ mod tests {
         let counts = format!("{:?}", family.lookup).matches(&format!("counts: {:?}", [0; 12])).count();
         assert_eq!(counts, 2, "nothing is ready");
         assert_eq!(index.matches("Scope").count(), 2, "of all, and of the one group: {index}");
-        assert_eq!(index.matches("threads: {: (").count(), 2, "one thread has a child: {index}");
+        assert_eq!(index.matches("Hopes").count(), 4, "each scope's, and that of the one thread with a child: {index}");
     }
 }
