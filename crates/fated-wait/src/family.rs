@@ -236,7 +236,8 @@ impl Family {
         fx.execed.push((old, id.into()));
     }
 
-    /// The thread takes the place of the dead leader everywhere, and the two swap ids.
+    /// The thread takes the place of the dead leader everywhere, and the two swap ids. (If it is init's, the leader's
+    /// death has made it the reaper already.)
     fn take_leadership(&mut self, slot: Slot, leader: Slot) {
         let (own, id) = (self.table.task(slot).tid, self.table.task(leader).tid);
         self.table.task_mut(slot).tid = id;
@@ -255,9 +256,6 @@ impl Family {
         if let Some(mut list) = self.table.pgrps.get(&pgid).map(|pgrp| pgrp.members) {
             self.table.replace(Chain::Member, &mut list, leader, slot);
             self.set_members(pgid, list);
-        }
-        if self.table.init == Some(leader) {
-            self.table.init = Some(slot);
         }
         self.refresh(leader);
         self.refresh(slot);
