@@ -9,6 +9,7 @@ use fated_kernel::id::Tid;
 use fated_kernel::kernel::{Ending, Next};
 use fated_kernel::record::Record;
 use fated_kernel::rng::Rng;
+use fated_kernel::stats::by_name;
 use fated_kernel::table::{self, Passage};
 use linux_raw_sys::general as nr;
 use std::cell::RefCell;
@@ -197,8 +198,9 @@ fn tell(config: Config, engine: Engine) -> Told {
         }
     }
     told.natives = world.natives();
-    told.counts = kernel.stats.by_name();
-    told.counts.push(("native", kernel.stats.natives()));
+    let counters = kernel.counters();
+    told.counts = by_name(&counters.calls);
+    told.counts.push(("native", counters.natives));
     // The free ones are counted by those who see them.
     told.counts.retain(|(name, _)| *name != "madvise");
     told.log = journal.0.take();
