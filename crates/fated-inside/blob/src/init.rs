@@ -45,6 +45,8 @@ pub fn run() -> ! {
         // SAFETY: the kernel's stack is nobody's yet.
         unsafe { crossing::run_kernel(boot) }
     }
+    // Unless it has got that far already, and perhaps further.
+    let _ = control().running.compare_exchange(0, child as u32, SeqCst, SeqCst);
     watch(child)
 }
 

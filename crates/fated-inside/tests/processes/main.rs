@@ -1,0 +1,105 @@
+//! The real side of processes: what happens when one is killed from outside, and what a program's text looks like.
+
+#![expect(clippy::disallowed_methods, reason = "looks for real processes while the run goes on, and starts gcc")]
+
+#[path = "../alike/compare.rs"]
+#[expect(dead_code, reason = "this is about one engine")]
+mod compare;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use compare::{Case, Run, config};
+use fated_kernel::kernel::Ending;
+
+fn case(command: &[&str]) -> Case {
+    let command = command.iter().map(ToString::to_string).collect();
+    Case { command, cwd: None, config: config(0), rewrite: true }
+}
+
+fn children(process: &str, thread: &str) -> Vec<String> {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{thread}/children")).unwrap_or_default();
+    list.split_ascii_whitespace().map(ToOwned::to_owned).collect()
+}
+
+/// Kills the guest with this number, counted from the oldest, as soon as it is there; returns its real id.
+fn kill(supervisor: &str, number: usize) -> String {
+    loop {
+        let guests = children("self", supervisor).iter().flat_map(|init| children(init, init)).collect::<Vec<_>>();
+        if let Some(guest) = guests.get(number) {
+            Command::new("kill").args(["-KILL", guest]).status().expect("there is kill");
+            return guest.clone();
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[track_caller]
+fn is_told_of(script: &str, number: usize) {
+    let this = fs::read_link("/proc/thread-self").expect("there is /proc");
+    let this = this.file_name().expect("it names the thread").to_string_lossy().into_owned();
+    if !Path::new("/proc/self/task").join(&this).join("children").exists() {
+        println!("skipped: this Linux doesn't list children");
+        return;
+    }
+    let killer = thread::spawn(move || kill(&this, number));
+    let run = case(&["sh", "-c", script]).inside();
+    let killed = killer.join().expect("the thread ends");
+    let told = format!("a guest (process {killed} of this machine) was killed from outside of the run");
+    assert_eq!(run.ending, Ending::Broken(told));
+}
+
+/// Long enough to be found, and over some day.
+const COUNT: &str = "i=0; while [ $i -lt 5000000 ]; do i=$((i + 1)); done";
+
+#[test]
+fn the_death_of_the_running_guest_is_noticed() {
+    is_told_of(COUNT, 0);
+}
+
+#[test]
+fn the_death_of_a_sleeping_guest_is_noticed() {
+    is_told_of(&format!("sleep 1000 & {COUNT}"), 1);
+}
+
+/// Says what the first byte of its own `cpuid` is and what that answers, twice.
+const PROGRAM: &str = r#"
+#include <stdio.h>
+#include <unistd.h>
+extern unsigned char site[];
+int main(int argc, char **argv) {
+    unsigned a = 0, b, c = 0, d;
+    __asm__ volatile("site: cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    printf("%02x %x %x %x %x\n", site[0], a, b, c, d);
+    fflush(stdout);
+    if (argc == 1) execl("/proc/self/exe", argv[0], "again", (char *)0);
+    return argc == 1;
+}
+"#;
+
+#[test]
+fn where_cpuid_has_stopped_it_traps_the_next_time() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cpuid");
+    fs::create_dir_all(&folder).expect("the folder is ours");
+    let (source, program) = (folder.join("cpuid.c"), folder.join("cpuid"));
+    fs::write(&source, PROGRAM).expect("the folder is ours");
+    let Ok(output) = Command::new("gcc").arg("-o").arg(&program).arg(&source).output() else {
+        println!("skipped: there is no gcc");
+        return;
+    };
+    assert!(output.status.success(), "gcc failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    let program = program.to_string_lossy();
+    let run = |rewrite| {
+        let Run { ending, output, .. } = Case { rewrite, ..case(&[&program]) }.inside();
+        assert_eq!(ending, Ending::Exited(0), "{output:?}");
+        let lines: Vec<_> = output[0].lines().map(|line| line.split_at(2)).collect();
+        assert_eq!(lines.len(), 2, "{output:?}");
+        assert_eq!(lines[0].1, lines[1].1, "the answers are the same");
+        [lines[0].0, lines[1].0].map(ToOwned::to_owned)
+    };
+    assert_eq!(run(false), ["0f", "0f"]);
+    assert_eq!(run(true), ["0f", "cc"]);
+}
