@@ -65,9 +65,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
             host().template.replace(unsafe { Frame::of(uc) });
             return;
         }
-        finish(&End::Broken(format!(
-            "the engine itself failed at {at:#x} (signal {signal}, address {addr:#x}); run with --engine ptrace"
-        )));
+        outside::broken(format_args!("signal {signal} at {at:#x}, address {addr:#x}"));
     }
     // SAFETY: this is a handler.
     if code == SI_KERNEL && unsafe { answer_cpuid(signal, uc) } {
@@ -101,6 +99,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
 }
 
 extern "C" fn on_event() -> Leave {
+    outside::check();
     take_event().map_or_else(run, Inside::resume)
 }
 
@@ -242,6 +241,7 @@ fn decide() -> Result<&'static Inside, End> {
                 let inside = guest::of(&cx.task.guest);
                 inside.process.enter();
                 host().context.set(&raw const inside.context);
+                outside::check();
                 host().task.set(Some((inside, tid)));
                 return Ok(inside);
             }

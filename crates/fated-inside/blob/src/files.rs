@@ -7,7 +7,7 @@ use fated_kernel::guest::{DirEntry, FileStat};
 use linux_raw_sys::general::*;
 
 use crate::wire::{ARENA_FD, BLOB_FD};
-use crate::{guest, sys};
+use crate::{guard, sys};
 
 fn time(stamp: &statx_timestamp) -> i64 {
     stamp.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(stamp.tv_nsec))
@@ -105,7 +105,7 @@ pub fn proc_file(name: &str) -> Result<Vec<u8>, Errno> {
 fn hidden(line: &[u8]) -> bool {
     let end = line.iter().position(|&byte| byte == b'-').unwrap_or(0);
     let begin = core::str::from_utf8(&line[..end]).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
-    begin.is_some_and(|begin| guest::ours(begin, 1))
+    begin.is_some_and(|begin| guard::ours(begin, 1))
 }
 
 /// Where the link `/proc/self/NAME` points.

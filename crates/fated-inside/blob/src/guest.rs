@@ -13,10 +13,9 @@ use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Context, Leave};
 use crate::frame::Frame;
+use crate::guard::{self, ours};
 use crate::host::host;
 use crate::process::Process;
-use crate::rewrite::{AREA_SIZE, AREAS};
-use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD, GUARD_SIZE};
 use crate::{files, gate, program, sys};
 
 const SIGCHLD: u64 = 17;
@@ -52,54 +51,6 @@ pub fn set_bases(fs: u64, gs: u64) {
     unsafe { asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack)) };
 }
 
-fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
-    at < end && at.saturating_add(len.max(1)) > begin
-}
-
-/// Whether guests must not touch what stands there.
-pub fn ours(at: u64, len: u64) -> bool {
-    overlaps(at, len, ARENA - GUARD_SIZE, ARENA + ARENA_SIZE)
-        || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
-        || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
-}
-
-/// A descriptor of the engine's.
-fn guarded(fd: u64) -> bool {
-    [BLOB_FD, ARENA_FD].contains(&(fd as i32))
-}
-
-/// What Linux must not be asked in a guest's name: whatever would take the engine away from it.
-#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-fn refused(call: &Call) -> Option<Errno> {
-    let [a, b, c, d, e, _] = call.args;
-    match call.number as u32 {
-        __NR_close | __NR_read | __NR_write | __NR_fstat | __NR_fcntl | __NR_ioctl | __NR_lseek | __NR_pread64
-        | __NR_pwrite64 | __NR_ftruncate | __NR_dup | __NR_fchdir | __NR_fchmod | __NR_fallocate
-            if guarded(a) =>
-        {
-            Some(Errno::EBADF)
-        }
-        __NR_dup2 | __NR_dup3 if guarded(a) || guarded(b) => Some(Errno::EBADF),
-        __NR_mmap if call.args[3] & u64::from(MAP_ANONYMOUS) == 0 && guarded(e) => Some(Errno::EBADF),
-        __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 && ours(a, b) => Some(Errno::ENOMEM),
-        __NR_munmap
-        | __NR_mprotect
-        | __NR_madvise
-        | __NR_mlock
-        | __NR_munlock
-        | __NR_msync
-        | __NR_mbind
-        | __NR_pkey_mprotect
-        | __NR_remap_file_pages
-            if ours(a, b) =>
-        {
-            Some(Errno::ENOMEM)
-        }
-        __NR_mremap if ours(a, b) || d & u64::from(MREMAP_FIXED) != 0 && ours(e, c) => Some(Errno::EFAULT),
-        _ => None,
-    }
-}
-
 impl Inside {
     /// A task that begins with these registers and the initial extended state.
     pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
@@ -119,18 +70,15 @@ impl Inside {
 
     /// Lets Linux carry out a call in this process.
     fn ask(&self, call: Call) -> i64 {
-        if let Some(errno) = refused(&call) {
-            return -i64::from(errno.number());
-        }
-        if call.number as u32 == __NR_close_range {
-            return close_range(call.args);
+        if let Some(result) = guard::instead(&call) {
+            return result;
         }
         let regs = self.context.regs.get();
         if !self.is_live() {
             self.set_aside();
             set_bases(regs.fs_base, regs.gs_base);
         }
-        // SAFETY: the kernel hands on what the guest may ask for; the arena and the blob have been left out above.
+        // SAFETY: the kernel hands on what the guest may ask for; what is the engine's has been left out above.
         let result = unsafe { gate::call(call.number as u32, call.args) };
         if call.number as u32 == __NR_arch_prctl {
             let (fs_base, gs_base) = bases();
@@ -205,20 +153,6 @@ impl Drop for Inside {
         }
         self.process.disown();
     }
-}
-
-/// close_range(2) around the engine's descriptors.
-fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
-    let (first, last) = (u64::from(first as u32), u64::from(last as u32));
-    let (low, high) = (BLOB_FD as u64, ARENA_FD as u64);
-    if first > last {
-        return -i64::from(Errno::EINVAL.number());
-    }
-    let range = |from: u64, to: u64| {
-        if from > to { 0 } else { sys::call(__NR_close_range, [from, to, flags, 0, 0, 0]) }
-    };
-    let below = range(first, last.min(low - 1));
-    if below < 0 { below } else { range(first.max(high + 1), last) }
 }
 
 impl Guest for Inside {

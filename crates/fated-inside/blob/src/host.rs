@@ -20,6 +20,7 @@ use fated_kernel::kernel::Kernel;
 use crate::clock::Readings;
 use crate::crossing::Context;
 use crate::frame::{Event, Frame};
+use crate::guard;
 use crate::guest::Inside;
 use crate::memory::Heap;
 use crate::process::Process;
@@ -102,7 +103,8 @@ pub fn exists() -> bool {
 
 /// Makes the host.
 pub fn create(cpus: u32) {
-    const { assert!(size_of::<Host>() < (HEAP_AT - HOST_AT) as usize) };
+    const { assert!(size_of::<Host>() < (HEAP_AT - HOST_AT) as usize / 2) };
+    guard::set_marks();
     let heap = Heap::new([HEAP_AT, BLOCK_SIZE, ARENA_SIZE].map(|at| (ARENA + at) as usize));
     let at = HOST as *mut Host;
     // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.

@@ -16,6 +16,7 @@ mod entry;
 mod files;
 mod frame;
 mod gate;
+mod guard;
 mod guest;
 mod host;
 mod init;
@@ -47,7 +48,7 @@ extern "C" fn start(sp: *const u64) -> ! {
 
 #[panic_handler]
 fn panic(why: &core::panic::PanicInfo<'_>) -> ! {
-    outside::broken(why)
+    outside::broken(format_args!("{why}"))
 }
 
 /// The precompiled libraries refer to the unwinder. Nothing unwinds here: a panic ends the run.

@@ -3,16 +3,21 @@
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::fmt::{self, Write as _};
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{FileStat, Guest, Outside};
 use fated_kernel::kernel::Kernel;
 use fated_kernel::record::Record;
+use linux_raw_sys::general::__NR_prctl;
 
 use crate::host::{control, host};
-use crate::sys;
 use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, GIVE_UP, Reader, Writer, op};
+use crate::{guard, sys};
 
 /// Records are handed over in portions of this size.
 const PORTION: usize = 256 << 10;
@@ -73,6 +78,7 @@ pub fn await_streams(streams: &[(i32, u32)]) {
 
 /// Ends the run.
 pub fn finish(end: &End) -> ! {
+    check();
     if !host().over.replace(true) {
         let mut data = Writer::default();
         end.write(&mut data);
@@ -113,8 +119,8 @@ struct Short {
     len: usize,
 }
 
-impl core::fmt::Write for Short {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = &mut self.bytes[self.len..];
         let len = text.len().min(room.len());
         room[..len].copy_from_slice(&text.as_bytes()[..len]);
@@ -123,19 +129,41 @@ impl core::fmt::Write for Short {
     }
 }
 
-/// Ends the run with a message, without asking the allocator for anything: what a panic of the engine's comes to.
-pub fn broken(why: &core::panic::PanicInfo<'_>) -> ! {
-    const BROKEN: u64 = 2;
-    if !host().over.replace(true) {
-        let mut text = Short { bytes: [0; 1024], len: 16 };
-        let _ = core::fmt::write(
-            &mut text,
-            format_args!("the engine failed: {why}; please report this, and run with --engine ptrace"),
-        );
-        text.bytes[..8].copy_from_slice(&BROKEN.to_le_bytes());
-        text.bytes[8..16].copy_from_slice(&(text.len as u64 - 16).to_le_bytes());
-        send(op::FINISHED, [0; 2], &text.bytes[..text.len]);
+/// Ends the run if the engine's memory is damaged.
+pub fn check() {
+    if !guard::sound() {
+        broken(format_args!("its marks are gone"));
     }
+}
+
+/// The name of the program that runs.
+fn name() -> [u8; 16] {
+    const PR_GET_NAME: u64 = 16;
+    let mut name = [0; 16];
+    sys::call(__NR_prctl, [PR_GET_NAME, name.as_mut_ptr() as u64, 0, 0, 0, 0]);
+    name
+}
+
+/// Ends the run with a message, without asking the allocator for anything: the engine has failed, or a guest has written
+/// over what it needs.
+pub fn broken(why: fmt::Arguments<'_>) -> ! {
+    const BROKEN: u64 = 2;
+    /// Lies in the process's own memory: what is in the arena may be anything.
+    static FAILS: AtomicBool = AtomicBool::new(false);
+    if FAILS.swap(true, SeqCst) {
+        sys::exit_group(1);
+    }
+    let mut text = Short { bytes: [0; 1024], len: 16 };
+    let name = name();
+    let name = name.split(|&byte| byte == 0).next().and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("?");
+    let _ = if guard::sound() {
+        write!(text, "the engine failed in {name}: {why}; please report this, and run with --engine ptrace")
+    } else {
+        write!(text, "{name} or a guest before it has written over the engine's memory; run with --engine ptrace")
+    };
+    text.bytes[..8].copy_from_slice(&BROKEN.to_le_bytes());
+    text.bytes[8..16].copy_from_slice(&(text.len as u64 - 16).to_le_bytes());
+    send(op::FINISHED, [0; 2], &text.bytes[..text.len]);
     sys::exit_group(wire::TOLD_TO)
 }
 

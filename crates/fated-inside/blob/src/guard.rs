@@ -1,0 +1,127 @@
+//! What guests must not touch: the arena, the blob, the stubs, and the descriptors of the first two.
+//!
+//! Whatever goes through the kernel is checked here. A guest's own loads and stores aren't: where they hit the arena, the
+//! marks in it may tell ([`sound`]).
+
+use fated_kernel::errno::Errno;
+use fated_kernel::guest::Call;
+use fated_kernel::table::{self, Arg};
+use linux_raw_sys::general::*;
+
+use crate::rewrite::{AREA_SIZE, AREAS};
+use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD, GUARD_SIZE, HEAP_AT, HOST_AT};
+use crate::{gate, sys};
+
+fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
+    at < end && at.saturating_add(len.max(1)) > begin
+}
+
+/// Whether guests must not touch what stands there.
+pub fn ours(at: u64, len: u64) -> bool {
+    overlaps(at, len, ARENA - GUARD_SIZE, ARENA + ARENA_SIZE)
+        || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
+        || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
+}
+
+/// A descriptor of the engine's.
+fn guarded(fd: u64) -> bool {
+    [BLOB_FD, ARENA_FD].contains(&(fd as i32))
+}
+
+/// What a call comes to that Linux must not be asked in a guest's name as it stands, since it would take the engine away
+/// from it or let it in.
+pub fn instead(call: &Call) -> Option<i64> {
+    if call.number as u32 == __NR_close_range {
+        return Some(close_range(call.args));
+    }
+    let failed = mapping(call).or_else(|| argument(call)).or_else(|| vector(call));
+    failed.map(|errno| -i64::from(errno.number()))
+}
+
+/// A change to mappings that are the engine's.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+fn mapping(call: &Call) -> Option<Errno> {
+    let [a, b, c, d, e, _] = call.args;
+    match call.number as u32 {
+        __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 && ours(a, b) => Some(Errno::ENOMEM),
+        __NR_munmap | __NR_mprotect | __NR_madvise | __NR_mlock | __NR_mlock2 | __NR_munlock | __NR_msync
+        | __NR_mbind
+            if ours(a, b) =>
+        {
+            Some(Errno::ENOMEM)
+        }
+        __NR_mremap if ours(a, b) || d & u64::from(MREMAP_FIXED) != 0 && ours(e, c) => Some(Errno::EFAULT),
+        _ => None,
+    }
+}
+
+/// An argument that names something of the engine's.
+fn argument(call: &Call) -> Option<Errno> {
+    let info = table::call(call.number)?;
+    // The address of a mapping may be a wish.
+    let wish = call.number as u32 == __NR_mmap;
+    let anonymous = wish && call.args[3] & u64::from(MAP_ANONYMOUS) != 0;
+    info.args.iter().zip(call.args).enumerate().find_map(|(place, (kind, value))| match kind {
+        Arg::Fd | Arg::Dir if !anonymous && guarded(value) => Some(Errno::EBADF),
+        Arg::Path | Arg::Str | Arg::Strs | Arg::In | Arg::Out | Arg::Ptr if !wish => {
+            let counted = matches!(info.args.get(place + 1), Some(Arg::Len));
+            let len = if counted { call.args[place + 1] } else { 1 };
+            ours(value, len).then_some(Errno::EFAULT)
+        }
+        _ => None,
+    })
+}
+
+/// A vector of buffers with one of them in what is the engine's.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+fn vector(call: &Call) -> Option<Errno> {
+    const MOST: u64 = 1024;
+    let (__NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2) = call.number as u32
+    else {
+        return None;
+    };
+    // What can't be read here, Linux can't read either, and says so.
+    (0..call.args[2].min(MOST)).find_map(|index| {
+        let mut part = [0_u64; 2];
+        let size = size_of_val(&part) as u64;
+        let from = call.args[1].checked_add(index * size)?;
+        // SAFETY: `part` can be written; a fault at the other address is mended.
+        let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
+        (left == 0 && part[1] > 0 && ours(part[0], part[1])).then_some(Errno::EFAULT)
+    })
+}
+
+/// close_range(2) around the engine's descriptors.
+fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
+    let (first, last) = (u64::from(first as u32), u64::from(last as u32));
+    let (low, high) = (BLOB_FD as u64, ARENA_FD as u64);
+    if first > last {
+        return -i64::from(Errno::EINVAL.number());
+    }
+    let range = |from: u64, to: u64| {
+        if from > to { 0 } else { sys::call(__NR_close_range, [from, to, flags, 0, 0, 0]) }
+    };
+    let below = range(first, last.min(low - 1));
+    if below < 0 { below } else { range(first.max(high + 1), last) }
+}
+
+/// Words that nobody ever changes, between the parts of the arena.
+const MARKS: [u64; 3] = [ARENA + HOST_AT - 8, ARENA + (HOST_AT + HEAP_AT) / 2, ARENA + HEAP_AT - 8];
+
+fn mark(at: u64) -> u64 {
+    0x5afe_c0de_0fda_7a00 ^ at.rotate_left(17)
+}
+
+/// Writes the marks.
+pub fn set_marks() {
+    for at in MARKS {
+        // SAFETY: they lie in the arena, where nothing else is.
+        unsafe { (at as *mut u64).write_volatile(mark(at)) };
+    }
+}
+
+/// Whether no guest has written over the marks.
+pub fn sound() -> bool {
+    // SAFETY: as above.
+    MARKS.iter().all(|&at| unsafe { (at as *const u64).read_volatile() } == mark(at))
+}
