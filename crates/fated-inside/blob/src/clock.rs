@@ -102,7 +102,7 @@ unsafe extern "C" {
 /// Where a reading goes on that faults at `at`, in a write to guest memory: the kernel gives the error.
 pub fn mended(at: u64) -> Option<u64> {
     let writes = [(&raw const clock_writes_nanos) as u64, (&raw const clock_writes_seconds) as u64];
-    writes.contains(&at).then(|| (&raw const clock_mended) as u64)
+    writes.contains(&at).then_some((&raw const clock_mended) as u64)
 }
 
 /// Lets the running task read the clock by itself from now on.

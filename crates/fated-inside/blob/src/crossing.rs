@@ -16,6 +16,7 @@ use fated_kernel::guest::Regs;
 
 use crate::frame::{FEATURES, Frame};
 use crate::host::{HOST, STACK_TOP};
+use crate::keys;
 
 /// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
@@ -62,6 +63,34 @@ global_asm!(
     ".set at_rdx, {rdx}",
     ".set at_rsi, {rsi}",
     ".set at_rdi, {rdi}",
+    // set_rights(value of PKRU): takes rax, rcx and rdx, and no flags
+    ".macro set_rights value",
+    "mov ecx, 0",
+    "mov edx, 0",
+    "mov eax, \\value",
+    "wrpkru",
+    ".endm",
+    // The arena can be written to only from here on.
+    ".globl enter_keyed",
+    "enter_keyed:",
+    "mov r11, rcx",
+    ".globl enter_displaced_keyed",
+    "enter_displaced_keyed:",
+    ".irp reg, rax, rcx, rdx",
+    "mov [rip + crossing_\\reg], \\reg",
+    ".endr",
+    "set_rights {open}",
+    ".irp reg, rax, rcx, rdx",
+    "mov \\reg, [rip + crossing_\\reg]",
+    ".endr",
+    "jmp enter_displaced",
+    // The handler of all signals, with the arguments that Linux gives it.
+    ".globl on_signal_keyed",
+    "on_signal_keyed:",
+    "mov r8, rdx",
+    "set_rights {open}",
+    "mov rdx, r8",
+    "jmp on_signal",
     // From a call site. rcx: rip behind the call. Like the instruction, this takes rcx and r11 from the guest and nothing else.
     ".globl enter",
     ".balign 64",
@@ -126,6 +155,12 @@ global_asm!(
     "test ecx, {unusual}",
     "jnz 7f",
     "mov [rip + crossing_target], rdx",
+    "cmp byte ptr [rip + ARENA_IS_KEYED], 0",
+    "je 8f",
+    "mov r10, rcx",
+    "set_rights {closed}",
+    "mov rcx, r10",
+    "8:",
     // The overflow flag comes from an addition, the others from ah.
     "bt ecx, 11",
     "setc al",
@@ -159,6 +194,10 @@ global_asm!(
     "push rcx",
     "push 0x33",
     "push rdx",
+    "cmp byte ptr [rip + ARENA_IS_KEYED], 0",
+    "je 9f",
+    "set_rights {closed}",
+    "9:",
     ".irp reg, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi",
     "mov \\reg, [r11 + at_\\reg]",
     ".endr",
@@ -189,12 +228,17 @@ global_asm!(
     "ret",
     ".pushsection .bss.crossing, \"aw\", @nobits",
     ".balign 64",
-    "crossing_target: .skip 64",
+    "crossing_target: .skip 8",
+    "crossing_rax: .skip 8",
+    "crossing_rcx: .skip 8",
+    "crossing_rdx: .skip 40",
     ".popsection",
     host = const HOST,
     stack_top = const STACK_TOP,
     vectors = const offset_of!(Context, vectors),
     unusual = const UNUSUAL,
+    open = const keys::OPEN,
+    closed = const keys::CLOSED,
     features = const FEATURES,
     called_at = const offset_of!(Context, called_at),
     returns_to = const offset_of!(Context, returns_to),
@@ -225,10 +269,30 @@ unsafe extern "C" {
     pub fn run_kernel(then: extern "C" fn() -> Leave) -> !;
     /// Puts the extended state of a task that this real thread holds into its frame.
     pub fn save(frame: *mut Frame, context: *const Context);
-    pub fn enter();
-    pub fn enter_displaced();
+    fn enter();
+    fn enter_displaced();
+    fn enter_keyed();
+    fn enter_displaced_keyed();
+    fn on_signal_keyed(signal: i32, info: *const u8, uc: *mut u64);
     static leaves_by_jump: u8;
     static leaves_by_iret: u8;
+}
+
+/// Where a rewritten call site goes, with `rcx` as [`enter`] wants it.
+pub fn entry() -> u32 {
+    (if keys::in_use() { enter_keyed } else { enter }) as *const () as u32
+}
+
+/// Where it stands where one goes with the address in `r11` at which the guest runs on.
+pub fn displaced_entry() -> u32 {
+    static ENTRIES: [unsafe extern "C" fn(); 2] = [enter_displaced, enter_displaced_keyed];
+    (&raw const ENTRIES[usize::from(keys::in_use())]) as u32
+}
+
+/// What Linux calls for signals: `then`, on the kernel's terms.
+pub fn handler(then: unsafe extern "C" fn(i32, *const u8, *mut u64)) -> u64 {
+    let handler = if keys::in_use() { on_signal_keyed } else { then };
+    handler as usize as u64
 }
 
 /// Whether a fault there says that the registers which a task was to run on with are bad.

@@ -31,14 +31,14 @@ const X32_BIT: u64 = 0x4000_0000;
 /// Tells Linux to bring calls and faults here.
 pub fn handle_signals() {
     const FLAGS: u64 = 4 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
-    let handler: extern "C" fn(i32, *const u8, *mut u64) = on_signal;
-    let action = [handler as usize as u64, FLAGS, gate::gate_restorer as *const () as u64, 0];
+    let action = [crossing::handler(on_signal), FLAGS, gate::gate_restorer as *const () as u64, 0];
     for signal in [SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP] {
         sys::call(__NR_rt_sigaction, [signal as u64, action.as_ptr() as u64, 0, 8, 0, 0]);
     }
 }
 
 /// On the private stack of the process.
+#[unsafe(no_mangle)]
 extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     // SAFETY: Linux hands over a `siginfo` and a `ucontext`.
     let (rip, code, addr, call) = unsafe {

@@ -139,6 +139,9 @@ impl Frame {
             }
             self.fp[..size].copy_from_slice(core::slice::from_raw_parts(fp, size));
         }
+        // What may be written isn't a task's state.
+        let features = word(&self.fp, FEATURES) & !PKRU;
+        self.fp[FEATURES..FEATURES + 8].copy_from_slice(&features.to_le_bytes());
         true
     }
 
@@ -164,7 +167,7 @@ impl Frame {
     /// on machines with and without more.
     pub fn xstate(&self) -> Vec<u8> {
         let (supported, used) = (word(&self.fp, FEATURES), word(&self.fp, LEGACY));
-        let features = supported & (USUAL | used & !PKRU);
+        let features = supported & (USUAL | used);
         let size = Self::components(features).map(|range| range.end).max().unwrap_or(HEADER_END).min(ROOM - 4);
         let mut image = self.fp[..size].to_vec();
         image[LEGACY..LEGACY + 8].copy_from_slice(&(used & features).to_le_bytes());
@@ -189,7 +192,7 @@ impl Frame {
             && half(frame, size) == MAGIC2;
         let supported = word(&self.fp, FEATURES);
         let (held, used) =
-            if whole { (word(frame, FEATURES) & supported, word(frame, LEGACY)) } else { (supported & !PKRU, 3) };
+            if whole { (word(frame, FEATURES) & supported, word(frame, LEGACY)) } else { (supported, 3) };
         // Reserved bits of mxcsr, and of the header, would make Linux kill the real process.
         const MXCSR: u32 = 0xffff;
         if whole && used & !held != 0 || half(frame, 24) & !MXCSR != 0 {

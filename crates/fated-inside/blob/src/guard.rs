@@ -55,6 +55,9 @@ fn mapping(call: &Call) -> Option<Errno> {
     }
 }
 
+/// The most bytes of one call (`MAX_RW_COUNT`).
+const MOST_BYTES: u64 = 0x7fff_f000;
+
 /// An argument that names something of the engine's.
 fn argument(call: &Call) -> Option<Errno> {
     let info = table::call(call.number)?;
@@ -63,11 +66,12 @@ fn argument(call: &Call) -> Option<Errno> {
     let anonymous = wish && call.args[3] & u64::from(MAP_ANONYMOUS) != 0;
     info.args.iter().zip(call.args).enumerate().find_map(|(place, (kind, value))| match kind {
         Arg::Fd | Arg::Dir if !anonymous && guarded(value) => Some(Errno::EBADF),
-        Arg::Path | Arg::Str | Arg::Strs | Arg::In | Arg::Out | Arg::Ptr if !wish => {
+        Arg::In | Arg::Out => {
             let counted = matches!(info.args.get(place + 1), Some(Arg::Len));
-            let len = if counted { call.args[place + 1] } else { 1 };
+            let len = if counted { call.args[place + 1].min(MOST_BYTES) } else { 1 };
             ours(value, len).then_some(Errno::EFAULT)
         }
+        Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish => ours(value, 1).then_some(Errno::EFAULT),
         _ => None,
     })
 }
@@ -87,7 +91,7 @@ fn vector(call: &Call) -> Option<Errno> {
         let from = call.args[1].checked_add(index * size)?;
         // SAFETY: `part` can be written; a fault at the other address is mended.
         let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
-        (left == 0 && part[1] > 0 && ours(part[0], part[1])).then_some(Errno::EFAULT)
+        (left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))).then_some(Errno::EFAULT)
     })
 }
 

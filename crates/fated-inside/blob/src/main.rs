@@ -21,6 +21,7 @@ mod guest;
 mod host;
 mod init;
 mod instruction;
+mod keys;
 mod load;
 mod memory;
 mod outside;
@@ -43,6 +44,7 @@ extern "C" fn start(sp: *const u64) -> ! {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);
     }
+    keys::protect();
     if host::exists() { entry::new_image(sp) } else { init::run() }
 }
 

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::crossing;
 use crate::guest::Inside;
 use crate::instruction::decode;
-use crate::sys;
+use crate::{keys, sys};
 
 /// A jump with a distance of 32 bits.
 const JUMP: u8 = 0xe9;
@@ -150,9 +150,11 @@ fn put_before(at: u64, old: &[u8]) -> Option<()> {
     code.extend([0x48, 0x8d, 0x0d]);
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
     // mov r11d, entry; jmp r11
-    let entry = if loads(old, __NR_clock_gettime) { clock::enter_clock } else { crossing::enter };
+    // A reading of the clock writes to the arena, without a look at who may.
+    let reads_clock = loads(old, __NR_clock_gettime) && !keys::in_use();
+    let entry = if reads_clock { clock::enter_clock as *const () as u32 } else { crossing::entry() };
     code.extend([0x41, 0xbb]);
-    code.extend((entry as *const () as u32).to_le_bytes());
+    code.extend(entry.to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
     room.low += (code.len() as u64).next_multiple_of(16);
     place(at, stub, &code)
@@ -180,7 +182,7 @@ fn put_over(site: u64, old: &[u8]) -> Option<()> {
     // lea r11, [the displaced instruction]; jmp [entry]
     code.extend([0x4c, 0x8d, 0x1d, 7, 0, 0, 0]);
     code.extend([0xff, 0x24, 0x25]);
-    code.extend((&raw const ENTER_DISPLACED as u32).to_le_bytes());
+    code.extend(crossing::displaced_entry().to_le_bytes());
     code.extend(old);
     code.push(JUMP);
     code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
@@ -190,10 +192,6 @@ fn put_over(site: u64, old: &[u8]) -> Option<()> {
 
 /// Where in a stub of [`put_over`] the copy of the displaced instruction begins.
 const DISPLACED_AT: u64 = 21;
-
-#[repr(transparent)]
-struct Entry(unsafe extern "C" fn());
-static ENTER_DISPLACED: Entry = Entry(crossing::enter_displaced);
 
 /// Where a guest is to go on that has met the trap in the jump before `rip`; `None` if there is no such jump.
 pub fn displaced(task: &Inside, rip: u64) -> Option<u64> {

@@ -78,6 +78,20 @@ fn a_store_to_the_arena_is_harmless_or_reported() {
     each(&["range", &from, &to], right_or_reported);
 }
 
+/// With protection keys, the engine's memory isn't there for a guest's stores; without, they may go unnoticed.
+#[test]
+fn protection_keys_keep_guests_out() {
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if !flags.split_ascii_whitespace().any(|flag| flag == "ospke") {
+        println!("skipped: this processor has no protection keys");
+        return;
+    }
+    let (from, to) = (ARENA.to_string(), (ARENA + (4 << 20)).to_string());
+    each(&["range", &from, &to], |seed, native, ending, output| {
+        assert_eq!((ending, output), (&Ending::Exited(0), native), "seed {seed}");
+    });
+}
+
 fn right_or_reported(seed: u64, native: &str, ending: &Ending, output: &str) {
     match ending {
         // Stores that hit something are no news; what the worker has worked out is.
