@@ -233,6 +233,12 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
+    /// Time one call natively, through a rewritten call site, by signal and traced
+    Call {
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
     /// Time the same work natively, under strace -f and under fated
     Strace {
         /// How to measure and print.

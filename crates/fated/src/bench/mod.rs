@@ -1,6 +1,7 @@
 //! `fated bench`: tables of docs/BENCHMARKS.md. Everything is measured in one run, on one CPU, by the same program
 //! ([`work`]), so that numbers of one table can be compared with each other, and with nothing else.
 
+mod call;
 mod machine;
 mod stop;
 mod strace;
@@ -17,6 +18,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
     let (name, common, table) = match bench {
         Bench::Wait { max, common } => ("wait", common, wait::measure(*max, common)?),
         Bench::Stop { max, common } => ("stop", common, stop::measure(*max, common)?),
+        Bench::Call { common } => ("call", common, call::measure(common)?),
         Bench::Strace { common } => ("strace", common, strace::measure(common)?),
         Bench::Floor { idle, rounds } => return stop::print_floor(*idle, *rounds),
     };

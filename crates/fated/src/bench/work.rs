@@ -23,6 +23,10 @@ pub enum Under {
     Fated,
     /// `fated run --wait scan`.
     FatedScan,
+    /// `fated run --engine inside`.
+    Inside,
+    /// `fated run --engine inside --no-rewrite`.
+    InsideBySignal,
 }
 
 impl Under {
@@ -33,6 +37,8 @@ impl Under {
             Under::Strace => "strace -f",
             Under::Fated => "fated",
             Under::FatedScan => "fated, scan",
+            Under::Inside => "fated, inside",
+            Under::InsideBySignal => "fated, inside, by signal",
         }
     }
 }
@@ -151,6 +157,8 @@ fn wrapper(under: Under, cpu: usize) -> anyhow::Result<Vec<String>> {
         Under::Strace => &["strace", "-f", "-o", "/dev/null"],
         Under::Fated => &["run"],
         Under::FatedScan => &["run", "--wait", "scan"],
+        Under::Inside => &["run", "--engine", "inside"],
+        Under::InsideBySignal => &["run", "--engine", "inside", "--no-rewrite"],
     };
     let mut words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     if under != Under::Strace {

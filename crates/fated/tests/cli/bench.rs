@@ -8,6 +8,7 @@ use crate::fated::fated;
 pub const TESTS: &[Test] = &[
     ("bench_wait", &["cc", "taskset"], wait),
     ("bench_stop", &["cc", "taskset"], stop),
+    ("bench_call", &["cc", "taskset"], call),
     ("bench_strace", &["cc", "taskset", "strace"], strace),
 ];
 
@@ -33,6 +34,10 @@ fn wait() {
 
 fn stop() {
     table(&["bench", "stop", "--max", "2"], 2);
+}
+
+fn call() {
+    table(&["bench", "call"], 5);
 }
 
 fn strace() {
