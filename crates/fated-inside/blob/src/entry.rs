@@ -150,7 +150,9 @@ fn take_event() -> Option<&'static Inside> {
         return Some(task);
     }
     count(&control().stops);
-    clock::settle(&kernel.turn()?);
+    if let Some(cx) = kernel.turn() {
+        clock::settle(&cx);
+    }
     if event.signal == SIGSEGV && answer(&kernel, task) {
         return Some(task);
     }
