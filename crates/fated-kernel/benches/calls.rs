@@ -139,19 +139,35 @@ enum Engine {
     Answers,
 }
 
-/// A host in which each task makes the calls of its script over and over: the first task those of one, all others those of another.
+/// The calls that a task makes over and over.
+struct Script {
+    calls: Vec<Call>,
+    at: usize,
+}
+
+impl Script {
+    fn new(calls: &[Call]) -> Script {
+        Script { calls: calls.to_vec(), at: 0 }
+    }
+
+    fn next(&mut self) -> Call {
+        let call = self.calls[self.at];
+        self.at = if self.at + 1 == self.calls.len() { 0 } else { self.at + 1 };
+        call
+    }
+}
+
+/// A host in which the first task has one script and all others have another.
 struct Host {
     kernel: Rc<Kernel>,
     cx: Cx,
-    scripts: [Vec<Call>; 2],
-    /// Where the first task is in its script, and where the others are in theirs.
-    at: [usize; 2],
+    scripts: [Script; 2],
     engine: Engine,
 }
 
 impl Host {
-    /// Whose first task has made the calls of `prologue`.
-    fn new(engine: Engine, prologue: &[Call], scripts: [Vec<Call>; 2]) -> Host {
+    /// Its first task has made the calls of `prologue`, meanwhile the others have yielded.
+    fn new(engine: Engine, prologue: &[Call], scripts: &[Vec<Call>; 2]) -> Host {
         let config = Config {
             seed: 1,
             epoch_ns: 1_767_225_600_000_000_000,
@@ -175,25 +191,24 @@ impl Host {
         kernel.boot(&boot, guest);
         assert!(matches!(kernel.next(), Next::Run(_)));
         let cx = kernel.turn().expect("it runs");
-        let mut host = Host {
-            kernel,
-            cx,
-            scripts: [prologue.to_vec(), vec![call(nr::__NR_sched_yield, &[])]],
-            at: [0; 2],
-            engine,
-        };
-        while host.at[0] < prologue.len() {
+        let yields = call(nr::__NR_sched_yield, &[]);
+        let mut host = Host { kernel, cx, scripts: [Script::new(prologue), Script::new(&[yields])], engine };
+        for _ in prologue {
+            while host.others_turn() {
+                host.step();
+            }
             host.step();
         }
-        host.scripts = scripts;
-        host.at = [0; 2];
+        host.scripts = [Script::new(&scripts[0]), Script::new(&scripts[1])];
         host
     }
 
+    fn others_turn(&self) -> bool {
+        self.cx.task.tid.get().get() != 2
+    }
+
     fn step(&mut self) {
-        let who = usize::from(self.cx.task.tid.get().get() != 2);
-        let call = self.scripts[who][self.at[who] % self.scripts[who].len()];
-        self.at[who] += 1;
+        let call = self.scripts[usize::from(self.others_turn())].next();
         match self.engine {
             Engine::Asks => self.kernel.stopped(self.cx.task.tid.get(), Stop::Call(call)),
             Engine::Answers => {
@@ -214,7 +229,7 @@ fn measure(c: &mut Criterion, name: &str, calls: usize, prologue: &[Call], scrip
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(calls as u64));
     for (way, engine) in ENGINES {
-        let mut host = Host::new(engine, prologue, scripts.clone());
+        let mut host = Host::new(engine, prologue, &scripts);
         group.bench_function(way, |b| b.iter(|| (0..calls).for_each(|_| host.step())));
     }
     group.finish();

@@ -57,16 +57,9 @@ impl Cx {
 
     /// Reads `N` words of 64 bits.
     pub fn read_words<const N: usize>(&self, addr: u64) -> Result<[u64; N], Errno> {
-        let mut bytes = [0; 256];
-        let bytes = bytes.get_mut(..N * 8).ok_or(Errno::EINVAL)?;
-        self.read(addr, bytes)?;
-        let mut words = [0; N];
-        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-            let mut raw = [0; 8];
-            raw.copy_from_slice(chunk);
-            *word = u64::from_le_bytes(raw);
-        }
-        Ok(words)
+        let mut bytes = [[0; 8]; N];
+        self.read(addr, bytes.as_flattened_mut())?;
+        Ok(bytes.map(u64::from_le_bytes))
     }
 
     /// Copies `data` to guest memory.
@@ -80,10 +73,8 @@ impl Cx {
     }
 
     /// Writes words of 64 bits.
-    pub fn write_words(&self, addr: u64, words: &[u64]) -> Result<(), Errno> {
-        let mut bytes = Vec::with_capacity(words.len() * 8);
-        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
-        self.write(addr, &bytes)
+    pub fn write_words<const N: usize>(&self, addr: u64, words: &[u64; N]) -> Result<(), Errno> {
+        self.write(addr, words.map(u64::to_le_bytes).as_flattened())
     }
 
     /// Reads a string that ends with a NUL within `max` bytes; without one it is `ENAMETOOLONG`.

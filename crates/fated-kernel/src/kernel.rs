@@ -97,6 +97,8 @@ pub struct Kernel {
     /// Once the first process has ended: until when, and for how many more turns, the others may go on.
     lingering: Cell<(u64, u64)>,
     broken: RefCell<Option<String>>,
+    /// The first process has ended, or something is broken.
+    ending: Cell<bool>,
 }
 
 /// Within which the seed moves the start of the run: programs seed their own randomness by the fraction of the second.
@@ -132,6 +134,7 @@ impl Kernel {
             exit_status: Cell::new(None),
             lingering: Cell::default(),
             broken: RefCell::default(),
+            ending: Cell::new(false),
             config,
             outside,
         })
@@ -210,10 +213,8 @@ impl Kernel {
     /// Whether the running task goes straight on behind its call: its turn isn't over, and no signal comes before. This counts
     /// the call, so it is asked once.
     pub(crate) fn runs_on(&self, task: &Task) -> bool {
-        if task.turn_over.get() || task.rest.get() != Rest::Ready || task.halted.get() || task.looks_at_signals() {
-            return false;
-        }
-        if self.exit_status.get().is_some() || self.broken.borrow().is_some() {
+        let stays = task.rest.get() == Rest::Ready && !task.halted.get() && !task.turn_over.get();
+        if !stays || task.looks_at_signals() || self.ending.get() {
             return false;
         }
         task.turn_over.set(self.scheduler.slice_over(task));
@@ -269,7 +270,7 @@ impl Kernel {
         let cx = Cx { kernel: self.clone(), task };
         match stop {
             Stop::Call(call) => {
-                if let Some(value) = sys::enter(&cx, call) {
+                if let Some(value) = sys::enter(&cx, &call) {
                     cx.task.guest.set_result(value);
                 }
             }
@@ -303,6 +304,7 @@ impl Kernel {
     /// Ends the run because something real went wrong.
     pub fn fail(&self, why: String) {
         self.broken.borrow_mut().get_or_insert(why);
+        self.ending.set(true);
     }
 
     /// A signal for the foreground process group, from the terminal or the user of fated.
@@ -344,11 +346,15 @@ impl Kernel {
     pub(crate) fn process_ended(&self, pid: Pid, status: i32) {
         if self.first.get() == Some(pid) {
             self.exit_status.set(Some(status));
+            self.ending.set(true);
             self.lingering.set((self.timers.now().saturating_add(LINGER_NS), LINGER_TURNS));
         }
     }
 
     fn ended(&self) -> Option<Ending> {
+        if !self.ending.get() {
+            return None;
+        }
         if let Some(why) = self.broken.borrow().clone() {
             return Some(Ending::Broken(why));
         }

@@ -4,7 +4,7 @@ use crate::kernel::Kernel;
 use crate::sched::Woken;
 use crate::task::Task;
 use alloc::{
-    collections::BTreeMap,
+    collections::VecDeque,
     rc::{Rc, Weak},
     vec::Vec,
 };
@@ -23,10 +23,11 @@ enum Waiter {
     Watcher(Weak<dyn Watcher>),
 }
 
+/// By ascending number, which is the order of arrival.
 #[derive(Debug, Default)]
 struct Waiters {
     next: u64,
-    list: BTreeMap<u64, Waiter>,
+    list: VecDeque<(u64, Waiter)>,
 }
 
 /// A queue of waiters in the order of their arrival. Clones are the same queue.
@@ -60,7 +61,7 @@ impl Queue {
         let mut waiters = self.waiters.borrow_mut();
         let number = waiters.next;
         waiters.next += 1;
-        waiters.list.insert(number, waiter);
+        waiters.list.push_back((number, waiter));
         Place { waiters: self.waiters.clone(), number }
     }
 
@@ -83,7 +84,7 @@ impl Queue {
         }
         let Some(kernel) = self.kernel.upgrade() else { return };
         let mut watchers = Vec::new();
-        for waiter in self.waiters.borrow().list.values() {
+        for (_, waiter) in &self.waiters.borrow().list {
             match waiter {
                 Waiter::Task(task) => kernel.wake(task, Woken::Event),
                 Waiter::Watcher(watcher) => watchers.extend(watcher.upgrade()),
@@ -97,6 +98,9 @@ impl Queue {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.waiters.borrow_mut().list.remove(&self.number);
+        let list = &mut self.waiters.borrow_mut().list;
+        if let Ok(at) = list.binary_search_by_key(&self.number, |&(number, _)| number) {
+            list.remove(at);
+        }
     }
 }

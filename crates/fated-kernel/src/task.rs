@@ -8,10 +8,10 @@ use crate::id::{Pid, Tid};
 use crate::queue::Queue;
 use crate::sched::Rest;
 use crate::signal::{Actions, Pending, SigSet};
-use crate::sys::Work;
+use crate::sys::Waiting;
 use crate::sys::sched::Scheduling;
 use crate::sys::timer::ProcessTimers;
-use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::fmt;
 
@@ -24,7 +24,9 @@ pub struct Task {
     /// The engine's side.
     pub guest: Rc<dyn Guest>,
     /// The call it is in, if that waits.
-    pub(crate) work: RefCell<Option<Work>>,
+    pub(crate) work: RefCell<Option<Waiting>>,
+    /// What a run that keeps a log will say of that call: as it was made, with its arguments.
+    pub(crate) logged: RefCell<Option<(Call, Vec<String>)>>,
     /// Where the scheduler has it.
     pub(crate) rest: Cell<Rest>,
     /// It runs straight on behind the call it is in, which the real Linux may have yet to carry out: until then it neither
@@ -32,14 +34,14 @@ pub struct Task {
     pub(crate) passing: Cell<bool>,
     /// Its turn is over with the call it is in, which has been counted.
     pub(crate) turn_over: Cell<bool>,
-    /// The call it made last.
+    /// The call it made last that didn't return a value at once.
     pub call: Cell<Call>,
     /// How that call was interrupted, until signals have been looked at.
     pub(crate) interrupted: Cell<Option<crate::errno::Errno>>,
     /// What restart_syscall(2) goes on with: the call and its deadline.
     pub(crate) restart: Cell<Option<(Call, u64)>>,
     /// Signals sent to this task alone.
-    pub pending: RefCell<Pending>,
+    pub pending: Pending,
     /// The signals it has blocked.
     pub mask: Cell<SigSet>,
     /// The mask to return to after sigsuspend(2) and its like.
@@ -124,7 +126,7 @@ pub struct Process {
     /// Its living tasks in the order of their making.
     pub tasks: RefCell<Vec<Rc<Task>>>,
     /// Signals sent to the process.
-    pub pending: RefCell<Pending>,
+    pub pending: Pending,
     /// Told when a signal becomes pending (signalfd).
     pub signalled: Queue,
     /// The process dies: none of its tasks makes another call.
@@ -179,7 +181,7 @@ impl Task {
     /// Everything pending for it.
     #[must_use]
     pub fn pending_set(&self) -> SigSet {
-        self.pending.borrow().set().with(self.process.pending.borrow().set())
+        self.pending.set().with(self.process.pending.set())
     }
 
     /// What of that isn't blocked.

@@ -2,7 +2,10 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use alloc::{rc::Rc, vec, vec::Vec};
+use alloc::{
+    rc::Rc,
+    vec::{IntoIter, Vec},
+};
 
 /// The most pieces of one readv or writev (`UIO_MAXIOV`).
 const IOV_MAX: u64 = 1024;
@@ -13,8 +16,10 @@ pub const MAX_COUNT: u64 = 0x7fff_f000;
 #[derive(Debug)]
 pub struct Buffers {
     guest: Rc<dyn crate::guest::Guest>,
-    parts: Vec<(u64, u64)>,
-    at: usize,
+    /// The piece that the cursor is in: its address and length from there on.
+    piece: (u64, u64),
+    /// Those behind it.
+    more: IntoIter<(u64, u64)>,
     left: u64,
 }
 
@@ -23,7 +28,7 @@ impl Buffers {
     #[must_use]
     pub fn one(cx: &Cx, addr: u64, len: u64) -> Buffers {
         let left = len.min(MAX_COUNT);
-        Buffers { guest: cx.task.guest.clone(), parts: vec![(addr, left)], at: 0, left }
+        Buffers { guest: cx.task.guest.clone(), piece: (addr, left), more: IntoIter::default(), left }
     }
 
     /// The `count` pieces that `struct iovec`s at `addr` name.
@@ -45,7 +50,7 @@ impl Buffers {
             parts.push((u64::from_le_bytes(base), len));
             left += len;
         }
-        Ok(Buffers { guest: cx.task.guest.clone(), parts, at: 0, left })
+        Ok(Buffers { guest: cx.task.guest.clone(), piece: (0, 0), more: parts.into_iter(), left })
     }
 
     /// How many bytes are still to come.
@@ -99,21 +104,17 @@ impl Buffers {
         Ok(data)
     }
 
+    /// The piece that the next byte stands in, if there is one.
     fn piece(&mut self) -> Option<(u64, u64)> {
-        while let Some(&(addr, len)) = self.parts.get(self.at) {
-            if len > 0 {
-                return Some((addr, len));
-            }
-            self.at += 1;
+        while self.piece.1 == 0 {
+            self.piece = self.more.next()?;
         }
-        None
+        Some(self.piece)
     }
 
     fn advance(&mut self, n: usize) {
-        if let Some((addr, len)) = self.parts.get_mut(self.at) {
-            *addr = addr.wrapping_add(n as u64);
-            *len -= n as u64;
-            self.left -= n as u64;
-        }
+        let (addr, len) = self.piece;
+        self.piece = (addr.wrapping_add(n as u64), len - n as u64);
+        self.left -= n as u64;
     }
 }

@@ -71,8 +71,8 @@ impl File for SignalFd {
         let owners = || {
             let process = self.owner.upgrade()?;
             let tasks = process.tasks.borrow();
-            let pending = process.pending.borrow().set();
-            Some(tasks.iter().fold(pending, |set, task| set.with(task.pending.borrow().set())))
+            let pending = process.pending.set();
+            Some(tasks.iter().fold(pending, |set, task| set.with(task.pending.set())))
         };
         let pending = mine.unwrap_or_default().with(owners().unwrap_or_default());
         if pending.and(self.mask.get()).is_empty() { 0 } else { poll::IN }

@@ -401,7 +401,7 @@ fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let terminal = Stream::terminal(cx).is_some();
     let tty = if terminal { TTY } else { 0 };
     let foreground = cx.kernel.streams.foreground.get().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
-    let pending = if part == Part::Process { process.pending.borrow().set() } else { task.pending.borrow().set() };
+    let pending = if part == Part::Process { process.pending.set() } else { task.pending.set() };
     format!(
         "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \
          18446744073709551615 {} 0 0 {} {} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 {} 0\n",
@@ -476,7 +476,7 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     }
     const CAPABILITIES: u64 = 0;
     let (threads, blocked) = (process.tasks.borrow().len(), bits(task.mask.get()));
-    let (own, shared) = (bits(task.pending.borrow().set()), bits(process.pending.borrow().set()));
+    let (own, shared) = (bits(task.pending.set()), bits(process.pending.set()));
     let _ = write!(
         text,
         "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{threads}\nSigQ:\t{queued}/{limit}\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\n\

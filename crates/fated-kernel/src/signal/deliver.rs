@@ -93,8 +93,8 @@ impl Kernel {
 impl Cx {
     /// Takes the next signal out of `wanted`: the task's own before the process's, but synchronous ones first of all.
     pub(crate) fn take_signal(&self, wanted: SigSet) -> Option<SigInfo> {
-        let own = self.task.pending.borrow_mut().take(wanted);
-        let mut info = own.or_else(|| self.process().pending.borrow_mut().take(wanted))?;
+        let own = self.task.pending.take(wanted);
+        let mut info = own.or_else(|| self.process().pending.take(wanted))?;
         timer::taken(&self.kernel, self.process(), &mut info);
         Some(info)
     }

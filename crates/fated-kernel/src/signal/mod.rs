@@ -5,6 +5,7 @@ pub mod frame;
 pub mod send;
 
 use alloc::{collections::VecDeque, vec::Vec};
+use core::cell::{Cell, RefCell};
 
 /// The signals that the kernel itself speaks of (signal(7), x86).
 #[expect(missing_docs, reason = "the names are Linux's own")]
@@ -274,56 +275,58 @@ impl Actions {
 const QUEUE_LIMIT: usize = 4096;
 
 /// Signals that have been sent and not yet taken.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Pending {
-    set: SigSet,
-    queue: VecDeque<SigInfo>,
+    set: Cell<SigSet>,
+    queue: RefCell<VecDeque<SigInfo>>,
 }
 
 impl Pending {
     /// Which signals are pending.
     #[must_use]
     pub fn set(&self) -> SigSet {
-        self.set
+        self.set.get()
     }
 
     /// Adds one; standard signals are kept once, real-time signals queue. `false` if the queue is full.
-    pub fn add(&mut self, info: SigInfo) -> bool {
+    pub fn add(&self, info: SigInfo) -> bool {
         let signal = info.signal();
         // Those of timers are made beforehand, one for each timer, and always queue.
-        if signal < 32 && self.set.has(signal) && info.code() != SI_TIMER {
+        if signal < 32 && self.set().has(signal) && info.code() != SI_TIMER {
             return true;
         }
-        if self.queue.len() >= QUEUE_LIMIT {
+        let mut queue = self.queue.borrow_mut();
+        if queue.len() >= QUEUE_LIMIT {
             return false;
         }
-        self.set = self.set.with(SigSet::of(&[signal]));
-        self.queue.push_back(info);
+        self.set.set(self.set().with(SigSet::of(&[signal])));
+        queue.push_back(info);
         true
     }
 
     /// Takes the first signal out of `wanted`.
-    pub fn take(&mut self, wanted: SigSet) -> Option<SigInfo> {
-        let signal = self.set.and(wanted).first()?;
-        let at = self.queue.iter().position(|info| info.signal() == signal)?;
-        let info = self.queue.remove(at)?;
-        if !self.queue.iter().any(|info| info.signal() == signal) {
-            self.set = self.set.without(SigSet::of(&[signal]));
+    pub fn take(&self, wanted: SigSet) -> Option<SigInfo> {
+        let signal = self.set().and(wanted).first()?;
+        let mut queue = self.queue.borrow_mut();
+        let at = queue.iter().position(|info| info.signal() == signal)?;
+        let info = queue.remove(at)?;
+        if !queue.iter().any(|info| info.signal() == signal) {
+            self.set.set(self.set().without(SigSet::of(&[signal])));
         }
         Some(info)
     }
 
     /// Drops all of `signals`.
-    pub fn remove(&mut self, signals: SigSet) {
-        if !self.set.and(signals).is_empty() {
-            self.queue.retain(|info| !signals.has(info.signal()));
-            self.set = self.set.without(signals);
+    pub fn remove(&self, signals: SigSet) {
+        if !self.set().and(signals).is_empty() {
+            self.queue.borrow_mut().retain(|info| !signals.has(info.signal()));
+            self.set.set(self.set().without(signals));
         }
     }
 
     /// All of them, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<SigInfo> {
-        self.queue.iter().copied().collect()
+        self.queue.borrow().iter().copied().collect()
     }
 }

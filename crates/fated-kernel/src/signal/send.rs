@@ -13,7 +13,7 @@ impl Kernel {
         if !self.prepare(&task.process, info.signal()) || self.is_dropped(task, info.signal()) {
             return true;
         }
-        let queued = task.pending.borrow_mut().add(info);
+        let queued = task.pending.add(info);
         self.notice(task, info.signal());
         task.process.signalled.wake();
         queued
@@ -26,7 +26,7 @@ impl Kernel {
         if !self.prepare(process, signal) || self.is_dropped(&first, signal) {
             return true;
         }
-        let queued = process.pending.borrow_mut().add(info);
+        let queued = process.pending.add(info);
         let wants = |task: &&Rc<Task>| !task.mask.get().has(signal);
         let tasks = process.tasks.borrow().clone();
         let waiter = tasks.iter().find(|task| task.sigwait.get().has(signal));
@@ -55,7 +55,7 @@ impl Kernel {
             actions.borrow_mut().set(signal, Action::default());
             task.set_mask(task.mask.get().without(SigSet::of(&[signal])));
         }
-        task.pending.borrow_mut().add(info);
+        task.pending.add(info);
     }
 
     /// What a signal does when it is sent: SIGCONT continues and stops cancel each other, whoever takes them later.
@@ -70,8 +70,8 @@ impl Kernel {
             _ => SigSet::EMPTY,
         };
         if !remove.is_empty() {
-            process.pending.borrow_mut().remove(remove);
-            process.tasks.borrow().iter().for_each(|task| task.pending.borrow_mut().remove(remove));
+            process.pending.remove(remove);
+            process.tasks.borrow().iter().for_each(|task| task.pending.remove(remove));
         }
         if signal == nr::CONT {
             self.continue_group(process);

@@ -11,11 +11,14 @@ use crate::task::{Process, Task};
 use alloc::rc::Rc;
 
 pub fn exit(cx: &Cx, a: Args) -> SysResult {
+    // The log tells of the call before it tells of what it does.
+    super::tell_log(cx, Ok(Outcome::Away));
     cx.kernel.exit_task(&cx.task, ExitCode::exited(a[0] as i32));
     Ok(Outcome::Away)
 }
 
 pub fn exit_group(cx: &Cx, a: Args) -> SysResult {
+    super::tell_log(cx, Ok(Outcome::Away));
     cx.kernel.exit_group(cx.process(), ExitCode::exited(a[0] as i32));
     Ok(Outcome::Away)
 }

@@ -6,7 +6,7 @@ use crate::guest::Call;
 use crate::log;
 use crate::record::{Ended, What};
 use crate::table;
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::boxed::Box;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -108,7 +108,7 @@ impl Cx {
             // Only a log tells of it, so nothing else of the run may depend on it.
             return Some(self.task.guest.native(call) as u64);
         }
-        let value = enter(self, call)?;
+        let value = enter(self, &call)?;
         if self.task.passing.take() || self.kernel.runs_on(&self.task) {
             return Some(value);
         }
@@ -118,14 +118,16 @@ impl Cx {
 }
 
 /// A task has made a call. `Some`: it is over, and returns this value.
-pub(crate) fn enter(cx: &Cx, call: Call) -> Option<u64> {
+pub(crate) fn enter(cx: &Cx, call: &Call) -> Option<u64> {
     let (kernel, task) = (&cx.kernel, &cx.task);
     kernel.stats.count(call.number);
-    task.call.set(call);
-    let described = if kernel.config.log { log::arguments(cx, call) } else { Vec::new() };
+    if kernel.config.log {
+        note_arguments(cx, call);
+    }
     if table::is_free(call.number) {
+        task.call.set(*call);
         task.passing.set(true);
-        return finish(cx, call, described, cx.native(call.number, call.args).map(Outcome::Value));
+        return finish(cx, Ok(Outcome::Pass));
     }
     let cost = kernel.config.call_cost_ns;
     task.cpu_ns.set(task.cpu_ns.get() + cost);
@@ -133,34 +135,27 @@ pub(crate) fn enter(cx: &Cx, call: Call) -> Option<u64> {
     kernel.pass_time(cost);
     if task.is_gone() {
         // A timer has just killed its process.
-        return finish(cx, call, described, Ok(Outcome::Away));
-    }
-    if matches!(call.number as u32, linux_raw_sys::general::__NR_exit | linux_raw_sys::general::__NR_exit_group) {
-        // The log tells of the call before it tells of what it does.
-        kernel.record(task, What::Call { call, args: described, ended: Ended::Away });
-        dispatch(cx, call);
-        return None;
+        return finish(cx, Ok(Outcome::Away));
     }
     match dispatch(cx, call) {
-        Step::Now(Ok(Outcome::Pass)) => pass(cx, call, described),
-        Step::Now(result) => finish(cx, call, described, result),
-        Step::Later(future) => go_on(cx, Work { future, call, described }),
+        Step::Now(Ok(Outcome::Value(value))) if !kernel.config.log && !task.is_gone() => Some(value),
+        step => {
+            task.call.set(*call);
+            match step {
+                Step::Now(Ok(Outcome::Pass)) => pass(cx, call),
+                Step::Now(result) => finish(cx, result),
+                Step::Later(future) => go_on(cx, future),
+            }
+        }
     }
-}
-
-/// A call in progress.
-pub(crate) struct Work {
-    future: Waiting,
-    call: Call,
-    described: Vec<String>,
 }
 
 /// Goes on with a call as far as it goes now. `Some`: it is over, and returns this value.
-pub(crate) fn go_on(cx: &Cx, mut work: Work) -> Option<u64> {
-    match work.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+pub(crate) fn go_on(cx: &Cx, mut work: Waiting) -> Option<u64> {
+    match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => {
-            drop(work.future);
-            finish(cx, work.call, work.described, result)
+            drop(work);
+            finish(cx, result)
         }
         Poll::Pending => {
             if !cx.task.is_gone() {
@@ -172,35 +167,29 @@ pub(crate) fn go_on(cx: &Cx, mut work: Work) -> Option<u64> {
 }
 
 /// The real Linux carries out a call as it stands. If the task runs straight on, that may be when it does.
-fn pass(cx: &Cx, call: Call, described: Vec<String>) -> Option<u64> {
+fn pass(cx: &Cx, call: &Call) -> Option<u64> {
     let task = &cx.task;
     task.passing.set(cx.kernel.runs_on(task));
     if task.passing.get() && !cx.kernel.config.log {
         cx.kernel.stats.native();
-        return task.guest.pass(call).map(|result| result as u64);
+        return task.guest.pass(*call).map(|result| result as u64);
     }
-    finish(cx, call, described, Ok(Outcome::Pass))
+    finish(cx, Ok(Outcome::Pass))
 }
 
-/// Tells the log what has become of a call. `Some`: it returns this value.
-fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) -> Option<u64> {
-    let (task, log) = (&cx.task, cx.kernel.config.log);
+/// What has become of a call. `Some`: it returns this value.
+fn finish(cx: &Cx, result: SysResult) -> Option<u64> {
+    let task = &cx.task;
     let result = match result {
         _ if task.is_gone() => Ok(Outcome::Away),
-        Ok(Outcome::Pass) => cx.native(call.number, call.args).map(Outcome::Value),
+        Ok(Outcome::Pass) => {
+            let call = task.call.get();
+            cx.native(call.number, call.args).map(Outcome::Value)
+        }
         result => result,
     };
-    if log {
-        let mut args = described;
-        let ended = match result {
-            Ok(Outcome::Value(value)) => {
-                log::add_results(cx, call, value, &mut args);
-                Ended::Value(value)
-            }
-            Ok(_) => Ended::Away,
-            Err(error) => Ended::Failed(error),
-        };
-        cx.kernel.record(task, What::Call { call, args, ended });
+    if cx.kernel.config.log {
+        tell_log(cx, result);
     }
     match result {
         Ok(Outcome::Value(value)) => Some(value),
@@ -215,9 +204,29 @@ fn finish(cx: &Cx, call: Call, described: Vec<String>, result: SysResult) -> Opt
     }
 }
 
+#[cold]
+fn note_arguments(cx: &Cx, call: &Call) {
+    *cx.task.logged.borrow_mut() = Some((*call, log::arguments(cx, *call)));
+}
+
+/// Tells the log of the call that the task is in, if that hasn't been done.
+#[cold]
+pub(crate) fn tell_log(cx: &Cx, result: SysResult) {
+    let Some((call, mut args)) = cx.task.logged.take() else { return };
+    let ended = match result {
+        Ok(Outcome::Value(value)) => {
+            log::add_results(cx, call, value, &mut args);
+            Ended::Value(value)
+        }
+        Ok(_) => Ended::Away,
+        Err(error) => Ended::Failed(error),
+    };
+    cx.kernel.record(&cx.task, What::Call { call, args, ended });
+}
+
 /// Who carries out what. A call that isn't here is refused, or native by the table.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-fn dispatch(cx: &Cx, call: Call) -> Step {
+fn dispatch(cx: &Cx, call: &Call) -> Step {
     use crate::sys::stat;
     use linux_raw_sys::general::*;
     let a = call.args;
@@ -391,17 +400,17 @@ fn dispatch(cx: &Cx, call: Call) -> Step {
         __NR_pidfd_send_signal => now(pidfd::pidfd_send_signal(cx, a)),
         __NR_pidfd_getfd => now(pidfd::pidfd_getfd(cx, a)),
         // paths, files, directories
-        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => path::open(cx, call),
-        __NR_stat | __NR_lstat | __NR_fstat | __NR_newfstatat => now(stat::stat(cx, call)),
+        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => path::open(cx, *call),
+        __NR_stat | __NR_lstat | __NR_fstat | __NR_newfstatat => now(stat::stat(cx, *call)),
         __NR_statx => now(stat::statx(cx, a)),
-        __NR_statfs | __NR_fstatfs => now(stat::statfs(cx, call)),
-        __NR_getdents | __NR_getdents64 => now(directory::getdents(cx, call)),
-        __NR_access | __NR_faccessat | __NR_faccessat2 => Step::Now(path::access(cx, call)),
-        __NR_readlink | __NR_readlinkat => Step::Now(path::readlink(cx, call)),
+        __NR_statfs | __NR_fstatfs => now(stat::statfs(cx, *call)),
+        __NR_getdents | __NR_getdents64 => now(directory::getdents(cx, *call)),
+        __NR_access | __NR_faccessat | __NR_faccessat2 => Step::Now(path::access(cx, *call)),
+        __NR_readlink | __NR_readlinkat => Step::Now(path::readlink(cx, *call)),
         __NR_getcwd => Step::Now(path::getcwd(cx, a)),
-        __NR_utime | __NR_utimes | __NR_futimesat | __NR_utimensat => Step::Now(stat::utimes(cx, call)),
-        number if path::changes_names(number) => Step::Now(path::change(cx, call)),
-        _ => other(cx, call),
+        __NR_utime | __NR_utimes | __NR_futimesat | __NR_utimensat => Step::Now(stat::utimes(cx, *call)),
+        number if path::changes_names(number) => Step::Now(path::change(cx, *call)),
+        _ => other(cx, *call),
     }
 }
 

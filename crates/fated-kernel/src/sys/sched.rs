@@ -103,7 +103,7 @@ pub fn sched_getaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
     }
     let wanted = scheduling(cx, pid).map_err(none_is_negative)?.0.affinity;
     let set = if wanted == Cpus::default() { processors(cx) } else { wanted };
-    cx.write_words(to, &set[..words])?;
+    cx.write(to, &set.map(u64::to_le_bytes).as_flattened()[..words * WORD])?;
     Ok((words * WORD) as u64)
 }
 
@@ -211,7 +211,7 @@ pub fn sched_getattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     // Size and policy, flags, nice and priority; runtime, deadline, period, clamps of utilisation.
     let words =
         [u64::from(policy) << 32 | size, u64::from(reset_on_fork), u64::from(priority) << 32 | nice, 0, 0, 0, 0];
-    cx.write_words(to, &words[..(size / 8) as usize])?;
+    cx.write(to, &words.map(u64::to_le_bytes).as_flattened()[..size as usize & !7])?;
     Ok(0)
 }
 

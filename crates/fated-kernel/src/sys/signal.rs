@@ -179,8 +179,8 @@ fn changed(cx: &Cx, signal: i32, action: Action) {
     let process = cx.process();
     if cx.task.actions.borrow().borrow().ignores(signal) {
         let one = SigSet::of(&[signal]);
-        process.pending.borrow_mut().remove(one);
-        process.tasks.borrow().iter().for_each(|task| task.pending.borrow_mut().remove(one));
+        process.pending.remove(one);
+        process.tasks.borrow().iter().for_each(|task| task.pending.remove(one));
     }
     if signal == nr::CHLD {
         let sigchld = SigchldAction {

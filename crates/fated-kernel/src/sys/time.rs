@@ -105,8 +105,7 @@ impl Clock {
 /// clock_gettime(2).
 pub fn clock_gettime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [clock, to, ..] = a;
-    let clock = Clock::of(cx, clock)?;
-    cx.write_timespec(to, clock.now(&cx.kernel))?;
+    cx.write_timespec(to, Clock::of(cx, clock)?.now(&cx.kernel))?;
     Ok(0)
 }
 

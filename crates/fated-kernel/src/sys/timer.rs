@@ -251,11 +251,15 @@ impl ProcessTimers {
 }
 
 /// A call has cost CPU time: sends the signals of timers on it that have expired.
+#[inline]
 pub(crate) fn cpu_spent(cx: &Cx) {
-    let timers = &cx.process().timers;
-    if !timers.cpu.get() {
-        return;
+    if cx.process().timers.cpu.get() {
+        look_at_cpu_timers(cx);
     }
+}
+
+fn look_at_cpu_timers(cx: &Cx) {
+    let timers = &cx.process().timers;
     let cpu_timers: Vec<_> = timers.all().into_iter().filter(|timer| timer.clock.counts_cpu()).collect();
     timers.cpu.set(cpu_timers.iter().any(|timer| timer.due.get().is_some()));
     for timer in cpu_timers {
