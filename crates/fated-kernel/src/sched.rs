@@ -135,6 +135,7 @@ impl Scheduler {
     }
 
     /// Counts a call of the running task; `true` if its turn is over and another could run.
+    #[inline]
     pub(crate) fn slice_over(&self, task: &Task) -> bool {
         if matches!(self.policy, Policy::Pct { .. }) {
             let (left, changes) = self.change.get();

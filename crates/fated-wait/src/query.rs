@@ -58,6 +58,7 @@ impl Family {
 
     /// The process whose child the thread's process is; `None` for init, too.
     #[must_use]
+    #[inline]
     pub fn parent(&self, tid: Tid) -> Option<Pid> {
         let parent = self.table.group(self.table.find(tid)?).parent;
         (parent != NONE).then(|| self.table.pid(parent))

@@ -21,8 +21,11 @@ pub struct Directory {
 
 #[derive(Debug)]
 enum Place {
-    /// A real one, with the number that guests know it by.
-    Real(u64),
+    /// A real one: the number that guests know it by, and its device.
+    Real {
+        number: u64,
+        dev: u64,
+    },
     Made(Dir),
 }
 
@@ -31,10 +34,11 @@ impl Directory {
         Rc::new(Directory { place, path, listing: RefCell::default(), position: Cell::new(0) })
     }
 
-    /// A real directory of that number, opened at `path`.
+    /// A real directory, opened at `path`.
     #[must_use]
-    pub fn real(number: u64, path: Vec<u8>) -> Rc<Directory> {
-        Directory::new(Place::Real(number), path)
+    pub fn real(cx: &Cx, stat: &FileStat, path: Vec<u8>) -> Rc<Directory> {
+        let number = cx.kernel.fs.number(stat.dev, stat.ino);
+        Directory::new(Place::Real { number, dev: stat.dev }, path)
     }
 
     /// A generated one.
@@ -46,13 +50,13 @@ impl Directory {
     /// Whether the real Linux has it.
     #[must_use]
     pub fn is_real(&self) -> bool {
-        matches!(self.place, Place::Real(_))
+        matches!(self.place, Place::Real { .. })
     }
 
     /// The number of a real one.
     #[must_use]
     pub fn real_number(&self) -> Option<u64> {
-        if let Place::Real(number) = self.place { Some(number) } else { None }
+        if let Place::Real { number, .. } = self.place { Some(number) } else { None }
     }
 
     /// Where it stood when it was opened, without links.
@@ -81,17 +85,15 @@ impl Directory {
         }
         let entries = Rc::new(match &self.place {
             Place::Made(dir) => dir.entries(cx, &self.path),
-            Place::Real(_) => real_entries(cx, fd)?,
+            Place::Real { dev, .. } => real_entries(cx, fd, *dev)?,
         });
         *self.listing.borrow_mut() = Some(entries.clone());
         Ok(entries)
     }
 }
 
-fn real_entries(cx: &Cx, fd: i32) -> Result<Vec<Entry>, Errno> {
-    let guest = &cx.task.guest;
-    let dev = guest.stat(fd, b"", 0)?.dev;
-    let mut entries = guest.list(fd)?;
+fn real_entries(cx: &Cx, fd: i32, dev: u64) -> Result<Vec<Entry>, Errno> {
+    let mut entries = cx.task.guest.list(fd)?;
     // `.` and `..` come before all other names that can be.
     entries.sort_unstable_by(|a, b| (rank(&a.name), &a.name).cmp(&(rank(&b.name), &b.name)));
     let mend = |entry: crate::guest::DirEntry| Entry {
@@ -123,7 +125,7 @@ impl File for Directory {
         match &self.place {
             Place::Made(dir) => Ok(Node::Directory(dir.clone()).stat(cx, &self.path)),
             // Only its descriptor knows: see `Cx::stat_descriptor`.
-            Place::Real(_) => Err(Errno::EBADF),
+            Place::Real { .. } => Err(Errno::EBADF),
         }
     }
 
@@ -138,7 +140,7 @@ impl File for Directory {
     fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
         match &self.place {
             Place::Made(dir) => Ok(Directory::made(dir.clone(), self.path.clone())),
-            Place::Real(_) => Err(Errno::ENXIO),
+            Place::Real { .. } => Err(Errno::ENXIO),
         }
     }
 

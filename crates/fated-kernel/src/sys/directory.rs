@@ -21,14 +21,15 @@ pub fn getdents(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let mut bytes = Vec::new();
     let mut position = directory.position();
     for entry in entries.get(from..).unwrap_or_default() {
-        let record = encode(entry, position + 1);
-        if bytes.len() + record.len() > size {
+        let end = bytes.len();
+        encode(entry, position + 1, &mut bytes);
+        if bytes.len() > size {
+            bytes.truncate(end);
             if bytes.is_empty() {
                 return Err(Errno::EINVAL);
             }
             break;
         }
-        bytes.extend_from_slice(&record);
         position += 1;
     }
     cx.write(to, &bytes)?;
@@ -54,40 +55,38 @@ fn open_directory(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
         return Err(Errno::EBADF);
     }
     let path = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
-    let directory = Directory::real(cx.kernel.fs.number(real.dev, real.ino), path);
+    let directory = Directory::real(cx, &real, path);
     let open = OpenFile::new(cx, directory, flags as u32);
     cx.task.files.borrow().set(fd, open.clone(), fcntl(F_GETFD)? & u64::from(FD_CLOEXEC) != 0);
     Ok(open)
 }
 
 /// `struct linux_dirent64`: inode, offset of the next, length, kind, name.
-fn encode_new(entry: &Entry, next: u64) -> Vec<u8> {
+fn encode_new(entry: &Entry, next: u64, to: &mut Vec<u8>) {
     const NAME: usize = 19;
     let len = (NAME + entry.name.len() + 1).next_multiple_of(8);
-    let mut bytes = head(entry, next, len);
-    bytes.push(entry.kind);
-    bytes.extend_from_slice(&entry.name);
-    bytes.resize(len, 0);
-    bytes
+    let end = to.len() + len;
+    head(entry, next, len, to);
+    to.push(entry.kind);
+    to.extend_from_slice(&entry.name);
+    to.resize(end, 0);
 }
 
 /// `struct linux_dirent`: the kind stands in the last byte.
-fn encode_old(entry: &Entry, next: u64) -> Vec<u8> {
+fn encode_old(entry: &Entry, next: u64, to: &mut Vec<u8>) {
     const NAME: usize = 18;
     let len = (NAME + entry.name.len() + 2).next_multiple_of(8);
-    let mut bytes = head(entry, next, len);
-    bytes.extend_from_slice(&entry.name);
-    bytes.resize(len - 1, 0);
-    bytes.push(entry.kind);
-    bytes
+    let end = to.len() + len;
+    head(entry, next, len, to);
+    to.extend_from_slice(&entry.name);
+    to.resize(end - 1, 0);
+    to.push(entry.kind);
 }
 
-fn head(entry: &Entry, next: u64, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len);
-    bytes.extend_from_slice(&entry.ino.to_le_bytes());
-    bytes.extend_from_slice(&next.to_le_bytes());
-    bytes.extend_from_slice(&(len as u16).to_le_bytes());
-    bytes
+fn head(entry: &Entry, next: u64, len: usize, to: &mut Vec<u8>) {
+    to.extend_from_slice(&entry.ino.to_le_bytes());
+    to.extend_from_slice(&next.to_le_bytes());
+    to.extend_from_slice(&(len as u16).to_le_bytes());
 }
 
 #[cfg(test)]
@@ -97,10 +96,11 @@ mod tests {
     #[test]
     fn records_have_linuxs_layout() {
         let entry = Entry { name: b"name".to_vec(), ino: 5, kind: 8 };
-        let new = encode_new(&entry, 3);
+        let (mut new, mut old) = (Vec::new(), Vec::new());
+        encode_new(&entry, 3, &mut new);
         assert_eq!((new.len(), new[0], new[8], new[16], new[18]), (24, 5, 3, 24, 8));
         assert_eq!(&new[19..24], b"name\0");
-        let old = encode_old(&entry, 3);
+        encode_old(&entry, 3, &mut old);
         assert_eq!((old.len(), old[16], old[23]), (24, 24, 8));
         assert_eq!(&old[18..23], b"name\0");
     }

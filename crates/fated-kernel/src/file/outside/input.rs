@@ -88,6 +88,7 @@ impl Streams {
     }
 
     /// Another task has its turn: nobody waits for input for ever.
+    #[inline]
     pub fn count_turn(&self, kernel: &Kernel) {
         if self.are_awaited() {
             self.turns.set(self.turns.get() + 1);

@@ -184,8 +184,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
             let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
             let path = real_path(cx, target, fd);
-            let number = cx.kernel.fs.number(stat.dev, stat.ino);
-            Ok(Begun::Over(track(cx, request, fd, Directory::real(number, path))))
+            Ok(Begun::Over(track(cx, request, fd, Directory::real(cx, stat, path))))
         }
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
         kind::FIFO => {
