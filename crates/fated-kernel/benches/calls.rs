@@ -6,9 +6,9 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fated_kernel::config::{Config, Policy};
-use fated_kernel::cx::Cx;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
+use fated_kernel::id::Tid;
 use fated_kernel::kernel::{Boot, Kernel, Next};
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
@@ -160,7 +160,8 @@ impl Script {
 /// A host in which the first task has one script and all others have another.
 struct Host {
     kernel: Rc<Kernel>,
-    cx: Cx,
+    /// Whose turn it is.
+    tid: Tid,
     scripts: [Script; 2],
     engine: Engine,
 }
@@ -188,11 +189,10 @@ impl Host {
         guest.write(BASE + 0x100, b"/home/file\0");
         guest.write(BASE + 0x200, &[3, 0, 0, 0, 1, 0, 0, 0]);
         let boot = Boot { exe: b"/bin/null".to_vec(), cwd: b"/".to_vec(), credentials: Default::default() };
-        kernel.boot(&boot, guest);
-        assert!(matches!(kernel.next(), Next::Run(_)));
-        let cx = kernel.turn().expect("it runs");
+        let tid = kernel.boot(&boot, guest);
+        assert_eq!(kernel.next(), Next::Run(tid));
         let yields = call(nr::__NR_sched_yield, &[]);
-        let mut host = Host { kernel, cx, scripts: [Script::new(prologue), Script::new(&[yields])], engine };
+        let mut host = Host { kernel, tid, scripts: [Script::new(prologue), Script::new(&[yields])], engine };
         for _ in prologue {
             while host.others_turn() {
                 host.step();
@@ -204,21 +204,23 @@ impl Host {
     }
 
     fn others_turn(&self) -> bool {
-        self.cx.task.tid.get().get() != 2
+        self.tid.get() != 2
     }
 
     fn step(&mut self) {
         let call = self.scripts[usize::from(self.others_turn())].next();
         match self.engine {
-            Engine::Asks => self.kernel.stopped(self.cx.task.tid.get(), Stop::Call(call)),
+            Engine::Asks => self.kernel.stopped(self.tid, Stop::Call(call)),
             Engine::Answers => {
-                if self.cx.answer(call).is_some() {
+                if self.kernel.turn().expect("it runs").answer(call).is_some() {
                     return;
                 }
             }
         }
-        assert!(matches!(self.kernel.next(), Next::Run(_)));
-        self.cx = self.kernel.turn().expect("somebody runs");
+        match self.kernel.next() {
+            Next::Run(tid) => self.tid = tid,
+            next => panic!("{next:?}"),
+        }
     }
 }
 

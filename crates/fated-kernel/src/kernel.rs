@@ -20,7 +20,7 @@ use crate::sys::{self, lock::Locks};
 use crate::task::{Process, Task};
 use crate::timers::Timers;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, Ref, RefCell};
 use fated_wait::LookupKind;
 
 /// What the engine does next.
@@ -90,7 +90,8 @@ pub struct Kernel {
     pub(crate) processes: RefCell<BTreeMap<Pid, Rc<Process>>>,
     pub(crate) last_tid: Cell<u32>,
     pub(crate) ids_in_use: Cell<u32>,
-    current: RefCell<Option<Rc<Task>>>,
+    /// Whose turn it is.
+    current: RefCell<Option<Cx>>,
     serial: Cell<u64>,
     first: Cell<Option<Pid>>,
     exit_status: Cell<Option<i32>>,
@@ -169,8 +170,10 @@ impl Kernel {
 
     /// Decides what happens next.
     pub fn next(self: &Rc<Self>) -> Next {
-        if let Some(task) = self.running().filter(|task| task.passing.take()) {
-            return Next::Run(task.tid.get());
+        if let Some(cx) = &*self.current.borrow()
+            && cx.task.passing.take()
+        {
+            return Next::Run(cx.task.tid.get());
         }
         loop {
             if let Some(ending) = self.ended() {
@@ -200,12 +203,13 @@ impl Kernel {
                 continue;
             };
             self.streams.count_turn(self);
-            self.current.replace(Some(task.clone()));
-            if matches!(task.rest.get(), Rest::Waking(_)) {
-                self.wake_up(&task);
+            let cx = Cx { kernel: self.clone(), task };
+            self.current.replace(Some(cx.clone()));
+            if matches!(cx.task.rest.get(), Rest::Waking(_)) {
+                wake_up(&cx);
             }
-            if task.rest.get() == Rest::Ready && self.before_run(&task) {
-                return Next::Run(task.tid.get());
+            if cx.task.rest.get() == Rest::Ready && before_run(&cx) {
+                return Next::Run(cx.task.tid.get());
             }
         }
     }
@@ -228,7 +232,7 @@ impl Kernel {
     /// The running task, if it may go on, else the next one.
     fn take_turn(&self) -> Option<Rc<Task>> {
         let current = self.current.borrow_mut().take();
-        if let Some(task) = current.filter(|task| task.rest.get() == Rest::Ready) {
+        if let Some(task) = current.map(|cx| cx.task).filter(|task| task.rest.get() == Rest::Ready) {
             if task.halted.get() {
                 task.parked.set(true);
             } else if task.turn_over.take() || self.scheduler.slice_over(&task) {
@@ -240,28 +244,20 @@ impl Kernel {
         self.scheduler.pick()
     }
 
-    /// Signals are taken before guest code runs; `false` if that ended or stopped the task.
-    fn before_run(self: &Rc<Self>, task: &Rc<Task>) -> bool {
-        if task.looks_at_signals() {
-            self.deliver(&Cx { kernel: self.clone(), task: task.clone() });
-        }
-        task.rest.get() == Rest::Ready && !task.halted.get()
-    }
-
     /// Whether it is this task's turn.
     pub(crate) fn is_current(&self, task: &Rc<Task>) -> bool {
-        self.current.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, task))
+        self.current.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(&current.task, task))
     }
 
     /// The task whose turn it is.
     pub(crate) fn running(&self) -> Option<Rc<Task>> {
-        self.current.borrow().clone()
+        self.current.borrow().as_ref().map(|current| current.task.clone())
     }
 
-    /// The task that [`Next::Run`] named, as its calls see it.
+    /// The task that [`Next::Run`] named, as its calls see it. To be let go of before [`Kernel::next`].
     #[must_use]
-    pub fn turn(self: &Rc<Self>) -> Option<Cx> {
-        self.running().map(|task| Cx { kernel: self.clone(), task })
+    pub fn turn(&self) -> Option<Ref<'_, Cx>> {
+        Ref::filter_map(self.current.borrow(), Option::as_ref).ok()
     }
 
     /// The task that [`Next::Run`] named has stopped.
@@ -285,19 +281,6 @@ impl Kernel {
                     cx.process().pid
                 ));
             }
-        }
-    }
-
-    /// A task has woken in a call: goes on with that.
-    fn wake_up(self: &Rc<Self>, task: &Rc<Task>) {
-        let work = task.work.borrow_mut().take();
-        let Some(work) = work else {
-            task.rest.set(Rest::Ready);
-            return;
-        };
-        let cx = Cx { kernel: self.clone(), task: task.clone() };
-        if let Some(value) = sys::go_on(&cx, work) {
-            task.guest.set_result(value);
         }
     }
 
@@ -375,7 +358,7 @@ impl Kernel {
     }
 
     fn current_is_none(&self) -> bool {
-        self.current.borrow().as_ref().is_none_or(|task| task.rest.get() != Rest::Ready)
+        self.current.borrow().as_ref().is_none_or(|cx| cx.task.rest.get() != Rest::Ready)
     }
 
     fn kill_all(self: &Rc<Self>) {
@@ -407,4 +390,24 @@ impl Kernel {
             });
         }
     }
+}
+
+/// A task has woken in a call: goes on with that.
+fn wake_up(cx: &Cx) {
+    let work = cx.task.work.borrow_mut().take();
+    let Some(work) = work else {
+        cx.task.rest.set(Rest::Ready);
+        return;
+    };
+    if let Some(value) = sys::go_on(cx, work) {
+        cx.task.guest.set_result(value);
+    }
+}
+
+/// Signals are taken before guest code runs; `false` if that ended or stopped the task.
+fn before_run(cx: &Cx) -> bool {
+    if cx.task.looks_at_signals() {
+        cx.kernel.deliver(cx);
+    }
+    cx.task.rest.get() == Rest::Ready && !cx.task.halted.get()
 }
