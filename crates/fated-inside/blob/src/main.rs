@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod bytes;
 mod clock;
 mod crossing;
 mod elf;

@@ -1,7 +1,6 @@
-//! What the compiler expects to find: memcpy and its like; and the allocator, whose state and blocks lie in the arena.
+//! The allocator, whose state and blocks lie in the arena.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::arch::asm;
 
 use linux_raw_sys::general::__NR_ftruncate;
 
@@ -100,58 +99,9 @@ unsafe impl GlobalAlloc for Arena {
         let fresh = host::heap().take(wanted) as *mut u8;
         if !fresh.is_null() {
             // SAFETY: both blocks are at least that long and don't overlap.
-            unsafe { memcpy(fresh, at, layout.size().min(size)) };
+            unsafe { fresh.copy_from_nonoverlapping(at, layout.size().min(size)) };
             host::heap().give(at as usize, layout);
         }
         fresh
     }
-}
-
-/// Copies bytes between places that don't overlap.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
-    // SAFETY: the caller's promise: both are valid for `count` bytes.
-    unsafe {
-        asm!("rep movsb", inout("rdi") to => _, inout("rsi") from => _, inout("rcx") count => _, options(nostack))
-    };
-    to
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
-    if (to as usize).wrapping_sub(from as usize) >= count {
-        // SAFETY: going forward never overwrites what is still to be read.
-        return unsafe { memcpy(to, from, count) };
-    }
-    // SAFETY: as for memcpy; going backward, since the end of `from` lies in `to`. The flag is put back.
-    unsafe {
-        asm!("std", "rep movsb", "cld", inout("rdi") to.add(count).sub(1) => _,
-            inout("rsi") from.add(count).sub(1) => _, inout("rcx") count => _, options(nostack));
-    }
-    to
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    unsafe { asm!("rep stosb", inout("rdi") to => _, inout("rcx") count => _, in("al") byte as u8, options(nostack)) };
-    to
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
-    for at in 0..count {
-        // SAFETY: the caller's promise. Volatile, so that the loop isn't turned into a call of this function.
-        let (x, y) = unsafe { (a.add(at).read_volatile(), b.add(at).read_volatile()) };
-        if x != y {
-            return i32::from(x) - i32::from(y);
-        }
-    }
-    0
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
-    // SAFETY: the same promise.
-    unsafe { memcmp(a, b, count) }
 }

@@ -9,7 +9,7 @@ use fated_kernel::id::Tid;
 use fated_kernel::kernel::{Ending, Next};
 use fated_kernel::record::Record;
 use fated_kernel::rng::Rng;
-use fated_kernel::stats::by_name;
+use fated_kernel::stats::Counters;
 use fated_kernel::table::{self, Passage};
 use linux_raw_sys::general as nr;
 use std::cell::RefCell;
@@ -31,7 +31,7 @@ struct Told {
     turns: Vec<(Tid, u64, Regs, Call)>,
     log: Vec<Record>,
     natives: Vec<Call>,
-    counts: Vec<(&'static str, u64)>,
+    counters: Counters,
     ending: Option<Ending>,
 }
 
@@ -198,11 +198,7 @@ fn tell(config: Config, engine: Engine) -> Told {
         }
     }
     told.natives = world.natives();
-    let counters = kernel.counters();
-    told.counts = by_name(&counters.calls);
-    told.counts.push(("native", counters.natives));
-    // The free ones are counted by those who see them.
-    told.counts.retain(|(name, _)| *name != "madvise");
+    told.counters = kernel.counters();
     told.log = journal.0.take();
     told
 }
@@ -219,7 +215,7 @@ fn both_ways_to_drive_the_kernel_tell_the_same_story() {
             let pairs = asked.turns.iter().zip(&answered.turns);
             let at = pairs.take_while(|(one, other)| one == other).count();
             assert_eq!(asked.turns.get(at), answered.turns.get(at), "seed {seed}, turn {at}");
-            assert_eq!(asked.counts, answered.counts, "seed {seed}");
+            assert_eq!(asked.counters, answered.counters, "seed {seed}");
             assert_eq!(asked.natives, answered.natives, "seed {seed}");
             assert_eq!(asked, answered, "seed {seed}");
         }

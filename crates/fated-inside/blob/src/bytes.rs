@@ -1,0 +1,91 @@
+//! What the compiler expects to find: memcpy and its like.
+//!
+//! Processors copy and fill forward at full speed with one instruction, but backward byte by byte; and much of what the kernel
+//! compares are paths with a long way in common. Hence words, there.
+
+use core::arch::asm;
+
+/// Copies bytes between places that don't overlap.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise: both are valid for `count` bytes.
+    unsafe {
+        asm!("rep movsb", inout("rdi") to => _, inout("rsi") from => _, inout("rcx") count => _, options(nostack))
+    };
+    to
+}
+
+/// Copies bytes between places that may overlap.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    if (to as usize).wrapping_sub(from as usize) >= count {
+        // SAFETY: going forward never overwrites what is still to be read.
+        return unsafe { memcpy(to, from, count) };
+    }
+    // SAFETY: as for memcpy; going backward, since the end of `from` lies in `to`. Written in assembly, as the compiler would
+    // make a call of this function out of a loop.
+    unsafe {
+        asm!(
+            "2:",
+            "sub {left}, 8",
+            "jb 3f",
+            "mov {word}, [{from} + {left}]",
+            "mov [{to} + {left}], {word}",
+            "jmp 2b",
+            "3:",
+            "add {left}, 8",
+            "jz 5f",
+            "4:",
+            "mov {word:l}, [{from} + {left} - 1]",
+            "mov [{to} + {left} - 1], {word:l}",
+            "dec {left}",
+            "jnz 4b",
+            "5:",
+            to = in(reg) to,
+            from = in(reg) from,
+            left = inout(reg) count => _,
+            word = out(reg_abcd) _,
+            options(nostack),
+        );
+    }
+    to
+}
+
+/// Fills bytes.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("rep stosb", inout("rdi") to => _, inout("rcx") count => _, in("al") byte as u8, options(nostack)) };
+    to
+}
+
+/// Compares bytes.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
+    const WORD: usize = size_of::<u64>();
+    let mut at = 0;
+    while count - at >= WORD {
+        // SAFETY: the caller's promise: both are valid for `count` bytes.
+        let (x, y) = unsafe { (a.add(at).cast::<u64>().read_unaligned(), b.add(at).cast::<u64>().read_unaligned()) };
+        if x != y {
+            return if x.to_be() < y.to_be() { -1 } else { 1 };
+        }
+        at += WORD;
+    }
+    while at < count {
+        // SAFETY: as above. Volatile, so that the loop isn't turned into a call of this function.
+        let (x, y) = unsafe { (a.add(at).read_volatile(), b.add(at).read_volatile()) };
+        if x != y {
+            return i32::from(x) - i32::from(y);
+        }
+        at += 1;
+    }
+    0
+}
+
+/// Tells whether bytes differ.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
+    // SAFETY: the same promise.
+    unsafe { memcmp(a, b, count) }
+}
