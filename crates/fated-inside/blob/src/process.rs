@@ -280,6 +280,12 @@ extern "C" fn give_turn(me: u64) -> ! {
     // SAFETY: `enter` hands over a process, and those are never given back.
     let me: &'static Process = unsafe { &*(me as *const Process) };
     let ending = me.is_ending();
+    if ending {
+        // The next process may have waited for a lock of a file that this one holds.
+        const ALL: u64 = u32::MAX as u64;
+        const CLOSE_RANGE_UNSHARE: u64 = 2;
+        sys::call(__NR_close_range, [0, ALL, CLOSE_RANGE_UNSHARE, 0, 0, 0]);
+    }
     if let Some(next) = host().current.get() {
         next.tell(turn::GO);
     }
