@@ -245,6 +245,21 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
+    /// Time the same work natively and under both engines
+    Engines {
+        /// The most children to try
+        #[arg(long, value_name = "N", default_value_t = 8000)]
+        max: u32,
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
+    /// Time whole programs natively and under both engines
+    Programs {
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
     /// Time the bare loop of bench stop, and print it for that one
     #[command(hide = true)]
     Floor {

@@ -11,7 +11,7 @@ const COLUMNS: [(&str, Under); 4] = [
     ("host", Under::Host),
     ("inside", Under::Inside),
     ("inside, --no-rewrite", Under::InsideBySignal),
-    ("ptrace", Under::Fated),
+    ("ptrace", Under::Ptrace),
 ];
 
 const PASSES: u32 = 4;

@@ -2,7 +2,9 @@
 //! ([`work`]), so that numbers of one table can be compared with each other, and with nothing else.
 
 mod call;
+mod engines;
 mod machine;
+mod programs;
 mod stop;
 mod strace;
 mod table;
@@ -19,6 +21,8 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Wait { max, common } => ("wait", common, wait::measure(*max, common)?),
         Bench::Stop { max, common } => ("stop", common, stop::measure(*max, common)?),
         Bench::Call { common } => ("call", common, call::measure(common)?),
+        Bench::Engines { max, common } => ("engines", common, engines::measure(*max, common)?),
+        Bench::Programs { common } => ("programs", common, programs::measure(common)?),
         Bench::Strace { common } => ("strace", common, strace::measure(common)?),
         Bench::Floor { idle, rounds } => return stop::print_floor(*idle, *rounds),
     };

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-const SOURCE: &str = include_str!("work.c");
+/// The program.
+pub const SOURCE: &str = include_str!("work.c");
 
 /// What stands between the program and Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Under {
     Inside,
     /// `fated run --engine inside --no-rewrite`.
     InsideBySignal,
+    /// `fated run --engine ptrace`.
+    Ptrace,
 }
 
 impl Under {
@@ -39,6 +42,7 @@ impl Under {
             Under::FatedScan => "fated, scan",
             Under::Inside => "fated, inside",
             Under::InsideBySignal => "fated, inside, by signal",
+            Under::Ptrace => "fated, ptrace",
         }
     }
 }
@@ -151,7 +155,8 @@ impl Drop for Work {
     }
 }
 
-fn wrapper(under: Under, cpu: usize) -> anyhow::Result<Vec<String>> {
+/// What stands before the program.
+pub fn wrapper(under: Under, cpu: usize) -> anyhow::Result<Vec<String>> {
     let words: &[&str] = match under {
         Under::Host => return Ok(Vec::new()),
         Under::Strace => &["strace", "-f", "-o", "/dev/null"],
@@ -159,6 +164,7 @@ fn wrapper(under: Under, cpu: usize) -> anyhow::Result<Vec<String>> {
         Under::FatedScan => &["run", "--wait", "scan"],
         Under::Inside => &["run", "--engine", "inside"],
         Under::InsideBySignal => &["run", "--engine", "inside", "--no-rewrite"],
+        Under::Ptrace => &["run", "--engine", "ptrace"],
     };
     let mut words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     if under != Under::Strace {

@@ -9,6 +9,8 @@ pub const TESTS: &[Test] = &[
     ("bench_wait", &["cc", "taskset"], wait),
     ("bench_stop", &["cc", "taskset"], stop),
     ("bench_call", &["cc", "taskset"], call),
+    ("bench_engines", &["cc", "taskset"], engines),
+    ("bench_programs", &["gcc", "make", "python3", "git", "find", "taskset"], programs),
     ("bench_strace", &["cc", "taskset", "strace"], strace),
 ];
 
@@ -42,4 +44,12 @@ fn call() {
 
 fn strace() {
     table(&["bench", "strace"], 4);
+}
+
+fn engines() {
+    table(&["bench", "engines", "--max", "2"], 5);
+}
+
+fn programs() {
+    table(&["bench", "programs"], 5);
 }
