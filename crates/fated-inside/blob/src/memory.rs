@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 
 use linux_raw_sys::general::__NR_ftruncate;
 
-use crate::wire::{ARENA as ARENA_AT, ARENA_FD};
+use crate::wire::{ARENA as ARENA_AT, ARENA_FD, BLOCK_SIZE};
 use crate::{host, sys};
 
 /// Blocks are powers of two, so that a freed one fits whatever asks for its class next.
@@ -12,8 +12,6 @@ const CLASSES: usize = 40;
 /// The smallest block has room for the link of the free list.
 const SMALLEST: usize = 16;
 const PAGE: usize = 4096;
-/// By how much the arena grows at least.
-const STEP: usize = 256 << 10;
 
 /// The allocator's state, in the arena.
 ///
@@ -34,16 +32,17 @@ impl Heap {
         Heap { next, top, end, free: [0; CLASSES] }
     }
 
-    /// Makes the arena's file reach at least to `needed`.
+    /// Makes the arena's file reach at least to `needed`, by blocks that are huge pages where Linux makes them: so a process
+    /// has few faults however much there is.
     fn grow(&mut self, needed: usize) -> bool {
-        let step = STEP.max((self.top - ARENA_AT as usize) / 4) & !(PAGE - 1);
-        let top = needed.next_multiple_of(PAGE).max(self.top + step).min(self.end);
-        let done =
-            needed <= top && sys::call(__NR_ftruncate, [ARENA_FD as u64, top as u64 - ARENA_AT, 0, 0, 0, 0]) == 0;
-        if done {
-            self.top = top;
+        let top = needed.next_multiple_of(BLOCK_SIZE as usize);
+        let size = (top - ARENA_AT as usize) as u64;
+        if top > self.end || sys::call(__NR_ftruncate, [ARENA_FD as u64, size, 0, 0, 0, 0]) != 0 {
+            return false;
         }
-        done
+        (self.top..top).step_by(BLOCK_SIZE as usize).for_each(sys::collapse);
+        self.top = top;
+        true
     }
 
     fn take(&mut self, layout: Layout) -> usize {

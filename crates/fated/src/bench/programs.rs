@@ -24,7 +24,7 @@ const ROWS: [(&str, &str, &str); 5] = [
     ("git log --stat", "git", "git -C repository log --stat > log"),
 ];
 
-const MAKEFILE: &str = "all: 1.o 2.o 3.o 4.o 5.o 6.o\n%.o: one.c\n\tgcc -O1 -pthread -c -o $@ one.c\n";
+const MAKEFILE: &str = ".PHONY: all\nall: 1.o 2.o 3.o 4.o 5.o 6.o\n%.o: one.c\n\tgcc -O1 -pthread -c -o $@ one.c\n";
 const SCRIPT: &str = "\
 import collections, json, re
 words = [f'{i * 7919 % 1009:x}' for i in range(60000)]
