@@ -111,6 +111,8 @@ fn time(folder: &Path, under: Under, cpu: usize, script: &str) -> anyhow::Result
 fn shell(folder: &Path, wrapper: &[String], script: &str) -> anyhow::Result<()> {
     let words: Vec<&str> = wrapper.iter().map(String::as_str).chain(["sh", "-c", script]).collect();
     let mut command = Command::new(words[0]);
+    // The system's own programs, not what a user has put before them.
+    command.env("PATH", "/usr/bin:/bin");
     command.args(&words[1..]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = command.output().with_context(|| format!("failed to run {}", words[0]))?;
     let said = String::from_utf8_lossy(&output.stderr);
