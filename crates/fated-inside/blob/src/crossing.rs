@@ -21,7 +21,7 @@ use crate::keys;
 /// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
 
-/// The registers of a task.
+/// The registers of a task. The bases of fs and gs in them are those of its real thread while that holds its extended state.
 #[repr(C, align(16))]
 #[derive(Default)]
 pub struct Context {
@@ -120,10 +120,6 @@ global_asm!(
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
     "movaps [r11 + {vectors} + 16 * \\n], xmm\\n",
     ".endr",
-    "rdfsbase rcx",
-    "mov [r11 + {fs_base}], rcx",
-    "rdgsbase rcx",
-    "mov [r11 + {gs_base}], rcx",
     "test eax, {unusual}",
     "jz 2f",
     "push 2",
@@ -260,8 +256,6 @@ global_asm!(
     rip = const offset_of!(Regs, rip),
     eflags = const offset_of!(Regs, eflags),
     rsp = const offset_of!(Regs, rsp),
-    fs_base = const offset_of!(Regs, fs_base),
-    gs_base = const offset_of!(Regs, gs_base),
 );
 
 unsafe extern "C" {

@@ -89,11 +89,12 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     }
     host().event.set(Event { signal, code, addr, call, trap, error });
     task.process.holds.set(core::ptr::null());
+    let regs = if leaving { task.context.regs.get() } else { regs };
     if !leaving {
-        let (fs_base, gs_base) = guest::bases();
-        task.context.regs.set(Regs { fs_base, gs_base, ..regs });
         task.context.called_at.set(0);
     }
+    let (fs_base, gs_base) = guest::bases();
+    task.context.regs.set(Regs { fs_base, gs_base, ..regs });
     // SAFETY: the kernel's stack is unused while a guest runs.
     unsafe { crossing::run_kernel(on_event) }
 }

@@ -73,16 +73,15 @@ impl Inside {
         if let Some(result) = guard::instead(&call) {
             return result;
         }
-        let regs = self.context.regs.get();
         if !self.is_live() {
             self.set_aside();
+            let regs = self.context.regs.get();
             set_bases(regs.fs_base, regs.gs_base);
         }
         // SAFETY: the kernel hands on what the guest may ask for; what is the engine's has been left out above.
         let result = unsafe { gate::call(call.number as u32, call.args) };
         if call.number as u32 == __NR_arch_prctl {
-            let (fs_base, gs_base) = bases();
-            self.context.regs.set(Regs { fs_base, gs_base, ..regs });
+            self.read_bases();
         }
         result
     }
@@ -97,8 +96,15 @@ impl Inside {
         if self.is_live() && self.enter() {
             // SAFETY: the frame says what it has room for.
             unsafe { crossing::save(&raw mut **self.frame.borrow_mut(), &raw const self.context) };
+            self.read_bases();
             self.process.holds.set(core::ptr::null());
         }
+    }
+
+    /// Enters the bases of fs and gs into its registers. They are its own on its real thread now.
+    fn read_bases(&self) {
+        let (fs_base, gs_base) = bases();
+        self.context.regs.set(Regs { fs_base, gs_base, ..self.context.regs.get() });
     }
 
     /// Takes the state of another task from its real thread.
@@ -173,11 +179,14 @@ impl Guest for Inside {
     }
 
     fn regs(&self) -> Regs {
+        if self.is_live() && self.enter() {
+            self.read_bases();
+        }
         self.context.regs.get()
     }
 
     fn set_regs(&self, regs: &Regs) {
-        let old = self.context.regs.get();
+        let old = self.regs();
         if (old.fs_base, old.gs_base) != (regs.fs_base, regs.gs_base) {
             self.keep_state();
         }
