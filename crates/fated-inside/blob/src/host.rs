@@ -26,6 +26,7 @@ use crate::memory::Heap;
 use crate::process::Process;
 use crate::sites::Known;
 use crate::wire::{ARENA, ARENA_SIZE, BLOCK_SIZE, CONTROL_AT, Control, HEAP_AT, HOST_AT, Plan, STACK_SIZE};
+use crate::yielding::Yielding;
 
 /// The end of the kernel's stack.
 pub const STACK_TOP: u64 = ARENA + STACK_SIZE;
@@ -72,6 +73,8 @@ pub struct Host {
     pub over: Cell<bool>,
     /// The user knows that `cpuid` can't be hidden.
     pub said: Cell<bool>,
+    /// How turns are given away.
+    pub yielding: Yielding,
     /// Call sites are rewritten.
     pub rewrite: Cell<bool>,
     /// What the supervisor wants to be run.
@@ -138,6 +141,7 @@ pub fn create(cpus: u32) {
         records: RefCell::new(Vec::new()),
         over: Cell::new(false),
         said: Cell::new(false),
+        yielding: Yielding::default(),
         rewrite: Cell::new(true),
         plan: RefCell::new(None),
     }

@@ -34,6 +34,7 @@ mod sys;
 #[path = "../../src/wire.rs"]
 #[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]
 mod wire;
+mod yielding;
 
 use linux_raw_sys::general::{MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE};
 

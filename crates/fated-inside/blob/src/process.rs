@@ -38,12 +38,14 @@ static PRIVATE: Stacks = Stacks(UnsafeCell::new([[0; PRIVATE_STACK]; STACKS]));
 /// been told to end, for it does that on its stack.
 static TAKEN: [AtomicU32; STACKS] = [const { AtomicU32::new(0) }; STACKS];
 
-/// What a real process is told while it sleeps; the last one is its own word.
+/// What a real process is told while it sleeps; the last one is its own word, as is [`turn::GONE`].
 mod turn {
     pub const SLEEP: u32 = 0;
     pub const GO: u32 = 1;
     pub const END: u32 = 2;
     pub const GONE: u32 = 3;
+    /// It looks for its turn by itself, nobody need wake it.
+    pub const AWAKE: u32 = 4;
 }
 
 /// The real side of a process.
@@ -204,8 +206,9 @@ impl Process {
     }
 
     fn tell(&self, what: u32) {
-        self.turn.store(what, SeqCst);
-        sys::futex_wake(&self.turn);
+        if self.turn.swap(what, SeqCst) != turn::AWAKE {
+            sys::futex_wake(&self.turn);
+        }
     }
 
     /// Makes the real process; it begins by waiting for its turn. `flags` are those of clone(2) that Linux shall see.
@@ -286,11 +289,20 @@ extern "C" fn give_turn(me: u64) -> ! {
         const CLOSE_RANGE_UNSHARE: u64 = 2;
         sys::call(__NR_close_range, [0, ALL, CLOSE_RANGE_UNSHARE, 0, 0, 0]);
     }
+    let watch = (!ending).then(|| host().yielding.begin()).flatten();
+    if watch.is_some() {
+        me.turn.store(turn::AWAKE, SeqCst);
+    }
     if let Some(next) = host().current.get() {
         next.tell(turn::GO);
     }
     if ending {
         me.leave();
+    }
+    if let Some(watch) = watch {
+        sys::call(__NR_sched_yield, [0; 6]);
+        host().yielding.end(watch, me.turn.load(SeqCst) != turn::AWAKE);
+        let _ = me.turn.compare_exchange(turn::AWAKE, turn::SLEEP, SeqCst, SeqCst);
     }
     wait_turn(me)
 }
