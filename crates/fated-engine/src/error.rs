@@ -101,6 +101,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why an engine can't work on this machine, where another one may.
+    #[must_use]
+    pub fn of_machine(&self) -> Option<String> {
+        match self {
+            Error::Unsuited { why } => Some(why.clone()),
+            Error::Start { step, errno, .. } => Some(format!("failed to {step}: {errno}")),
+            _ => None,
+        }
+    }
+
     /// Whether it ends a run that had begun.
     #[must_use]
     pub fn ends_a_run(&self) -> bool {

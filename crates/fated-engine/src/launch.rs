@@ -10,6 +10,7 @@ use std::time::Duration;
 use fated_kernel::errno::Errno;
 
 use crate::error::{Error, start};
+use crate::notice::is_foreign_program;
 use crate::sys;
 
 /// What stands behind descriptors 0, 1 and 2 of the first program.
@@ -141,7 +142,7 @@ impl Launch {
         let open = |path: Vec<u8>| File::open(folder.join(PathBuf::from(OsString::from_vec(path)))).ok();
         let mut head = [0; 5];
         let file = self.candidates().into_iter().find_map(open);
-        file.is_some_and(|mut file| file.read_exact(&mut head).is_ok()) && head == *b"\x7fELF\x01"
+        file.is_some_and(|mut file| file.read_exact(&mut head).is_ok()) && is_foreign_program(&head)
     }
 }
 

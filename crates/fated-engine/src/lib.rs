@@ -4,7 +4,7 @@
 //! An engine that is left (by its end, or by an error) leaves no guest. What both share can't differ between them: the same
 //! program with the same seed is the same run on both.
 //!
-//! Without the feature `std` only [`cpuid`] is left, for the kernel in the guest.
+//! Without the feature `std` only [`cpuid`] and [`notice`] are left, for the kernel in the guest.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -15,6 +15,7 @@ pub mod cpuid;
 mod error;
 #[cfg(feature = "std")]
 mod launch;
+pub mod notice;
 #[cfg(feature = "std")]
 mod outside;
 #[cfg(feature = "std")]

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Streams, start};
+use fated_engine::{Error, Launch, OneCpu, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::Outside;
@@ -30,6 +30,13 @@ use crate::wire::{
 
 /// The program that carries the kernel.
 static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fated-blob"));
+
+/// What to do where a step of the start fails.
+const REMEDY: &str = "; --engine ptrace may work here";
+
+fn start(step: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
+}
 
 /// How often the supervisor looks whether anybody is left to make requests.
 const TICK: Duration = Duration::from_millis(100);
@@ -144,7 +151,10 @@ impl Engine {
 
         let cpu = OneCpu::stay(launch.cpu, &*outside)?;
         let signals = Signals::install();
-        let init = spawn(&blob, &arena).map_err(|_| start("start the first process")(sys::last()))?;
+        let init = spawn(&blob, &arena).map_err(|error| {
+            let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_number);
+            start("start the first process")(errno)
+        })?;
         Ok(Engine { shared, outside, init, launch: launch.clone(), signals, counters: Counters::default(), _cpu: cpu })
     }
 
@@ -248,9 +258,7 @@ impl Engine {
             End::Broken(why) => Ok(Ending::Broken(why)),
             End::NoProgram(errno) => Err(self.launch.not_run(errno)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
-            End::NoStart(step, errno) => {
-                Err(Error::Start { step: step.into(), errno, remedy: "; --engine ptrace may work here" })
-            }
+            End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
             End::GivenUp(..) => Ok(Ending::Broken("the run was given up though nobody asked for it".into())),
         }
     }
@@ -357,6 +365,7 @@ fn spawn(blob: &File, arena: &File) -> std::io::Result<Child> {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
             limit.rlim_cur = limit.rlim_max;
+            // Two of the engine's descriptors are above what limits usually are.
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
             for (from, to) in moves {
                 if libc::dup2(from, to) < 0 {

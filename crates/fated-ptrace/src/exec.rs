@@ -8,6 +8,7 @@ use crate::filter::OWN_CALL;
 use crate::memory;
 use crate::sys::{self, ARCH_SET_CPUID, Os, RealTid};
 use crate::tracee::{EXEC_STOP, Place, Tracee};
+use fated_engine::notice::{Notice, is_foreign_program};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, Exec, Regs};
 use std::os::fd::AsRawFd;
@@ -167,6 +168,10 @@ impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
 impl Tracee {
     /// The task starts another program, in place of its leader if it isn't that itself.
     pub(crate) fn replace_program(&self, exec: &Exec) -> Os<()> {
+        if self.is_foreign(exec) {
+            self.shared.notice(Notice::ForeignProgram);
+            return Err(Errno::ENOEXEC);
+        }
         let dirfd = i64::from(exec.dirfd).cast_unsigned();
         let call = if exec.dirfd == libc::AT_FDCWD && exec.flags == 0 {
             Call { number: libc::SYS_execve as u64, args: [exec.path_addr, exec.argv, exec.envp, 0, 0, 0] }
@@ -185,6 +190,13 @@ impl Tracee {
             self.new_program(&exec.random);
         }
         Ok(())
+    }
+
+    /// Whether Linux would start a 32-bit program, from which there is no way back.
+    fn is_foreign(&self, exec: &Exec) -> bool {
+        let mut head = [0; 5];
+        let file = At::new(self.tid.get(), exec.dirfd, &exec.path).and_then(|at| at.open(libc::O_RDONLY));
+        file.and_then(|file| sys::read(file.as_raw_fd(), &mut head)).is_ok() && is_foreign_program(&head)
     }
 
     /// Returns when the new program is loaded.
@@ -218,8 +230,8 @@ impl Tracee {
         // What fails here fails because the process is gone; the next run finds out.
         let Ok(regs) = self.fetch_regs() else { return };
         if regs.cs == CS_32 {
-            self.shared
-                .notice("a guest has started a 32-bit program, which the ptrace engine can't run; it was ended".into());
+            // It was one only after Linux had followed the lines of several scripts.
+            self.shared.notice(Notice::ForeignProgram);
             self.process.kill();
             return;
         }
@@ -237,8 +249,8 @@ impl Tracee {
             self.process.auxv.replace(bytes);
         }
         self.load_regs(Regs { rax: 0, orig_rax: u64::MAX, ..regs }, true);
-        if let Ok(Err(errno)) = self.trap_cpuid(&regs) {
-            self.shared.note_cpuid(errno);
+        if let Ok(Err(_)) = self.trap_cpuid(&regs) {
+            self.shared.note_cpuid();
         }
     }
 

@@ -6,6 +6,7 @@ use crate::process::Process;
 use crate::sys::{self, RealTid};
 use crate::tracee::{Ran, Tracee};
 use fated_engine::cpuid::Cpuid;
+use fated_engine::notice::{Notice, Notices};
 use fated_engine::signals::{self, Signals};
 use fated_engine::{Error, Launch, OneCpu, start};
 use fated_kernel::errno::Errno;
@@ -84,7 +85,7 @@ pub(crate) struct Shared {
     outside: Rc<dyn Outside>,
     stats: Cell<Stats>,
     cpuid_real: Cell<bool>,
-    foreign_call: Cell<bool>,
+    notices: Notices,
     killed: Cell<Option<Tid>>,
 }
 
@@ -118,16 +119,10 @@ impl Shared {
         }
     }
 
-    pub(crate) fn notice(&self, line: String) {
-        self.outside.notice(line);
-    }
-
-    /// A guest has made a call through `int 0x80` or with an x32 number; the user hears of the first.
-    pub(crate) fn note_foreign_call(&self) {
-        if !self.foreign_call.replace(true) {
-            self.notice(
-                "a guest has made a 32-bit or x32 system call, which the ptrace engine refuses with ENOSYS".into(),
-            );
+    /// The user hears of the first.
+    pub(crate) fn notice(&self, notice: Notice) {
+        if let Some(line) = self.notices.first(notice) {
+            self.outside.notice(line.into());
         }
     }
 
@@ -142,12 +137,9 @@ impl Shared {
     }
 
     /// Linux has refused to make `cpuid` fault.
-    pub(crate) fn note_cpuid(&self, errno: Errno) {
-        if !self.cpuid_real.replace(true) {
-            self.notice(format!(
-                "this processor can't hide its features ({errno}): guests see the real ones, so runs on other machines may differ"
-            ));
-        }
+    pub(crate) fn note_cpuid(&self) {
+        self.cpuid_real.set(true);
+        self.notice(Notice::RealCpuid);
     }
 }
 
@@ -182,7 +174,7 @@ impl Engine {
             outside,
             stats: Cell::default(),
             cpuid_real: Cell::new(false),
-            foreign_call: Cell::new(false),
+            notices: Notices::default(),
             killed: Cell::new(None),
         };
         let engine = Engine {

@@ -11,6 +11,7 @@ use crate::process::{self, Process};
 use crate::run::{Driver, Shared};
 use crate::sys::{self, Os, RealTid};
 use crate::{exec, memory, xstate};
+use fated_engine::notice::Notice;
 use fated_engine::signals;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn, Stop};
@@ -206,7 +207,7 @@ impl Tracee {
             return Ok(None);
         }
         if signal == libc::SIGSYS {
-            self.shared.note_foreign_call();
+            self.shared.notice(Notice::ForeignCall);
             regs.rax = (-i64::from(Errno::ENOSYS.number())).cast_unsigned();
             self.load_regs(regs, true);
             return Ok(None);

@@ -55,6 +55,9 @@ see --fresh.
   The environment is inherited unless you say --clear-env, and it differs from one terminal to the next. For runs \
 to be compared between machines, use --clear-env and --env for whatever the program needs.
 
+Which engine:
+  The same program with the same seed is the same run on both. --engine inside has the simulated kernel in the guest's own process, so that calls are cheap; --engine ptrace has it in fated's, at some microseconds a call. Choose ptrace for a guest that scribbles over memory or checks its own machine code, and where fated says that the engine inside failed. Without the option, fated takes the engine inside if this machine is up to it.
+
 Exit status:
   the program's own, 128 + n if signal n killed it, or
   123  --verify found a difference
@@ -160,7 +163,7 @@ pub struct RunArgs {
     pub stats: Option<StatsFormat>,
 
     /// How guests are executed: the same run either way
-    #[arg(long, value_name = "NAME", default_value = "ptrace", help_heading = "Inside fated")]
+    #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
     pub engine: EngineName,
 
     /// Leave the guest's machine code as it is: with --engine inside, every call then is a signal
@@ -193,9 +196,10 @@ pub enum StatsFormat {
 }
 
 /// `--engine NAME`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum EngineName {
     /// The engine inside if this machine is up to it, else ptrace
+    #[default]
     Any,
     /// The kernel answers in the guest's own process: much cheaper calls
     Inside,
@@ -279,6 +283,9 @@ pub struct BenchArgs {
     /// The CPU to measure on; the last permitted one unless told
     #[arg(long, value_name = "N")]
     pub cpu: Option<usize>,
+    /// The engine that runs the guests, where the table isn't about one engine
+    #[arg(long, value_name = "NAME", default_value = "any")]
+    pub engine: EngineName,
     /// Print one JSON object instead of a table
     #[arg(long, conflicts_with = "markdown")]
     pub json: bool,

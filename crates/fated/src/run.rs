@@ -60,12 +60,16 @@ pub fn once(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> a
         EngineName::Inside => inside(settings, launch, outside)?,
         EngineName::Ptrace => traced(settings, launch, outside)?,
         EngineName::Any => match inside(settings, launch, outside.clone()) {
+            Ok(ran) => ran,
             // Nothing of the program has run yet.
-            Err(error @ (Error::Unsuited { .. } | Error::Start { .. })) => {
-                outside.notice(format!("{error}; now it does"));
-                traced(settings, launch, outside)?
-            }
-            ran => ran?,
+            Err(error) => match error.of_machine() {
+                Some(why) => {
+                    outside
+                        .notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
+                    traced(settings, launch, outside)?
+                }
+                None => return Err(error.into()),
+            },
         },
     };
     // Guests that end by themselves leave the terminal as they like; a shell does the same for those that are killed.

@@ -4,6 +4,7 @@
 use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use fated_engine::notice::Notice;
 use fated_kernel::guest::{Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
 use linux_raw_sys::general::*;
@@ -126,6 +127,8 @@ fn take_call() -> Option<&'static Inside> {
         if call.number == u64::from(__NR_clock_gettime) {
             clock::offer(&cx);
         }
+    } else {
+        outside::notice(Notice::ForeignCall);
     }
     (!outside::is_asked()).then_some(task)
 }
@@ -148,6 +151,7 @@ fn take_event() -> Option<&'static Inside> {
             return take_call();
         }
         task.begin_call();
+        outside::notice(Notice::ForeignCall);
         return Some(task);
     }
     count(&control().stops);
@@ -288,10 +292,8 @@ pub fn new_image(sp: *const u64) -> ! {
         unsafe { gate::trap() };
         find_vdso();
     }
-    if sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 && !host().said.replace(true) {
-        let line =
-            "this processor can't hide its features: guests see the real ones, so runs on other machines may differ";
-        fated_kernel::guest::Outside::notice(&outside::Supervisor, line.into());
+    if sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 {
+        outside::notice(Notice::RealCpuid);
     }
     // SAFETY: `gate_exec` has left the kernel's registers there.
     unsafe { gate::resume_kernel(*host().kernel_sp.get()) }

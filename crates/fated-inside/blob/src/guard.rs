@@ -28,14 +28,18 @@ fn guarded(fd: u64) -> bool {
     [BLOB_FD, ARENA_FD].contains(&(fd as i32))
 }
 
-/// What a call comes to that Linux must not be asked in a guest's name as it stands, since it would take the engine away
-/// from it or let it in.
-pub fn instead(call: &Call) -> Option<i64> {
+/// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
+/// engine away from the guest, or let the guest in. What names something of the engine's then names nothing at all, so that
+/// Linux finds the first error of several.
+pub fn instead(call: &mut Call) -> Option<i64> {
     if call.number as u32 == __NR_close_range {
         return Some(close_range(call.args));
     }
-    let failed = mapping(call).or_else(|| argument(call)).or_else(|| vector(call));
-    failed.map(|errno| -i64::from(errno.number()))
+    if let Some(errno) = mapping(call) {
+        return Some(-i64::from(errno.number()));
+    }
+    hide(call);
+    None
 }
 
 /// A change to mappings that are the engine's.
@@ -55,43 +59,70 @@ fn mapping(call: &Call) -> Option<Errno> {
     }
 }
 
+/// Where nothing is mapped: in front of the arena.
+const NOWHERE: u64 = ARENA - GUARD_SIZE;
+
+/// Takes the engine's descriptors and memory out of the arguments.
+fn hide(call: &mut Call) {
+    let Some(info) = table::call(call.number) else { return };
+    // The address of a mapping may be a wish.
+    let wish = call.number as u32 == __NR_mmap;
+    for (kind, value) in info.args.iter().zip(&mut call.args) {
+        match kind {
+            Arg::Fd | Arg::Dir if guarded(*value) => *value = u64::MAX,
+            Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish && ours(*value, 1) => {
+                *value = NOWHERE;
+            }
+            _ => {}
+        }
+    }
+    shorten(call, info.args);
+    if vector_is_ours(call) {
+        call.args[1] = NOWHERE;
+    }
+}
+
+/// Lets buffers end where something of the engine's begins, as if nothing were mapped there: Linux uses of a long one what
+/// it needs.
+fn shorten(call: &mut Call, kinds: &[Arg]) {
+    for place in 1..kinds.len() {
+        if matches!(kinds[place - 1..=place], [Arg::In | Arg::Out, Arg::Len]) {
+            let (at, len) = (call.args[place - 1], call.args[place]);
+            // Farther than any address, Linux refuses it, or needs far less.
+            if at.checked_add(len).is_some_and(|end| end <= ADDRESSES) && ours(at, len) {
+                let begins = begins().filter(|&begin| begin > at).min();
+                call.args[place] = begins.map_or(len, |begin| len.min(begin - at));
+            }
+        }
+    }
+}
+
+/// Where the addresses of programs end (`TASK_SIZE_MAX`).
+const ADDRESSES: u64 = (1 << 47) - 4096;
 /// The most bytes of one call (`MAX_RW_COUNT`).
 const MOST_BYTES: u64 = 0x7fff_f000;
 
-/// An argument that names something of the engine's.
-fn argument(call: &Call) -> Option<Errno> {
-    let info = table::call(call.number)?;
-    // The address of a mapping may be a wish.
-    let wish = call.number as u32 == __NR_mmap;
-    let anonymous = wish && call.args[3] & u64::from(MAP_ANONYMOUS) != 0;
-    info.args.iter().zip(call.args).enumerate().find_map(|(place, (kind, value))| match kind {
-        Arg::Fd | Arg::Dir if !anonymous && guarded(value) => Some(Errno::EBADF),
-        Arg::In | Arg::Out => {
-            let counted = matches!(info.args.get(place + 1), Some(Arg::Len));
-            let len = if counted { call.args[place + 1].min(MOST_BYTES) } else { 1 };
-            ours(value, len).then_some(Errno::EFAULT)
-        }
-        Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish => ours(value, 1).then_some(Errno::EFAULT),
-        _ => None,
-    })
+/// Where what is the engine's begins.
+fn begins() -> impl Iterator<Item = u64> {
+    [ARENA - GUARD_SIZE, gate::image_begin()].into_iter().chain(AREAS)
 }
 
-/// A vector of buffers with one of them in what is the engine's.
+/// Whether the call takes a vector of buffers with one of them in what is the engine's.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-fn vector(call: &Call) -> Option<Errno> {
+fn vector_is_ours(call: &Call) -> bool {
     const MOST: u64 = 1024;
     let (__NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2) = call.number as u32
     else {
-        return None;
+        return false;
     };
     // What can't be read here, Linux can't read either, and says so.
-    (0..call.args[2].min(MOST)).find_map(|index| {
+    (0..call.args[2].min(MOST)).any(|index| {
         let mut part = [0_u64; 2];
         let size = size_of_val(&part) as u64;
-        let from = call.args[1].checked_add(index * size)?;
+        let Some(from) = call.args[1].checked_add(index * size) else { return false };
         // SAFETY: `part` can be written; a fault at the other address is mended.
         let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
-        (left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))).then_some(Errno::EFAULT)
+        left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))
     })
 }
 

@@ -51,6 +51,12 @@ pub fn set_bases(fs: u64, gs: u64) {
     unsafe { asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack)) };
 }
 
+/// Whether a call may leave a file locked.
+fn locks(call: &Call) -> bool {
+    let number = call.number as u32;
+    number == __NR_flock || number == __NR_fcntl && [F_SETLK, F_OFD_SETLK].contains(&(call.args[1] as u32))
+}
+
 impl Inside {
     /// A task that begins with these registers and the initial extended state.
     pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
@@ -69,9 +75,12 @@ impl Inside {
     }
 
     /// Lets Linux carry out a call in this process.
-    fn ask(&self, call: Call) -> i64 {
-        if let Some(result) = guard::instead(&call) {
+    fn ask(&self, mut call: Call) -> i64 {
+        if let Some(result) = guard::instead(&mut call) {
             return result;
+        }
+        if locks(&call) {
+            host().locks.set(true);
         }
         if !self.is_live() {
             self.set_aside();

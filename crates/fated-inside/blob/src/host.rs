@@ -14,6 +14,7 @@ use core::cell::{Cell, RefCell, UnsafeCell};
 use core::sync::atomic::Ordering::SeqCst;
 
 use fated_engine::cpuid::{self, Cpuid};
+use fated_engine::notice::Notices;
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::Kernel;
 
@@ -71,8 +72,10 @@ pub struct Host {
     pub records: RefCell<Vec<u8>>,
     /// The run is over: nothing waits for an answer any more.
     pub over: Cell<bool>,
-    /// The user knows that `cpuid` can't be hidden.
-    pub said: Cell<bool>,
+    /// What the user knows.
+    pub notices: Notices,
+    /// A guest has locked a file. From then on, processes give up their files before anybody else runs.
+    pub locks: Cell<bool>,
     /// How turns are given away.
     pub yielding: Yielding,
     /// Call sites are rewritten.
@@ -140,7 +143,8 @@ pub fn create(cpus: u32) {
         vdso: RefCell::new(Vec::new()),
         records: RefCell::new(Vec::new()),
         over: Cell::new(false),
-        said: Cell::new(false),
+        notices: Notices::default(),
+        locks: Cell::new(false),
         yielding: Yielding::default(),
         rewrite: Cell::new(true),
         plan: RefCell::new(None),

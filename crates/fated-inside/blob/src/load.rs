@@ -113,6 +113,10 @@ fn move_vdso(program: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno>
     for &(at, size) in pieces.iter() {
         sys::ask(__NR_mremap, [to(at, ASIDE), size, size, MAYMOVE_FIXED, to(at, base), 0])?;
     }
+    // The pages before the code hold real clocks. The kernel of the other engine can't look there either.
+    if let Some(&(code, _)) = pieces.last() {
+        sys::ask(__NR_mprotect, [base, code - low, u64::from(PROT_NONE), 0, 0, 0])?;
+    }
     Ok(bias)
 }
 
@@ -143,7 +147,7 @@ pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
         _ => bias.wrapping_add(headers.entry),
     };
     let static_pie = headers.moves && linker.is_none();
-    let brk = if static_pie { DYNAMIC_BASE & !(PAGE - 1) } else { bias.wrapping_add(high) };
+    let brk = if static_pie { DYNAMIC_BASE.next_multiple_of(PAGE) } else { bias.wrapping_add(high) };
     let stack = Stack::build(program, random, bias, linker)?;
     tell_linux(headers, bias, brk, &stack)?;
     if headers.segments.iter().any(|it| it.kind == PT_GNU_STACK && it.flags & 1 != 0) {

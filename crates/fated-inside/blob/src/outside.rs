@@ -9,6 +9,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
+use fated_engine::notice::Notice;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{FileStat, Guest, Outside};
 use fated_kernel::kernel::Kernel;
@@ -87,6 +88,13 @@ pub fn finish(end: &End) -> ! {
         request(op::FINISHED, [0; 2], &data.0);
     }
     sys::exit_group(wire::TOLD_TO)
+}
+
+/// Tells the user, the first time.
+pub fn notice(notice: Notice) {
+    if let Some(line) = host().notices.first(notice) {
+        Supervisor.notice(line.into());
+    }
 }
 
 /// Whether the supervisor wants something of the kernel.

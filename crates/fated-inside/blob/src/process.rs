@@ -38,6 +38,9 @@ static PRIVATE: Stacks = Stacks(UnsafeCell::new([[0; PRIVATE_STACK]; STACKS]));
 /// been told to end, for it does that on its stack.
 static TAKEN: [AtomicU32; STACKS] = [const { AtomicU32::new(0) }; STACKS];
 
+/// How often others are let run while something is waited for that takes them no longer than a moment.
+const PATIENCE: u32 = 1000;
+
 /// What a real process is told while it sleeps; the last one is its own word, as is [`turn::GONE`].
 mod turn {
     pub const SLEEP: u32 = 0;
@@ -197,6 +200,13 @@ impl Process {
         }
         if !host().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
             self.tell(turn::END);
+            // The next one on this CPU may ask for a lock that it holds.
+            for _ in 0..PATIENCE {
+                if !host().locks.get() || self.turn.load(SeqCst) == turn::GONE {
+                    break;
+                }
+                sys::call(__NR_sched_yield, [0; 6]);
+            }
         }
     }
 
@@ -235,6 +245,14 @@ impl Process {
         real
     }
 
+    /// Gives up the locks that it holds on files, unless a process with the same files goes on.
+    fn unlock(&self) {
+        const CLOSE_RANGE_UNSHARE: u64 = 2;
+        if host().locks.get() {
+            sys::call(__NR_close_range, [0, u64::from(u32::MAX), CLOSE_RANGE_UNSHARE, 0, 0, 0]);
+        }
+    }
+
     /// It has given its turn away, or never had one, and nobody gives it another.
     fn leave(&self) -> ! {
         self.unwatch();
@@ -267,7 +285,6 @@ pub fn missing() -> Option<u32> {
 
 /// Takes a private stack in the memory of the process that runs. Those that have been told to end are waited for.
 fn free_stack() -> Option<usize> {
-    const PATIENCE: u32 = 1000;
     for _ in 0..PATIENCE {
         let free = TAKEN.iter().position(|taken| taken.load(SeqCst) == 0);
         if let Some(slot) = free {
@@ -284,10 +301,7 @@ extern "C" fn give_turn(me: u64) -> ! {
     let me: &'static Process = unsafe { &*(me as *const Process) };
     let ending = me.is_ending();
     if ending {
-        // The next process may have waited for a lock of a file that this one holds.
-        const ALL: u64 = u32::MAX as u64;
-        const CLOSE_RANGE_UNSHARE: u64 = 2;
-        sys::call(__NR_close_range, [0, ALL, CLOSE_RANGE_UNSHARE, 0, 0, 0]);
+        me.unlock();
     }
     let watch = (!ending).then(|| host().yielding.begin()).flatten();
     if watch.is_some() {
@@ -312,7 +326,10 @@ fn wait_turn(me: &'static Process) -> ! {
         match me.turn.swap(turn::SLEEP, SeqCst) {
             // SAFETY: whoever gave the turn has left the kernel's registers there.
             turn::GO => unsafe { gate::resume_kernel(*host().kernel_sp.get()) },
-            turn::END => me.leave(),
+            turn::END => {
+                me.unlock();
+                me.leave()
+            }
             _ => sys::futex_wait(&me.turn, turn::SLEEP),
         }
     }

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use fated_engine::notice::{Notice, is_foreign_program};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Exec, Guest, Regs};
 use linux_raw_sys::general::*;
@@ -10,7 +11,7 @@ use linux_raw_sys::general::*;
 use crate::elf::Headers;
 use crate::guest::Inside;
 use crate::host::host;
-use crate::outside::finish;
+use crate::outside::{self, finish};
 use crate::sites::Identity;
 use crate::wire::{BLOB_FD, End};
 use crate::{gate, guest, load, sys};
@@ -156,7 +157,7 @@ impl Program {
             let mut head = [0; 256];
             let len = sys::read_at(file.fd, &mut head, 0)?;
             let Some(line) = head[..len].strip_prefix(b"#!") else {
-                let headers = Headers::read(file.fd, &head[..len])?;
+                let headers = Headers::read(file.fd, &head[..len]).inspect_err(|_| tell(&head))?;
                 let interpreter = match &headers.interpreter {
                     None => None,
                     Some(path) => {
@@ -225,6 +226,13 @@ impl Program {
         }
         process.holds.set(core::ptr::null());
         Ok(())
+    }
+}
+
+/// Tells why there is no such exec, if that is fated's doing. Of the first program the engine's end tells.
+fn tell(head: &[u8]) {
+    if is_foreign_program(head) && host().kernel.borrow().is_some() {
+        outside::notice(Notice::ForeignProgram);
     }
 }
 

@@ -102,9 +102,25 @@ fn bad_pointers_give_efault() {
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 print(libc.pipe(ctypes.c_void_p(16)), ctypes.get_errno())
-arena = 0x100000200000
-print(libc.pipe(ctypes.c_void_p(arena)), ctypes.get_errno())";
-    check(&["python3", "-c", program], 0, "-1 14\n-1 14\n");
+print(libc.pipe(ctypes.c_void_p(ARENA)), ctypes.get_errno())";
+    let program = program.replace("ARENA", &format!("{}", fated_inside::ARENA + (2 << 20)));
+    check(&["python3", "-c", &program], 0, "-1 14\n-1 14\n");
+}
+
+/// Where V8 and allocators would like their memory, nothing is in their way.
+#[test]
+fn places_that_programs_ask_for() {
+    let program = "
+import ctypes
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+PRIVATE_ANONYMOUS_NORESERVE = 0x4022
+for bits in range(33, 46):
+    at = 1 << bits
+    if libc.mmap(at, at // 2, 0, PRIVATE_ANONYMOUS_NORESERVE, -1, 0) != at: print(hex(at))
+print('done')";
+    check(&["python3", "-c", program], 0, "done\n");
 }
 
 /// Readings of the clock that the kernel learns of later: alarms come after the same one of them, and slices end there.

@@ -18,7 +18,7 @@ const PASSES: u32 = 4;
 
 /// Measures all of it.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
-    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES))?;
+    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let mut best = [[None; COLUMNS.len()]; ROWS.len()];
     // Several passes: what disturbs the machine for a while then doesn't disturb all of a number's rounds.
     for _ in 0..PASSES {

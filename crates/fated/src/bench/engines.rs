@@ -23,7 +23,7 @@ const PASSES: u32 = 4;
 
 /// Measures all of it, with at most `max` other children.
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
-    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES))?;
+    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let rows: Vec<_> = ROWS.iter().filter(|(_, load)| load.idle <= max).collect();
     let mut best = vec![[None; COLUMNS.len()]; rows.len()];
     // Several passes: what disturbs the machine for a while then doesn't disturb all of a number's rounds.

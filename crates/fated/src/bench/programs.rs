@@ -13,7 +13,7 @@ use super::engines::{RATIOS, columns, with_ratios};
 use super::table::Table;
 use super::work::{self, SOURCE, Under};
 use super::{machine, progress};
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, EngineName};
 
 /// Label, the program that has to be there, and what a shell is told.
 const ROWS: [(&str, &str, &str); 5] = [
@@ -102,7 +102,7 @@ fn history() -> String {
 /// How many milliseconds the script takes.
 fn time(folder: &Path, under: Under, cpu: usize, script: &str) -> anyhow::Result<f64> {
     let mut words = vec!["taskset".to_owned(), "-c".to_owned(), cpu.to_string()];
-    words.extend(work::wrapper(under, cpu)?);
+    words.extend(work::wrapper(under, cpu, EngineName::Any)?);
     let start = Instant::now();
     shell(folder, &words, script)?;
     Ok(start.elapsed().as_secs_f64() * 1e3)

@@ -27,12 +27,12 @@ const SLOW_CALLS: u32 = 5;
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let cpu = machine::choose_cpu(args.cpu)?;
     machine::raise_pid_limits(max);
-    let work = Work::compile(cpu, args.rounds)?;
+    let work = Work::compile(cpu, args.rounds, args.engine)?;
     let mut sizes: Vec<u32> = SIZES.into_iter().filter(|&size| size < max).collect();
     sizes.push(max);
     let (mut fated, mut by_pid, mut any, mut ratio) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for &idle in &sizes {
-        let call = work.time(Under::Fated, Load { mode: "call", idle })?;
+        let call = work.time(Under::Ptrace, Load { mode: "call", idle })?;
         let floor = floor(cpu, idle, args.rounds)?;
         fated.push(call);
         by_pid.push(floor.map(|(pid, _)| pid));

@@ -20,7 +20,7 @@ const PASSES: u32 = 4;
 
 /// Measures all of it.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
-    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES))?;
+    let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let mut notes = Vec::new();
     let strace = work::is_installed("strace");
     if !strace {

@@ -20,7 +20,7 @@ const ROWS: [(&str, &str, Under); 6] = [
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let cpu = machine::choose_cpu(args.cpu)?;
     machine::raise_pid_limits(max);
-    let work = Work::compile(cpu, args.rounds.div_ceil(2))?;
+    let work = Work::compile(cpu, args.rounds.div_ceil(2), args.engine)?;
     let mut sizes: Vec<u32> = SIZES.into_iter().filter(|&size| size < max).collect();
     sizes.push(max);
     let mut rows: Vec<(String, Vec<Option<f64>>)> =

@@ -9,6 +9,9 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum as _;
+
+use crate::cli::EngineName;
 
 /// The program.
 pub const SOURCE: &str = include_str!("work.c");
@@ -20,9 +23,9 @@ pub enum Under {
     Host,
     /// `strace -f -o /dev/null`.
     Strace,
-    /// `fated run`.
+    /// `fated run`, with the engine that was asked for.
     Fated,
-    /// `fated run --wait scan`.
+    /// The same with `--wait scan`.
     FatedScan,
     /// `fated run --engine inside`.
     Inside,
@@ -67,14 +70,15 @@ pub struct Work {
     folder: PathBuf,
     cpu: usize,
     rounds: u32,
+    engine: EngineName,
 }
 
 impl Work {
     /// Compiles it, statically if that is possible.
-    pub fn compile(cpu: usize, rounds: u32) -> anyhow::Result<Work> {
+    pub fn compile(cpu: usize, rounds: u32, engine: EngineName) -> anyhow::Result<Work> {
         let folder = std::env::temp_dir().join(format!("fated-bench-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
-        let work = Work { folder, cpu, rounds };
+        let work = Work { folder, cpu, rounds, engine };
         let source = work.folder.join("work.c");
         fs::write(&source, SOURCE).with_context(|| format!("failed to write {}", source.display()))?;
         for linking in ["-static", "-pie"] {
@@ -99,7 +103,7 @@ impl Work {
     pub fn time(&self, under: Under, load: Load) -> anyhow::Result<Option<f64>> {
         super::progress(&format!("{} under {}, {} idle", load.mode, under.label(), load.idle));
         let mut command = Command::new("taskset");
-        command.arg("-c").arg(self.cpu.to_string()).args(wrapper(under, self.cpu)?).arg(self.path());
+        command.arg("-c").arg(self.cpu.to_string()).args(wrapper(under, self.cpu, self.engine)?).arg(self.path());
         command.args([load.mode, &load.idle.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("failed to run taskset: install util-linux")?;
         let best = match (child.stdin.take(), child.stdout.take()) {
@@ -156,23 +160,21 @@ impl Drop for Work {
 }
 
 /// What stands before the program.
-pub fn wrapper(under: Under, cpu: usize) -> anyhow::Result<Vec<String>> {
-    let words: &[&str] = match under {
+pub fn wrapper(under: Under, cpu: usize, engine: EngineName) -> anyhow::Result<Vec<String>> {
+    let (engine, rest) = match under {
         Under::Host => return Ok(Vec::new()),
-        Under::Strace => &["strace", "-f", "-o", "/dev/null"],
-        Under::Fated => &["run"],
-        Under::FatedScan => &["run", "--wait", "scan"],
-        Under::Inside => &["run", "--engine", "inside"],
-        Under::InsideBySignal => &["run", "--engine", "inside", "--no-rewrite"],
-        Under::Ptrace => &["run", "--engine", "ptrace"],
+        Under::Strace => return Ok(["strace", "-f", "-o", "/dev/null"].map(str::to_owned).into()),
+        Under::Fated => (engine, &[][..]),
+        Under::FatedScan => (engine, &["--wait", "scan"][..]),
+        Under::Inside => (EngineName::Inside, &[][..]),
+        Under::InsideBySignal => (EngineName::Inside, &["--no-rewrite"][..]),
+        Under::Ptrace => (EngineName::Ptrace, &[][..]),
     };
-    let mut words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    if under != Under::Strace {
-        let fated = std::env::current_exe().context("failed to find fated itself")?;
-        words.insert(0, fated.display().to_string());
-        words.extend(["--cpu".to_owned(), cpu.to_string(), "--".to_owned()]);
-    }
-    Ok(words)
+    let fated = std::env::current_exe().context("failed to find fated itself")?.display().to_string();
+    let engine = engine.to_possible_value().context("failed to name the engine")?.get_name().to_owned();
+    let cpu = cpu.to_string();
+    let words = [&[&fated, "run", "--engine", &engine, "--cpu", &cpu], rest, &["--"]].concat();
+    Ok(words.into_iter().map(str::to_owned).collect())
 }
 
 /// Whether a command is there.

@@ -266,6 +266,17 @@ impl Drop for Folder {
 /// What a test needs that starts fated as somebody else.
 pub const ANOTHER_USER: &str = "right to start fated as another user";
 
+/// What a test needs that runs fated where files in memory can't be executed.
+pub const HARDENED: &str = "right to forbid that files in memory are executed";
+
+/// Runs fated where files in memory can't be executed (memfd_create(2), `vm.memfd_noexec`).
+#[track_caller]
+pub fn hardened(args: &[&str]) -> Outcome {
+    let script = "echo 2 >/proc/sys/vm/memfd_noexec || exit 99; exec \"$@\"";
+    let unshare = ["--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_fated")];
+    Running::start_program("unshare", &[&unshare[..], args].concat()).end()
+}
+
 /// Runs a command as a user who has nothing else.
 #[track_caller]
 pub fn as_user(command: &[&str]) -> Outcome {
@@ -279,6 +290,7 @@ pub fn is_there(need: &str) -> bool {
     let is_installed = |command: &str| std::env::split_paths(&path).any(|folder| folder.join(command).exists());
     match need {
         ANOTHER_USER => is_installed("setpriv") && as_user(&[env!("CARGO_BIN_EXE_fated"), "--version"]).code == 0,
+        HARDENED => is_installed("unshare") && hardened(&["--version"]).code == 0,
         command => is_installed(command),
     }
 }

@@ -1,7 +1,7 @@
 //! What goes wrong: nothing hangs, nothing is left, and the message says what happened.
 
 use crate::Test;
-use crate::fated::{ANOTHER_USER, Marker, Running, as_user, engine, kill, run};
+use crate::fated::{ANOTHER_USER, HARDENED, Marker, Running, as_user, engine, hardened, kill, run};
 
 pub const TESTS: &[Test] = &[
     ("killed_fated_leaves_no_guest", &[], killed_fated_leaves_no_guest),
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("orphans_end_with_the_run", &[], orphans),
     ("fated_under_fated", &[], fated_under_fated),
     ("old_linux", &["setarch"], old_linux),
+    ("machine_that_suits_one_engine", &[HARDENED], machine_that_suits_one_engine),
     ("limits_of_the_host", &["setpriv", "prlimit", "perl", ANOTHER_USER], limits_of_the_host),
     ("output_that_nobody_reads", &[], output_that_nobody_reads),
 ];
@@ -159,6 +160,14 @@ fn fated_under_fated() {
 fn old_linux() {
     let args = ["x86_64", "--uname-2.6", env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine(), "true"];
     Running::start_program("setarch", &args).end().code(125).says(&["needs Linux 5.13", "this is 2.6"]);
+}
+
+fn machine_that_suits_one_engine() {
+    let run = |options: &[&str]| hardened(&[&["run"], options, &["sh", "-c", "echo here; exit 3"]].concat());
+    run(&["--engine", "inside"]).code(125).stdout("").says(&["failed to ", "--engine ptrace"]);
+    run(&["--engine", "ptrace"]).code(3).stdout("here\n").says(&[]);
+    run(&[]).code(3).stdout("here\n").says(&["so this run is traced"]);
+    run(&["--verify"]).code(3).stdout("here\n").says(&["so this run is traced", "the same"]);
 }
 
 /// As a user who may have few processes: the guest sees EAGAIN where Linux says so, and nothing else changes.

@@ -8,7 +8,7 @@ pub const WITHOUT_A_RUN: &[Test] =
 
 pub const TESTS: &[Test] = &[
     ("exit_codes", &[], exit_codes),
-    ("programs_that_do_not_run", &[], programs_that_do_not_run),
+    ("programs_that_do_not_run", &["perl"], programs_that_do_not_run),
     ("streams", &[], streams),
     ("environment", &[], environment),
     ("directory", &[], directory),
@@ -89,6 +89,9 @@ fn programs_that_do_not_run() {
     let old = folder.write("old", elf32());
     executable(&old);
     run(&[&old]).code(126).says(&["32-bit"]);
+    // 59 is execve(2), 8 is ENOEXEC.
+    let outcome = run(&["perl", "-e", "syscall(59, $ARGV[0], 0, 0); print $!+0", &old]).code(0).stdout("8");
+    outcome.says(&["a guest has tried to start a 32-bit program", "ENOEXEC"]);
     let script = folder.write("script", "#!/nowhere/interpreter\n");
     executable(&script);
     run(&[&script]).code(127);
