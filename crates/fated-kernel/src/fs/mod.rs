@@ -302,7 +302,7 @@ impl Fs {
         self.directories.borrow().get(path).copied()
     }
 
-    fn note_directory(&self, path: &[u8], real: &FileStat) -> u64 {
+    pub(crate) fn note_directory(&self, path: &[u8], real: &FileStat) -> u64 {
         /// A run that looks at more directories looks at some of them again.
         const KEPT: usize = 1 << 16;
         let number = self.number(real.dev, real.ino);

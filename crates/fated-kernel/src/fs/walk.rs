@@ -83,9 +83,14 @@ enum Base {
     Path(Rc<[u8]>),
     /// At a generated directory: the real descriptor is none.
     Made(Rc<[u8]>),
-    /// At a real directory of this number whose path is known to be no root of the kernel's own files. A single name is
-    /// looked up there directly.
-    Directory(i32, u64),
+    /// At a real directory whose path is known to be no root of the kernel's own files. A single name is looked up there
+    /// directly.
+    Directory {
+        fd: i32,
+        number: u64,
+        /// Its path, if that still leads there.
+        path: Option<Vec<u8>>,
+    },
 }
 
 fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
@@ -97,7 +102,11 @@ fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
     {
         match directory.real_number() {
             None => return Ok(Base::Made(directory.path().into())),
-            Some(number) if single && directory.path() != b"/" => return Ok(Base::Directory(dirfd, number)),
+            Some(number) if single && directory.path() != b"/" => {
+                let leads_there = cx.kernel.fs.known_directory(directory.path()) == Some(number);
+                let path = leads_there.then(|| directory.path().to_vec());
+                return Ok(Base::Directory { fd: dirfd, number, path });
+            }
             Some(_) => {}
         }
     }
@@ -171,12 +180,12 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
             // Deeper down than any path leads.
             Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, mode == Last::Follow)),
             Err(error) => return Err(error),
-            Ok(Base::Directory(fd, number)) => {
+            Ok(Base::Directory { fd, number, path: known }) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
                 if !(mode == Last::Follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
                     return Ok(Target {
                         place: Place::Real(stat),
-                        path: path.to_vec(),
+                        path: known.map_or_else(|| path.to_vec(), |known| [&*known, b"/", path].concat()),
                         detour: false,
                         jumped: false,
                         ending: b"",
