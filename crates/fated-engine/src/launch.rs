@@ -63,7 +63,7 @@ impl Launch {
             streams: Streams::Inherit,
             cpu: None,
             cpus: 1,
-            spin_limit: Some(Duration::from_secs(10)),
+            spin_limit: Some(Duration::from_secs(600)),
             rewrite: true,
         }
     }

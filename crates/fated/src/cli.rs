@@ -143,8 +143,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "NS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000), help_heading = "Scheduling and time")]
     pub call_cost: u64,
 
-    /// Give up when a task runs for this many real seconds without a system call; 0 for never
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Scheduling and time")]
+    /// Give up when a task uses this many seconds of the processor without a system call; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
     pub spin_limit: u64,
 
     /// Run twice and compare standard output, standard error, exit status and every call
