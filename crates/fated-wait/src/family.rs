@@ -150,6 +150,7 @@ impl Family {
             threads: List::EMPTY,
             live: 1,
             parent,
+            parent_pid: None,
             child_seq: 0,
             exit_signal,
             parent_execs: 0,

@@ -60,8 +60,7 @@ impl Family {
     #[must_use]
     #[inline]
     pub fn parent(&self, tid: Tid) -> Option<Pid> {
-        let parent = self.table.group(self.table.find(tid)?).parent;
-        (parent != NONE).then(|| self.table.pid(parent))
+        self.table.group(self.table.find(tid)?).parent_pid
     }
 
     /// The thread whose child the thread's process is.

@@ -140,6 +140,8 @@ pub(crate) struct Group {
     pub live: u32,
     /// [`NONE`] for init.
     pub parent: Slot,
+    /// The id of that thread's process, so that asking for it takes one look.
+    pub parent_pid: Option<Pid>,
     /// Place among the children of the parent.
     pub child_seq: u64,
     pub exit_signal: Option<Signal>,
@@ -418,9 +420,10 @@ impl Table {
 
     /// Links a leader as the youngest child of `parent`.
     pub fn adopt(&mut self, parent: Slot, leader: Slot) {
-        let seq = self.next_seq();
+        let (seq, pid) = (self.next_seq(), self.pid(parent));
         let group = self.group_mut(leader);
         group.parent = parent;
+        group.parent_pid = Some(pid);
         group.child_seq = seq;
         let mut list = self.task(parent).children;
         self.push_back(Chain::Sibling, &mut list, leader);
