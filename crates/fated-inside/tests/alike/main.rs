@@ -7,12 +7,19 @@ use compare::{Case, config, difference};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::kernel::Ending;
 
+/// Whether there is such a program; says so if not.
+fn is_there(program: &str) -> bool {
+    let there = std::env::split_paths("/usr/bin:/bin").any(|folder| folder.join(program).exists());
+    if !there {
+        println!("skipped: no {program}");
+    }
+    there
+}
+
 /// Runs the command on both engines, with two seeds, and once without rewriting and without a log; the exit status and the beginning of the output are known.
 #[track_caller]
 fn check(command: &[&str], status: i32, output: &str) {
-    let there = std::env::split_paths("/usr/bin:/bin").any(|folder| folder.join(command[0]).exists());
-    if !there {
-        println!("skipped: no {}", command[0]);
+    if !is_there(command[0]) {
         return;
     }
     for (seed, rewrite, log) in [(0, true, true), (7, true, true), (7, false, true), (7, true, false)] {
@@ -144,6 +151,9 @@ work(4)
 seen.append((time.process_time_ns(), time.thread_time_ns()))
 print(len([it for it in seen if it[0] == 'alarm']) > 3, hashlib.md5(repr(seen).encode()).hexdigest())";
     check(&["python3", "-c", program], 0, "True ");
+    if !is_there("python3") {
+        return;
+    }
     for policy in [Policy::Random, Policy::Pct { changes: 3 }] {
         let command = ["python3", "-c", program].map(String::from).to_vec();
         let config = Config { log: false, policy, ..config(3) };
