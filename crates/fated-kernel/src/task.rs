@@ -3,6 +3,7 @@
 //! Relations between them (parent, group, session, tracer, who waits for whom) are fated-wait's alone; here is what each has.
 
 use crate::file::Files;
+use crate::fs::uses::Use;
 use crate::guest::{Call, Guest};
 use crate::id::{Pid, Tid};
 use crate::queue::Queue;
@@ -145,6 +146,8 @@ pub struct Process {
     pub credentials: RefCell<Credentials>,
     /// The path of its program.
     pub exe: RefCell<Vec<u8>>,
+    /// Keeps others from writing to that program's file.
+    pub(crate) executable: RefCell<Option<Rc<Use>>>,
     /// Attributes of prctl(2) that are kept and have no other effect.
     pub attributes: RefCell<BTreeMap<u32, u64>>,
     /// The nice value.

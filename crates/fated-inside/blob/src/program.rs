@@ -117,6 +117,9 @@ fn check(fd: i32) -> Result<Identity, Errno> {
     const X_OK: u64 = 1;
     let flags = u64::from(AT_EMPTY_PATH | AT_EACCESS);
     sys::ask(__NR_faccessat2, [fd as u64, c"".as_ptr() as u64, X_OK, flags, 0, 0])?;
+    if host().kernel.borrow().as_ref().is_some_and(|kernel| kernel.fs.written.has(&stat)) {
+        return Err(Errno::ETXTBSY);
+    }
     Ok(Identity::of(&stat))
 }
 

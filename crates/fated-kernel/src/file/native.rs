@@ -3,8 +3,9 @@
 use super::{File, OpenFile};
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::uses::Use;
 use crate::guest::FileStat;
-use alloc::vec::Vec;
+use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 
 /// A real file behind a real descriptor.
@@ -12,6 +13,8 @@ use core::any::Any;
 pub struct NativeFile {
     /// The inode number that guests see.
     pub vino: u64,
+    /// Keeps it from being started as a program, if it is open for writing.
+    pub writes: Option<Rc<Use>>,
 }
 
 impl NativeFile {

@@ -24,12 +24,15 @@ use alloc::{
 };
 use core::cell::{Cell, RefCell};
 
+use uses::Uses;
+
 pub mod devices;
 mod ended;
 pub mod made;
 mod maps;
 mod process;
 mod system;
+pub mod uses;
 pub mod walk;
 
 /// `S_IFMT` and the kinds of files (inode(7)).
@@ -114,6 +117,10 @@ pub struct Fs {
     cwds: RefCell<BTreeMap<Pid, Rc<[u8]>>>,
     /// The names of processes that have ended.
     names: RefCell<BTreeMap<Pid, [u8; 16]>>,
+    /// Programs that run.
+    pub running: Uses,
+    /// Files that are open for writing.
+    pub written: Uses,
     /// The pipes behind named pipes, while someone has them open.
     fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
 }
@@ -132,6 +139,8 @@ impl Fs {
             directories: RefCell::default(),
             cwds: RefCell::default(),
             names: RefCell::default(),
+            running: Uses::default(),
+            written: Uses::default(),
             fifos: RefCell::default(),
         }
     }

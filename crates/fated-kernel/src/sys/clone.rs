@@ -234,6 +234,7 @@ impl Kernel {
         *process.limits.borrow_mut() = *parent.limits.borrow();
         process.credentials.borrow_mut().clone_from(&parent.credentials.borrow());
         process.exe.borrow_mut().clone_from(&parent.exe.borrow());
+        process.executable.borrow_mut().clone_from(&parent.executable.borrow());
         process.attributes.borrow_mut().clone_from(&parent.attributes.borrow());
         process.nice.set(parent.nice.get());
         Rc::new(process)
@@ -308,6 +309,7 @@ impl Process {
             limits: RefCell::new(super::resource::default_limits()),
             credentials: RefCell::new(Credentials::default()),
             exe: RefCell::new(Vec::new()),
+            executable: RefCell::default(),
             attributes: RefCell::new(BTreeMap::new()),
             nice: Cell::new(0),
             started_ns: kernel.timers.now(),
@@ -344,6 +346,7 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn Guest>)
         family.setsid(tid, effects)
     });
     let cx = Cx { kernel: kernel.clone(), task: task.clone() };
+    super::exec::hold_executable(&cx);
     crate::file::outside::install_standard(&cx);
     kernel.scheduler.admit(&task);
     task

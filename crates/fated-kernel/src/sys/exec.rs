@@ -79,8 +79,17 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
     if let Ok(exe) = task.guest.proc_link("exe") {
         *process.exe.borrow_mut() = exe;
     }
+    hold_executable(cx);
     kernel.end_borrowing(process);
     Ok(Outcome::Resume)
+}
+
+/// Takes note of the program that a process runs from now on.
+pub(super) fn hold_executable(cx: &Cx) {
+    let process = cx.process();
+    // One without a name can't be opened by it.
+    let real = cx.task.guest.stat(AT_FDCWD, &process.exe.borrow(), 0);
+    process.executable.replace(real.ok().map(|real| cx.kernel.fs.running.begin(&real)));
 }
 
 /// Another thread of a process at exec ends. fated-wait ends it by itself.

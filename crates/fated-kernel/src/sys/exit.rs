@@ -84,6 +84,7 @@ impl Kernel {
         if last {
             process.dying.set(true);
             process.timers.clear(self);
+            process.executable.take();
             self.processes.borrow_mut().remove(&process.pid);
             self.fs.process_ended(self, process, task.comm.get());
             self.end_borrowing(process);

@@ -174,6 +174,11 @@ fn permitted(cx: &Cx, stat: &FileStat, mode: u32) -> Result<(), Errno> {
     if mode & !granted == 0 { Ok(()) } else { Err(Errno::EACCES) }
 }
 
+/// Whether a file can't be written to because it is a program that runs. Without the right to write that isn't the reason.
+fn is_busy(cx: &Cx, real: &FileStat) -> bool {
+    cx.kernel.fs.running.has(real) && permitted(cx, real, 2).is_ok()
+}
+
 /// readlink(2), readlinkat(2).
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn readlink(cx: &Cx, call: Call) -> SysResult {

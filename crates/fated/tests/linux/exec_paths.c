@@ -59,8 +59,54 @@ static int empty(void) { return execve("", hello, environment); }
 static int bad_flags(void) { return syscall(SYS_execveat, AT_FDCWD, "copy", hello, environment, 0x8000); }
 static int behind_file(void) { return execve("plain/x", hello, environment); }
 
+static char *sleeper[] = {"argv0", "sleep", NULL};
+static int written_to(const char *path, int flags) {
+    int fd = open("copy", flags), status;
+    pid_t child = vfork();
+    if (child == 0) {
+        execve(path, hello, environment);
+        _exit(errno);
+    }
+    waitpid(child, &status, 0);
+    close(fd);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* A program's file can't be written to while it runs, nor started while it is. */
+static void busy(void) {
+    struct stat stat_;
+    int status;
+    pid_t child = vfork();
+    if (child == 0) {
+        execve("copy", sleeper, environment);
+        _exit(errno);
+    }
+    FAILS(ETXTBSY, open("copy", O_WRONLY));
+    FAILS(ETXTBSY, open("link", O_RDWR | O_CREAT, 0755));
+    FAILS(ETXTBSY, open("copy", O_RDONLY | O_TRUNC));
+    FAILS(EEXIST, open("copy", O_WRONLY | O_CREAT | O_EXCL, 0755));
+    FAILS(ENOTDIR, open("copy", O_WRONLY | O_DIRECTORY));
+    FAILS(ETXTBSY, truncate("copy", 0));
+    FAILS(EINVAL, truncate("copy", -1));
+    CHECK(open("copy", O_RDONLY) >= 0);
+    GIVES(0, rename("copy", "moved"));
+    FAILS(ETXTBSY, open("moved", O_WRONLY));
+    GIVES(0, rename("moved", "copy"));
+    GIVES(0, kill(child, SIGKILL));
+    CHECK(waitpid(child, &status, 0) == child);
+    GIVES(0, stat("copy", &stat_));
+    GIVES(0, truncate("copy", stat_.st_size));
+    GIVES(0, written_to("copy", O_RDONLY));
+    GIVES(ETXTBSY, written_to("copy", O_WRONLY | O_CLOEXEC));
+    GIVES(ETXTBSY, written_to("link", O_RDWR));
+}
+
 int main(int argc, char **argv) {
     char text[64];
+    if (argc == 2 && !strcmp(argv[1], "sleep")) {
+        pause();
+        return 0;
+    }
     if (argc == 2 && !strcmp(argv[1], "hello")) {
         ssize_t len = readlink("/proc/self/exe", text, sizeof text);
         printf("%s %s %s %d\n", argv[0], argv[1], getenv("A"), len > 0);
@@ -97,6 +143,7 @@ int main(int argc, char **argv) {
     GIVES(ENOENT, child_says("", empty));
     GIVES(EINVAL, child_says("", bad_flags));
     GIVES(ENOTDIR, child_says("", behind_file));
+    busy();
     leave_folder();
     return done();
 }

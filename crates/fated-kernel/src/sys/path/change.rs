@@ -1,6 +1,6 @@
 //! Calls that change names and attributes: the real Linux carries them out, and the times that follow from them are noted.
 
-use super::{PathArg, carry_out, means_descriptor, pass};
+use super::{PathArg, carry_out, is_busy, means_descriptor, pass};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::directory::Directory;
@@ -262,6 +262,12 @@ fn on_path(cx: &Cx, call: Call, arg: PathArg, follow: Follow, effect: Option<Eff
     let (Some(effect), Ok(stat)) = (effect, stat) else { return pass(cx, call, &[(arg, &target)]) };
     if let (Effect::Touched, kind::FIFO | kind::CHARACTER) = (effect, stat.mode & kind::MASK) {
         return Err(Errno::EINVAL);
+    }
+    if let Effect::Touched = effect
+        && is_busy(cx, &stat)
+        && call.args[1] as i64 >= 0
+    {
+        return Err(Errno::ETXTBSY);
     }
     let value = carry_out(cx, call, &[(arg, &target)])?;
     note(cx, &stat, effect);

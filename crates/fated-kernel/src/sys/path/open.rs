@@ -1,6 +1,6 @@
 //! open(2), creat(2), openat(2), openat2(2).
 
-use super::{PathArg, carry_out, pass, permitted};
+use super::{PathArg, carry_out, is_busy, pass, permitted};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::file::dev::Random;
@@ -173,12 +173,16 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
     match stat.mode & kind::MASK {
         kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => passed(),
         kind::REGULAR => {
+            let other = request.has(O_DIRECTORY) || request.flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
+            if !other && is_busy(cx, stat) {
+                return Err(Errno::ETXTBSY);
+            }
             let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
             let number = cx.kernel.fs.mend(&cx.kernel, stat).ino;
             if request.has(O_TRUNC) {
                 cx.kernel.fs.touched(&cx.kernel, number);
             }
-            Ok(Begun::Over(track(cx, request, fd, Rc::new(NativeFile { vino: number }))))
+            Ok(Begun::Over(track_file(cx, request, fd, number, stat)))
         }
         kind::DIRECTORY if request.has(TMPFILE) => create(cx, request, target).map(Begun::Over),
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
@@ -219,17 +223,24 @@ fn track(cx: &Cx, request: Request, fd: u64, file: Rc<dyn File>) -> Outcome {
     Outcome::Value(fd)
 }
 
+/// The same for a regular file that was opened for more than reading.
+fn track_file(cx: &Cx, request: Request, fd: u64, vino: u64, real: &FileStat) -> Outcome {
+    let writes = request.writes().then(|| cx.kernel.fs.written.begin(real));
+    track(cx, request, fd, Rc::new(NativeFile { vino, writes }))
+}
+
 /// Makes a file that isn't there, or one without a name.
 fn create(cx: &Cx, request: Request, target: &Target) -> Result<Outcome, Errno> {
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
     let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
-    let number = fs.created(kernel, &cx.task.guest.stat(fd as i32, b"", 0)?);
+    let real = cx.task.guest.stat(fd as i32, b"", 0)?;
+    let number = fs.created(kernel, &real);
     if !request.has(TMPFILE)
         && let Some(parent) = target.parent(cx)
     {
         fs.touched(kernel, parent);
     }
-    Ok(track(cx, request, fd, Rc::new(NativeFile { vino: number })))
+    Ok(track_file(cx, request, fd, number, &real))
 }
 
 /// Opens a named pipe: an end without `O_NONBLOCK` waits until the other one has been opened (fifo(7)).
