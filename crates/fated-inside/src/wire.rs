@@ -13,9 +13,9 @@ use fated_kernel::id::{Pid, Tid};
 use fated_kernel::record::{Ended, Record, What};
 use fated_kernel::stats::Counters;
 
-/// Where the arena stands in every process of a host: above the 46 bits in which V8 wants its random places, below where
-/// Linux and sanitizers put programs and heaps.
-pub const ARENA: u64 = 0x4400_0000_0000;
+/// Where the arena stands in every process of a host: above the 46 bits in which V8 wants its random places, in what sanitizers
+/// (address, thread) leave to programs, and farther below the place where Linux begins to put mappings than guests reserve.
+pub const ARENA: u64 = 0x7e90_0000_0000;
 /// The size of its mapping. The file behind it grows with the heap.
 pub const ARENA_SIZE: u64 = 16 << 30;
 /// The size of the kernel's stack, with which the arena begins. Below it nothing is mapped: too deep a call faults.

@@ -244,6 +244,8 @@ pub const PROGRAMS: &[(&str, &[Program])] = &[
             run("poll", "./poll").files("poll.c").prepare("gcc -O1 poll.c -o poll"),
             run("poll-static", "./poll").files("poll.c").prepare("gcc -O1 -static poll.c -o poll"),
             run("race-static-pie", "./race").files("race.c").prepare("gcc -O1 -pthread -static-pie race.c -o race").differs(ORDER),
+            run("race-thread-sanitizer", "./race").files("race.c").prepare("gcc -O1 -g -fsanitize=thread race.c -o race").exit(66).differs(ORDER),
+            bash("children-address-sanitizer", "ASAN_OPTIONS=detect_leaks=0 ./children 20").files("children.c").prepare("gcc -O1 -g -fsanitize=address children.c -o children"),
         ],
     ),
     (
