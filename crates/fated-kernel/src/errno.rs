@@ -2,15 +2,15 @@
 
 use core::fmt;
 
-/// An error number of Linux. Never 0.
+/// An error number of Linux. Never 0. As wide as a value, so that a result with one of either fits into two registers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Errno(i32);
+pub struct Errno(u64);
 
 macro_rules! errnos {
     ($($name:ident)*) => {
         impl Errno {
             $(#[doc = concat!("`", stringify!($name), "`.")]
-            pub const $name: Errno = Errno(linux_raw_sys::errno::$name as i32);)*
+            pub const $name: Errno = Errno(linux_raw_sys::errno::$name as u64);)*
 
             /// The symbolic name, as strace(1) prints it.
             #[must_use]
@@ -52,19 +52,19 @@ impl Errno {
     /// The error that a call's return value stands for, if it is one.
     #[must_use]
     pub fn of_return(value: i64) -> Option<Errno> {
-        (-4095..0).contains(&value).then(|| Errno(-(value as i32)))
+        (-4095..0).contains(&value).then(|| Errno(value.unsigned_abs()))
     }
 
     /// The positive number.
     #[must_use]
     pub const fn number(self) -> i32 {
-        self.0
+        self.0 as i32
     }
 
     /// The error of a positive number; anything that is none becomes `EIO`.
     #[must_use]
     pub fn from_number(number: i32) -> Errno {
-        if (1..4096).contains(&number) { Errno(number) } else { Errno::EIO }
+        if (1..4096).contains(&number) { Errno(number as u64) } else { Errno::EIO }
     }
 }
 

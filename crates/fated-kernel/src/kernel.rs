@@ -216,13 +216,14 @@ impl Kernel {
 
     /// Whether the running task goes straight on behind its call: its turn isn't over, and no signal comes before. This counts
     /// the call, so it is asked once.
+    #[inline(always)]
     pub(crate) fn runs_on(&self, task: &Task) -> bool {
         let stays = task.rest.get() == Rest::Ready && !task.halted.get() && !task.turn_over.get();
         if !stays || task.looks_at_signals() || self.ending.get() {
             return false;
         }
-        task.turn_over.set(self.scheduler.slice_over(task));
-        if task.turn_over.get() {
+        if self.scheduler.slice_over(task) {
+            task.turn_over.set(true);
             return false;
         }
         self.streams.count_turn(self);

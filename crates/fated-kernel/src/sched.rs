@@ -135,25 +135,33 @@ impl Scheduler {
     }
 
     /// Counts a call of the running task; `true` if its turn is over and another could run.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slice_over(&self, task: &Task) -> bool {
         if matches!(self.policy, Policy::Pct { .. }) {
-            let (left, changes) = self.change.get();
-            if left == 0 && changes > 0 {
-                self.change.set((self.rng.below(CHANGE_SPAN), changes - 1));
-                self.lowest.set(self.lowest.get() - 1);
-                task.priority.set(self.lowest.get());
-            } else {
-                self.change.set((left.saturating_sub(1), changes));
-            }
-            let ready = self.ready.borrow();
-            return ready.iter().any(|other| other.priority.get() > task.priority.get());
+            return self.is_outranked(task);
         }
         let (used, length) = task.slice.get();
         task.slice.set((used + 1, length));
-        if used + 1 < length {
-            return false;
+        used + 1 >= length && self.next_slice(task)
+    }
+
+    /// Counts a call under PCT.
+    #[cold]
+    fn is_outranked(&self, task: &Task) -> bool {
+        let (left, changes) = self.change.get();
+        if left == 0 && changes > 0 {
+            self.change.set((self.rng.below(CHANGE_SPAN), changes - 1));
+            self.lowest.set(self.lowest.get() - 1);
+            task.priority.set(self.lowest.get());
+        } else {
+            self.change.set((left.saturating_sub(1), changes));
         }
+        let ready = self.ready.borrow();
+        ready.iter().any(|other| other.priority.get() > task.priority.get())
+    }
+
+    #[cold]
+    fn next_slice(&self, task: &Task) -> bool {
         self.renew(task);
         !self.ready.borrow().is_empty()
     }

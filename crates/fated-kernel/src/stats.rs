@@ -1,17 +1,14 @@
 //! Counters of a run.
 
-use crate::table;
+use crate::table::{self, PLACES};
 use alloc::vec::Vec;
 use core::cell::Cell;
-
-/// All numbers of calls are below this.
-const NUMBERS: usize = 512;
 
 /// How often what happened.
 #[derive(Debug)]
 pub struct Stats {
-    calls: [Cell<u64>; NUMBERS],
-    refused: [Cell<u64>; NUMBERS],
+    calls: [Cell<u64>; PLACES],
+    refused: [Cell<u64>; PLACES],
     natives: Cell<u64>,
     tasks: Cell<u64>,
     programs: Cell<u64>,
@@ -92,13 +89,13 @@ impl Stats {
     }
 }
 
-/// Numbers that Linux doesn't have count as the last one, which it hasn't either.
-fn bump(counters: &[Cell<u64>; NUMBERS], number: u64, times: u64) {
-    let counter = &counters[(number as usize).min(NUMBERS - 1)];
+#[inline]
+fn bump(counters: &[Cell<u64>; PLACES], number: u64, times: u64) {
+    let counter = &counters[table::place(number)];
     counter.set(counter.get() + times);
 }
 
-fn counted(counters: &[Cell<u64>; NUMBERS]) -> Vec<(u64, u64)> {
+fn counted(counters: &[Cell<u64>; PLACES]) -> Vec<(u64, u64)> {
     let numbered = (0..).zip(counters.iter().map(Cell::get));
     numbered.filter(|&(_, count)| count > 0).collect()
 }

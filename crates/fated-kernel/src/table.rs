@@ -157,23 +157,31 @@ pub fn call(number: u64) -> Option<&'static CallInfo> {
     CALLS.get(usize::try_from(index).ok()?)
 }
 
-/// Whether a call is [`Passage::Free`], without a look into the table.
+/// The number of places in an array with one for each call. All numbers of calls are below this.
+pub const PLACES: usize = 512;
+
+/// The place of a number. Those that Linux doesn't have share the last one, which it hasn't either.
 #[must_use]
-pub fn is_free(number: u64) -> bool {
-    FREE.get((number / 64) as usize).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+#[inline]
+pub fn place(number: u64) -> usize {
+    (number as usize).min(PLACES - 1)
 }
 
-/// One bit for each number.
-const FREE: [u64; *NEW.end() as usize / 64 + 1] = {
-    let mut bits = [0; *NEW.end() as usize / 64 + 1];
+/// Whether a call is [`Passage::Free`], without a look into the table.
+#[must_use]
+#[inline]
+pub fn is_free(number: u64) -> bool {
+    FREE[place(number)]
+}
+
+static FREE: [bool; PLACES] = {
+    let mut free = [false; PLACES];
     let mut i = 0;
     while i < CALLS.len() {
-        if matches!(CALLS[i].passage, Passage::Free) {
-            bits[CALLS[i].number as usize / 64] |= 1 << (CALLS[i].number % 64);
-        }
+        free[CALLS[i].number as usize] = matches!(CALLS[i].passage, Passage::Free);
         i += 1;
     }
-    bits
+    free
 };
 
 /// All calls, by ascending number.

@@ -99,6 +99,7 @@ impl Timers {
 
 impl Kernel {
     /// Lets `ns` of virtual time pass.
+    #[inline]
     pub fn pass_time(self: &Rc<Self>, ns: u64) {
         let now = self.timers.now.get().saturating_add(ns);
         self.timers.now.set(now);
@@ -115,6 +116,7 @@ impl Kernel {
         true
     }
 
+    #[cold]
     fn ring(self: &Rc<Self>) {
         while self.timers.due.get() <= self.timers.now.get() {
             let first = self.timers.list.borrow_mut().pop_first();

@@ -102,7 +102,16 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
 
 extern "C" fn on_event() -> Leave {
     outside::check();
-    take_event().map_or_else(run, Inside::resume)
+    let event = host().event.get();
+    if event.signal == SIGSYS && event.code > 0 && event.call.1 == X86_64 {
+        if host().rewrite.get()
+            && let Some((task, _)) = host().task.get()
+        {
+            rewrite::noticed(task, task.regs().rax);
+        }
+        return on_call();
+    }
+    take_event(event).map_or_else(run, Inside::resume)
 }
 
 /// A call through a rewritten site; the registers stand in the task that runs.
@@ -117,15 +126,14 @@ fn take_call() -> Option<&'static Inside> {
     let (task, _) = host().task.get()?;
     let call = task.begin_call();
     if call.number & X32_BIT == 0 {
-        let kernel = host().kernel.borrow();
-        let cx = kernel.as_ref()?.turn()?;
-        clock::settle(&cx);
+        let cx = host().turn.get()?;
+        clock::settle(cx);
         let rax = cx.answer(call)?;
         // The call may have looked into other processes, and is carried on in the last of them.
         task.process.enter();
         task.set_result(rax);
         if call.number == u64::from(__NR_clock_gettime) {
-            clock::offer(&cx);
+            clock::offer(cx);
         }
     } else {
         outside::notice(Notice::ForeignCall);
@@ -133,32 +141,25 @@ fn take_call() -> Option<&'static Inside> {
     (!outside::is_asked()).then_some(task)
 }
 
-/// Gives the kernel what the task has stopped for; returns the task if it just runs on.
-fn take_event() -> Option<&'static Inside> {
+/// Gives the kernel what else the task has stopped for; returns the task if it just runs on.
+fn take_event(event: Event) -> Option<&'static Inside> {
     let (task, tid) = host().task.get()?;
-    let kernel = host().kernel.borrow().clone()?;
-    let event = host().event.get();
+    let kernel = host().kernel.get()?;
     // Codes up to 0 are for signals that a process has sent: from outside, hence no concern of the guest's.
     if event.code <= 0 {
         outside::end_if_given_up();
         return Some(task);
     }
     if event.signal == SIGSYS {
-        if event.call.1 == X86_64 {
-            if host().rewrite.get() {
-                rewrite::noticed(task, task.regs().rax);
-            }
-            return take_call();
-        }
         task.begin_call();
         outside::notice(Notice::ForeignCall);
         return Some(task);
     }
     count(&control().stops);
-    if let Some(cx) = kernel.turn() {
-        clock::settle(&cx);
+    if let Some(cx) = host().turn.get() {
+        clock::settle(cx);
     }
-    if event.signal == SIGSEGV && answer(&kernel, task) {
+    if event.signal == SIGSEGV && answer(kernel, task) {
         return Some(task);
     }
     let Event { mut signal, mut code, addr, trap, error, .. } = event;
@@ -232,12 +233,13 @@ pub fn run() -> Leave {
 
 /// Asks the kernel; when this returns, the task's process is the one that runs. Nothing of it stays on the stack.
 fn decide() -> Result<&'static Inside, End> {
-    let Some(kernel) = host().kernel.borrow().clone() else { return Err(End::Broken("there is no kernel".into())) };
+    let Some(kernel) = host().kernel.get() else { return Err(End::Broken("there is no kernel".into())) };
     loop {
         if outside::is_asked() {
             outside::end_if_given_up();
-            outside::take_interrupts(&kernel);
+            outside::take_interrupts(kernel);
         }
+        host().turn.set(None);
         match kernel.next() {
             Next::Run(tid) => {
                 let Some(cx) = kernel.turn() else {
@@ -250,6 +252,8 @@ fn decide() -> Result<&'static Inside, End> {
                 host().context.set(&raw const inside.context);
                 outside::check();
                 host().task.set(Some((inside, tid)));
+                // SAFETY: the kernel is never dropped, and keeps this in its place until it is asked who is next.
+                host().turn.set(Some(unsafe { &*(&raw const *cx) }));
                 return Ok(inside);
             }
             Next::AwaitOutside { streams } => outside::await_streams(&streams),

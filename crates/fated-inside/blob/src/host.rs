@@ -10,11 +10,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell, UnsafeCell};
+use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::sync::atomic::Ordering::SeqCst;
 
 use fated_engine::cpuid::{self, Cpuid};
 use fated_engine::notice::Notices;
+use fated_kernel::cx::Cx;
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::Kernel;
 
@@ -52,8 +53,10 @@ pub struct Host {
     pub spare: RefCell<VecDeque<&'static Process>>,
     /// Which of its tasks has run last.
     pub task: Cell<Option<(&'static Inside, Tid)>>,
+    /// That task as the kernel sees it, while it has the turn.
+    pub turn: Cell<Option<&'static Cx>>,
     /// The kernel, once there is one.
-    pub kernel: RefCell<Option<Rc<Kernel>>>,
+    pub kernel: OnceCell<Rc<Kernel>>,
     /// What the task has stopped for.
     pub event: Cell<Event>,
     /// A frame as Linux makes it, to make others from.
@@ -133,7 +136,8 @@ pub fn create(cpus: u32) {
         newest: Cell::new(None),
         spare: RefCell::new(VecDeque::new()),
         task: Cell::new(None),
-        kernel: RefCell::new(None),
+        turn: Cell::new(None),
+        kernel: OnceCell::new(),
         event: Cell::new(Event::default()),
         template: RefCell::new(None),
         cpuid: Cpuid::new(cpus),

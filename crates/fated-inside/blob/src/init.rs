@@ -98,8 +98,7 @@ fn try_boot() -> Result<(), End> {
     };
     let program = find(&plan).map_err(End::NoProgram)?;
     let credentials = credentials().map_err(step("ask who fated is"))?;
-    let kernel = Kernel::new(plan.config, Rc::new(Supervisor));
-    host().kernel.replace(Some(kernel.clone()));
+    let kernel = host().kernel.get_or_init(|| Kernel::new(plan.config, Rc::new(Supervisor)));
     let process = Process::first();
     process.has_turn();
     let task = Inside::new(process, Frame::empty(), Regs::default());

@@ -83,8 +83,8 @@ pub fn finish(end: &End) -> ! {
     if !host().over.replace(true) {
         let mut data = Writer::default();
         end.write(&mut data);
-        let kernel = host().kernel.try_borrow().ok().and_then(|kernel| kernel.clone());
-        wire::write_counters(&kernel.map_or_else(Default::default, |kernel| kernel.counters()), &mut data);
+        let counters = host().kernel.get().map_or_else(Default::default, |kernel| kernel.counters());
+        wire::write_counters(&counters, &mut data);
         request(op::FINISHED, [0; 2], &data.0);
     }
     sys::exit_group(wire::TOLD_TO)

@@ -117,7 +117,7 @@ fn check(fd: i32) -> Result<Identity, Errno> {
     const X_OK: u64 = 1;
     let flags = u64::from(AT_EMPTY_PATH | AT_EACCESS);
     sys::ask(__NR_faccessat2, [fd as u64, c"".as_ptr() as u64, X_OK, flags, 0, 0])?;
-    if host().kernel.borrow().as_ref().is_some_and(|kernel| kernel.fs.written.has(&stat)) {
+    if host().kernel.get().is_some_and(|kernel| kernel.fs.written.has(&stat)) {
         return Err(Errno::ETXTBSY);
     }
     Ok(Identity::of(&stat))
@@ -234,7 +234,7 @@ impl Program {
 
 /// Tells why there is no such exec, if that is fated's doing. Of the first program the engine's end tells.
 fn tell(head: &[u8]) {
-    if is_foreign_program(head) && host().kernel.borrow().is_some() {
+    if is_foreign_program(head) && host().kernel.get().is_some() {
         outside::notice(Notice::ForeignProgram);
     }
 }

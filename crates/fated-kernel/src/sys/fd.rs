@@ -148,8 +148,8 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
     let [fd, command, arg, ..] = a;
     let open = cx.file(fd as i32);
     match command as u32 {
-        c::F_DUPFD => Step::Now(duplicate(cx, c::__NR_fcntl, a, false)),
-        c::F_DUPFD_CLOEXEC => Step::Now(duplicate(cx, c::__NR_fcntl, a, true)),
+        c::F_DUPFD => now(duplicate(cx, c::__NR_fcntl, a, false)),
+        c::F_DUPFD_CLOEXEC => now(duplicate(cx, c::__NR_fcntl, a, true)),
         c::F_SETFD => {
             cx.task.files.borrow().set_cloexec(fd as i32, arg & u64::from(c::FD_CLOEXEC) != 0);
             pass()
@@ -165,7 +165,7 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         c::F_NOTIFY if arg & !DN_MULTISHOT == 0 => now(cx.check_open(fd as i32).map(|()| 0)),
         c::F_SETOWN | c::F_SETOWN_EX | c::F_SETSIG | c::F_NOTIFY | c::F_SETLEASE => {
             // Signals that the real Linux would send.
-            now(cx.check_open(fd as i32).and(Err(Errno::EINVAL)))
+            now(cx.check_open(fd as i32).and(Err::<u64, _>(Errno::EINVAL)))
         }
         command => match open {
             Some(open) if !is_real(&open) => now(emulated(&open, command, arg)),

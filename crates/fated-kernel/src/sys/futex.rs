@@ -21,7 +21,7 @@ const ROBUST_LIMIT: usize = 2048;
 
 /// futex(2).
 pub fn futex(cx: &Cx, a: Args) -> Step {
-    decode(cx, a).unwrap_or_else(|error| now(Err(error)))
+    decode(cx, a).unwrap_or_else(Step::Failed)
 }
 
 fn decode(cx: &Cx, a: Args) -> Result<Step, Errno> {
@@ -76,7 +76,7 @@ fn wait(cx: &Cx, futex: Futex, value: u32, bits: u32, deadline: Option<u64>) -> 
     if cx.read_u32(futex.addr)? != value {
         return Err(Errno::EAGAIN);
     }
-    Ok(later(wait_in_line(cx.clone(), vec![(futex, bits)], deadline)))
+    Ok(later(cx, wait_in_line(cx.clone(), vec![(futex, bits)], deadline)))
 }
 
 /// Sleeps until one of `futexes` is woken; returns 0 for a single one, as futex(2) does, else its index.
@@ -183,9 +183,9 @@ fn try_lock(cx: &Cx, futex: &Futex) -> Result<bool, Errno> {
 
 fn lock(cx: &Cx, futex: Futex, deadline: Option<u64>) -> Result<Step, Errno> {
     if try_lock(cx, &futex)? {
-        return Ok(now(Ok(0)));
+        return Ok(Step::Value(0));
     }
-    Ok(later(wait_for_lock(cx.clone(), futex, deadline)))
+    Ok(later(cx, wait_for_lock(cx.clone(), futex, deadline)))
 }
 
 async fn wait_for_lock(cx: Cx, futex: Futex, deadline: Option<u64>) -> SysResult {
@@ -239,9 +239,9 @@ pub fn futex_waitv(cx: &Cx, a: Args) -> Step {
                 return Err(Errno::EAGAIN);
             }
         }
-        Ok(later(wait_in_line(cx.clone(), futexes, deadline)))
+        Ok(later(cx, wait_in_line(cx.clone(), futexes, deadline)))
     };
-    decode().unwrap_or_else(|error| now(Err(error)))
+    decode().unwrap_or_else(Step::Failed)
 }
 
 /// The timeout of the newer calls, which name its clock.
@@ -290,7 +290,7 @@ pub fn futex_wait(cx: &Cx, a: Args) -> Step {
         let deadline = moment_of(cx, timeout, clock)?;
         wait(cx, futex, value, bits, deadline)
     };
-    decode().unwrap_or_else(|error| now(Err(error)))
+    decode().unwrap_or_else(Step::Failed)
 }
 
 /// futex_requeue(2).

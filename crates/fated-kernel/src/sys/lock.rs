@@ -70,7 +70,7 @@ fn give_up(cx: &Cx, number: u32, a: Args) -> Step {
 
 fn lock(cx: &Cx, number: u32, trial: Args) -> Step {
     match cx.native(number.into(), trial) {
-        Err(Errno::EAGAIN | Errno::EACCES) => later(lock_later(cx.clone(), number, trial)),
+        Err(Errno::EAGAIN | Errno::EACCES) => later(cx, lock_later(cx.clone(), number, trial)),
         result => {
             // Changing a lock may free a part of it.
             cx.kernel.locks.wake();

@@ -26,7 +26,7 @@ pub(super) fn check_range(addr: u64, len: u64) -> Result<(), Errno> {
 }
 
 pub(super) fn pass() -> Step {
-    Step::Now(Ok(Outcome::Pass))
+    Step::Pass
 }
 
 /// Where a call reads or writes: a pointer and a length, or a vector of them.
@@ -93,7 +93,7 @@ const CURRENT: u64 = u64::MAX;
 pub fn preadv2(cx: &Cx, a: Args) -> Step {
     let place = Place::Many(a[1], a[2]);
     match check_flags(cx, a[0], a[5]) {
-        Err(error) => now(Err(error)),
+        Err(error) => Step::Failed(error),
         Ok(nowait) if a[3] == CURRENT => read_to(cx, a[0], &place, nowait),
         Ok(_) => read_at(cx, a[0], &place, a[3]),
     }
@@ -102,7 +102,7 @@ pub fn preadv2(cx: &Cx, a: Args) -> Step {
 pub fn pwritev2(cx: &Cx, a: Args) -> Step {
     let place = Place::Many(a[1], a[2]);
     match check_flags(cx, a[0], a[5]) {
-        Err(error) => now(Err(error)),
+        Err(error) => Step::Failed(error),
         Ok(nowait) if a[3] == CURRENT => write_from(cx, a[0], &place, nowait),
         Ok(_) => write_at(cx, a[0], &place, a[3]),
     }
@@ -125,14 +125,14 @@ pub(super) async fn wait_for(cx: &Cx, open: &OpenFile, bits: u32) -> Result<(), 
 fn read_to(cx: &Cx, fd: u64, place: &Place, nowait: bool) -> Step {
     let Some(open) = cx.file(fd as i32).filter(|open| !open.file.is_native()) else { return pass() };
     if !open.readable() {
-        return now(Err(Errno::EBADF));
+        return Step::Failed(Errno::EBADF);
     }
     let mut to = match place.buffers(cx) {
         Ok(to) => to,
-        Err(error) => return now(Err(error)),
+        Err(error) => return Step::Failed(error),
     };
     match open.file.read(cx, &mut to) {
-        Err(Errno::EAGAIN) if !nowait && !open.nonblocking() => later(read_later(cx.clone(), open, to)),
+        Err(Errno::EAGAIN) if !nowait && !open.nonblocking() => later(cx, read_later(cx.clone(), open, to)),
         result => now(result),
     }
 }
@@ -154,16 +154,16 @@ fn write_from(cx: &Cx, fd: u64, place: &Place, nowait: bool) -> Step {
         return pass();
     }
     if !open.writable() {
-        return now(Err(Errno::EBADF));
+        return Step::Failed(Errno::EBADF);
     }
     let from = match place.buffers(cx) {
         Ok(from) => from,
-        Err(error) => return now(Err(error)),
+        Err(error) => return Step::Failed(error),
     };
     let mut writing = Writing { open, from, done: 0, nowait };
     match writing.go_on(cx) {
         Some(result) => now(result),
-        None => later(write_later(cx.clone(), writing)),
+        None => later(cx, write_later(cx.clone(), writing)),
     }
 }
 

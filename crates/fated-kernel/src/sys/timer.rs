@@ -258,6 +258,7 @@ pub(crate) fn cpu_spent(cx: &Cx) {
     }
 }
 
+#[cold]
 fn look_at_cpu_timers(cx: &Cx) {
     let timers = &cx.process().timers;
     let cpu_timers: Vec<_> = timers.all().into_iter().filter(|timer| timer.clock.counts_cpu()).collect();

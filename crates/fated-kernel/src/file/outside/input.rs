@@ -91,10 +91,15 @@ impl Streams {
     #[inline]
     pub fn count_turn(&self, kernel: &Kernel) {
         if self.are_awaited() {
-            self.turns.set(self.turns.get() + 1);
-            if self.turns.get() >= PATIENCE {
-                self.check(kernel);
-            }
+            self.count_awaited_turn(kernel);
+        }
+    }
+
+    #[cold]
+    fn count_awaited_turn(&self, kernel: &Kernel) {
+        self.turns.set(self.turns.get() + 1);
+        if self.turns.get() >= PATIENCE {
+            self.check(kernel);
         }
     }
 

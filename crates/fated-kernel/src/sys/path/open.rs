@@ -16,7 +16,7 @@ use crate::fs::made::Node;
 use crate::fs::walk::{Place, Target, walk};
 use crate::guest::{Call, FileStat};
 use crate::sched::Woken;
-use crate::sys::{Outcome, Step, SysResult};
+use crate::sys::{Outcome, Step, SysResult, later, now};
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
     __NR_creat, __NR_open, __NR_openat, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, RESOLVE_BENEATH,
@@ -74,12 +74,12 @@ impl Request {
 /// open(2) and its kin.
 pub fn open(cx: &Cx, call: Call) -> Step {
     match begin(cx, call) {
-        Ok(Begun::Over(outcome)) => Step::Now(Ok(outcome)),
+        Ok(Begun::Over(outcome)) => now(Ok(outcome)),
         Ok(Begun::Fifo(fifo)) => {
             let (request, stat, path) = *fifo;
-            Step::Later(Box::pin(open_fifo(cx.clone(), request, stat, path)))
+            later(cx, open_fifo(cx.clone(), request, stat, path))
         }
-        Err(error) => Step::Now(Err(error)),
+        Err(error) => Step::Failed(error),
     }
 }
 
