@@ -3,7 +3,8 @@
 //! A rewritten call site (`rewrite`) jumps to [`enter`], on the guest's stack, which is never touched. It puts the general
 //! registers straight into the [`Context`] of the task that runs, changes to the kernel's stack and calls `entry::on_call`.
 //! What that returns says who runs on, which may be another task in another process: the kernel's stack and this code
-//! stand at the same addresses there.
+//! stand at the same addresses there. Mostly it is the same task, straight behind its call, and then only what functions may
+//! change has to be loaded ([`Leave::STRAIGHT`]).
 //!
 //! Of the extended state only xmm0 to xmm15 are put there too: the blob uses SSE2 alone. The rest stays with the real thread, until
 //! another task of the same process runs ([`save`]); that Linux changes between real threads makes no difference to it.
@@ -49,6 +50,12 @@ pub struct Leave {
     pub state: *const Frame,
 }
 
+impl Leave {
+    /// From a call through a rewritten site: the task that has made it, behind it. Of its registers, `rax` alone has changed; its
+    /// real thread holds its extended state.
+    pub const STRAIGHT: Leave = Leave { context: core::ptr::null(), state: core::ptr::null() };
+}
+
 global_asm!(
     ".text",
     ".set at_r15, {r15}",
@@ -69,6 +76,23 @@ global_asm!(
     "mov edx, 0",
     "mov eax, \\value",
     "wrpkru",
+    ".endm",
+    // The arena can't be written to from here on, where there are keys: takes rax, rdx and r10
+    ".macro leave_arena",
+    "cmp byte ptr [rip + ARENA_IS_KEYED], 0",
+    "je 8f",
+    "mov r10, rcx",
+    "set_rights {closed}",
+    "mov rcx, r10",
+    "8:",
+    ".endm",
+    // The flags in rcx: the one of overflow comes from an addition, the others from ah
+    ".macro load_flags",
+    "bt ecx, 11",
+    "setc al",
+    "mov ah, cl",
+    "add al, 0x7f",
+    "sahf",
     ".endm",
     // The arena can be written to only from here on.
     ".globl enter_keyed",
@@ -110,11 +134,11 @@ global_asm!(
     "movabs rsp, {stack_top}",
     "pushfq",
     "pop rax",
-    "mov rdx, [rip + crossing_target]",
+    "mov rbp, [rip + crossing_target]",
     "mov [r11 + {rip}], rcx",
     "mov [r11 + {rcx}], rcx",
     "mov [r11 + {called_at}], rcx",
-    "mov [r11 + {returns_to}], rdx",
+    "mov [r11 + {returns_to}], rbp",
     "mov [r11 + {eflags}], rax",
     "mov [r11 + {r11}], rax",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
@@ -126,8 +150,28 @@ global_asm!(
     "popfq",
     "2:",
     "xor ebp, ebp",
+    // The arguments stand where a function expects them, but for one.
+    "mov rcx, r10",
     "call on_call",
     "mov r11, rax",
+    "test rax, rax",
+    "jnz 3f",
+    // Straight on. What functions keep for their callers stands where it was, and so does the target.
+    "movabs r11, {host}",
+    "mov r11, [r11]",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "movaps xmm\\n, [r11 + {vectors} + 16 * \\n]",
+    ".endr",
+    "mov rcx, [r11 + {eflags}]",
+    "mov rdx, [rip + crossing_target]",
+    "test ecx, {unusual}",
+    "jnz 7f",
+    "leave_arena",
+    "load_flags",
+    ".irp reg, rbp, r10, r9, r8, rdx, rsi, rdi",
+    "mov \\reg, [r11 + at_\\reg]",
+    ".endr",
+    "jmp 1f",
     // The end of both ways. r11: context, rdx: extended state or 0.
     "3:",
     "test rdx, rdx",
@@ -151,21 +195,12 @@ global_asm!(
     "test ecx, {unusual}",
     "jnz 7f",
     "mov [rip + crossing_target], rdx",
-    "cmp byte ptr [rip + ARENA_IS_KEYED], 0",
-    "je 8f",
-    "mov r10, rcx",
-    "set_rights {closed}",
-    "mov rcx, r10",
-    "8:",
-    // The overflow flag comes from an addition, the others from ah.
-    "bt ecx, 11",
-    "setc al",
-    "mov ah, cl",
-    "add al, 0x7f",
-    "sahf",
+    "leave_arena",
+    "load_flags",
     ".irp reg, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi",
     "mov \\reg, [r11 + at_\\reg]",
     ".endr",
+    "1:",
     "mov rax, [r11 + {rax}]",
     "mov rsp, [r11 + {rsp}]",
     "mov rcx, [r11 + {rcx}]",

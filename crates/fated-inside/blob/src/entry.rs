@@ -5,7 +5,7 @@ use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fated_engine::notice::Notice;
-use fated_kernel::guest::{Fault, Guest, Regs, Stop};
+use fated_kernel::guest::{Call, Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
 use linux_raw_sys::general::*;
 
@@ -109,22 +109,35 @@ extern "C" fn on_event() -> Leave {
         {
             rewrite::noticed(task, task.regs().rax);
         }
-        return on_call();
+        return call_by_signal();
     }
     take_event(event).map_or_else(run, Inside::resume)
 }
 
+/// A call that has come as a signal.
+fn call_by_signal() -> Leave {
+    let Some((task, _)) = host().task.get() else { return run() };
+    let regs = task.context.regs.get();
+    let leave = on_call(regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9);
+    // Other registers than those of a jump are to be set.
+    if leave.context.is_null() { task.resume() } else { leave }
+}
+
 /// A call through a rewritten site; the registers stand in the task that runs.
 #[unsafe(no_mangle)]
-extern "C" fn on_call() -> Leave {
-    take_call().map_or_else(run, Inside::resume)
+extern "C" fn on_call(rdi: u64, rsi: u64, rdx: u64, r10: u64, r8: u64, r9: u64) -> Leave {
+    match take_call([rdi, rsi, rdx, r10, r8, r9]) {
+        Some(task) if task.is_live() => Leave::STRAIGHT,
+        Some(task) => task.resume(),
+        None => run(),
+    }
 }
 
 /// Gives the kernel a call; returns the task if it just runs on.
-fn take_call() -> Option<&'static Inside> {
+fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
     count(&control().stops);
     let (task, _) = host().task.get()?;
-    let call = task.begin_call();
+    let call = Call { number: task.begin_call(), args };
     if call.number & X32_BIT == 0 {
         let cx = host().turn.get()?;
         clock::settle(cx);
@@ -253,7 +266,7 @@ fn decide() -> Result<&'static Inside, End> {
                 outside::check();
                 host().task.set(Some((inside, tid)));
                 // SAFETY: the kernel is never dropped, and keeps this in its place until it is asked who is next.
-                host().turn.set(Some(unsafe { &*(&raw const *cx) }));
+                host().turn.set(Some(unsafe { &*core::ptr::from_ref(&*cx) }));
                 return Ok(inside);
             }
             Next::AwaitOutside { streams } => outside::await_streams(&streams),

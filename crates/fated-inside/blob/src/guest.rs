@@ -96,7 +96,7 @@ impl Inside {
     }
 
     /// Whether its real thread holds its extended state and its bases of fs and gs, as they were when it came here.
-    fn is_live(&self) -> bool {
+    pub fn is_live(&self) -> bool {
         core::ptr::eq(self.process.holds.get(), self)
     }
 
@@ -138,25 +138,16 @@ impl Inside {
         Leave { context: &self.context, state }
     }
 
-    /// The call that its registers tell of, which has no result yet.
-    pub fn begin_call(&self) -> Call {
+    /// The number of the call that its registers tell of, which has no result yet.
+    pub fn begin_call(&self) -> u64 {
         const ENOSYS: i64 = 38;
         let regs = self.context.regs.as_ptr();
-        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference. Volatile: they have just
-        // been written one by one, and two at once would have to wait until both are in the cache.
+        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference.
         unsafe {
-            let number = (&raw const (*regs).rax).read_volatile();
+            let number = (*regs).rax;
             (*regs).orig_rax = number;
             (*regs).rax = -ENOSYS as u64;
-            let args = [
-                (&raw const (*regs).rdi).read_volatile(),
-                (&raw const (*regs).rsi).read_volatile(),
-                (&raw const (*regs).rdx).read_volatile(),
-                (&raw const (*regs).r10).read_volatile(),
-                (&raw const (*regs).r8).read_volatile(),
-                (&raw const (*regs).r9).read_volatile(),
-            ];
-            Call { number, args }
+            number
         }
     }
 }
