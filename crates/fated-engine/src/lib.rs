@@ -1,10 +1,10 @@
 //! What both engines share: what to run ([`Launch`]), the standard streams, signals for fated itself, the terminal, errors, and
-//! what `cpuid` answers.
+//! what `cpuid` answers and what the vDSO is.
 //!
 //! An engine that is left (by its end, or by an error) leaves no guest. What both share can't differ between them: the same
 //! program with the same seed is the same run on both.
 //!
-//! Without the feature `std` only [`cpuid`] and [`notice`] are left, for the kernel in the guest.
+//! Without the feature `std` only [`cpuid`], [`notice`] and [`vdso`] are left, for the kernel in the guest.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -24,6 +24,7 @@ pub mod signals;
 pub mod sys;
 #[cfg(feature = "std")]
 mod terminal;
+pub mod vdso;
 
 #[cfg(feature = "std")]
 pub use {

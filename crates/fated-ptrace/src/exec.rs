@@ -1,7 +1,7 @@
 //! Programs: whether one can be started, its start, and the mending of what Linux has put on the new stack.
 //!
-//! Nothing that a new program is told by its start differs from run to run or machine to machine: no vDSO (its clock is the
-//! real one), no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
+//! Nothing that a new program is told by its start differs from run to run or machine to machine: fated's vDSO in place of
+//! Linux's, no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
 
 use crate::files::At;
 use crate::filter::OWN_CALL;
@@ -9,9 +9,13 @@ use crate::memory;
 use crate::sys::{self, ARCH_SET_CPUID, Os, RealTid};
 use crate::tracee::{EXEC_STOP, Place, Tracee};
 use fated_engine::notice::{Notice, is_foreign_program};
+use fated_engine::vdso;
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Call, Exec, Regs};
+use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt as _;
 
 /// How many interpreters of interpreters Linux follows (`fs/exec.c`).
 const MAX_INTERPRETERS: u32 = 5;
@@ -124,10 +128,11 @@ impl Auxv {
         self.entries.iter().find(|entry| entry[0] == kind).map(|entry| entry[1])
     }
 
-    /// Makes the vector the same everywhere.
-    fn mend(&mut self, hwcap: u64) {
+    /// Makes the vector the same everywhere; the vDSO stays if it is fated's.
+    fn mend(&mut self, hwcap: u64, has_vdso: bool) {
         for entry in &mut self.entries {
             match entry[0] {
+                libc::AT_SYSINFO_EHDR if has_vdso => {}
                 libc::AT_SYSINFO_EHDR | AT_RSEQ_FEATURE_SIZE | AT_RSEQ_ALIGN | AT_HWCAP3 | AT_HWCAP4 => {
                     *entry = [libc::AT_IGNORE, 0];
                 }
@@ -237,36 +242,58 @@ impl Tracee {
         }
         let tid = self.tid.get();
         let read = |addr, buf: &mut [u8]| memory::read(tid, addr, buf);
+        let mut vdso = None;
         if let Some(mut auxv) = Auxv::find(read, regs.rsp) {
-            let vdso = auxv.get(libc::AT_SYSINFO_EHDR);
-            self.process.gate.set(vdso.zip(self.shared.vdso_gate).map(|(base, offset)| base + offset));
+            vdso = auxv.get(libc::AT_SYSINFO_EHDR).filter(|&base| self.write_vdso(base).is_ok());
+            self.process.gate.set(vdso.map(|base| base + vdso::SYSCALL_AT));
             if let Some(addr) = auxv.get(libc::AT_RANDOM) {
                 memory::write(tid, addr, random);
             }
-            auxv.mend(u64::from(self.shared.cpuid.hwcap()));
+            auxv.mend(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
             let bytes = auxv.bytes();
             memory::write(tid, auxv.addr, &bytes);
             self.process.auxv.replace(bytes);
         }
         self.load_regs(Regs { rax: 0, orig_rax: u64::MAX, ..regs }, true);
-        if let Ok(Err(_)) = self.trap_cpuid(&regs) {
-            self.shared.note_cpuid();
-        }
+        // As above.
+        let _ = self.make_own_calls(&regs, vdso);
     }
 
-    /// Runs `arch_prctl(ARCH_SET_CPUID, 0)` at the program's entry: an exec switches the faulting of `cpuid` off, and the
-    /// task is inside its exec, whose end sets rax, so that a call can only be made by instructions. The outer result says
-    /// whether the task is still there, the inner one what Linux answered.
-    fn trap_cpuid(&self, regs: &Regs) -> Os<Os<()>> {
+    /// Writes fated's vDSO over Linux's.
+    fn write_vdso(&self, base: u64) -> io::Result<()> {
+        let real = self.shared.vdso.ok_or(io::ErrorKind::NotFound)?;
+        let mut image = vdso::IMAGE.to_vec();
+        image.resize(real.size() as usize, 0);
+        // Unlike process_vm_writev(2), this writes to what is read-only.
+        let memory = OpenOptions::new().write(true).open(format!("/proc/{}/mem", self.tid.get()))?;
+        memory.write_all_at(&image, base)
+    }
+
+    /// Makes calls of the engine's own at the program's entry: an exec switches the faulting of `cpuid` off, and the real clocks
+    /// that Linux's vDSO reads stand before it. The task is inside its exec, whose end sets rax, so that the first call can
+    /// only be made by instructions.
+    fn make_own_calls(&self, regs: &Regs, vdso: Option<u64>) -> Os<()> {
         // mov eax, SYS_arch_prctl; syscall; int3
         const CODE: [u8; 8] = [0xb8, libc::SYS_arch_prctl as u8, 0, 0, 0, 0x0f, 0x05, 0xcc];
-        if !self.shared.traps_cpuid() {
-            return Ok(Ok(()));
-        }
+        const SYSCALL_AT: u64 = 5;
         let tid = self.tid.get();
         let original = sys::peek(tid, regs.rip)?;
         sys::poke(tid, regs.rip, u64::from_le_bytes(CODE))?;
-        sys::set_regs(tid, &Regs { rdi: ARCH_SET_CPUID, rsi: 0, rdx: OWN_CALL, ..*regs })?;
+        let own = Regs { rdi: ARCH_SET_CPUID, rsi: 0, rdx: OWN_CALL, ..*regs };
+        if Errno::of_return(self.run_to_trap(&own)?).is_some() {
+            self.shared.note_cpuid();
+        }
+        if let Some((base, real)) = vdso.zip(self.shared.vdso).filter(|(_, real)| real.clocks() > 0) {
+            let own = Regs { rip: regs.rip + SYSCALL_AT, rax: libc::SYS_munmap as u64, orig_rax: u64::MAX, ..own };
+            self.run_to_trap(&Regs { rdi: base - real.clocks(), rsi: real.clocks(), ..own })?;
+        }
+        sys::poke(tid, regs.rip, original)
+    }
+
+    /// Runs on until a trap; returns rax.
+    fn run_to_trap(&self, regs: &Regs) -> Os<i64> {
+        let tid = self.tid.get();
+        sys::set_regs(tid, regs)?;
         loop {
             sys::cont(tid)?;
             let status = self.wait().ok_or(Errno::ESRCH)?;
@@ -274,12 +301,9 @@ impl Tracee {
                 return Err(self.died(status));
             }
             if status >> 8 == libc::SIGTRAP {
-                break;
+                return Ok(sys::get_regs(tid)?.rax.cast_signed());
             }
         }
-        let result = sys::get_regs(tid)?.rax.cast_signed();
-        sys::poke(tid, regs.rip, original)?;
-        Ok(Errno::of_return(result).map_or(Ok(()), Err))
     }
 }
 
@@ -316,7 +340,9 @@ mod tests {
         let mut auxv = Auxv::find(read, 0x1000).unwrap();
         assert_eq!(auxv.addr, 0x1000 + 6 * 8);
         assert_eq!(auxv.get(libc::AT_SYSINFO_EHDR), Some(0x7000));
-        auxv.mend(5);
+        auxv.mend(5, true);
+        assert_eq!(auxv.entries, [[libc::AT_SYSINFO_EHDR, 0x7000], [libc::AT_HWCAP, 5]]);
+        auxv.mend(5, false);
         assert_eq!(auxv.entries, [[libc::AT_IGNORE, 0], [libc::AT_HWCAP, 5]]);
         assert!(Auxv::find(read, 0x1000 + 8 * 9).is_none(), "ends before a null");
     }

@@ -8,6 +8,7 @@ use crate::tracee::{Ran, Tracee};
 use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
 use fated_engine::signals::{self, Signals};
+use fated_engine::vdso;
 use fated_engine::{Error, Launch, OneCpu, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::{Guest, Outside, Stop};
@@ -80,8 +81,8 @@ pub(crate) struct Shared {
     pub(crate) cpuid: Cpuid,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
-    /// Where in the vDSO a `syscall` instruction stands.
-    pub(crate) vdso_gate: Option<u64>,
+    /// Linux's vDSO in fated's own process, which has it as every other does, but perhaps elsewhere.
+    pub(crate) vdso: Option<vdso::Real>,
     outside: Rc<dyn Outside>,
     stats: Cell<Stats>,
     cpuid_real: Cell<bool>,
@@ -170,7 +171,7 @@ impl Engine {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
             spin_ticks: launch.spin_limit.map(clock_ticks),
-            vdso_gate: vdso_gate(),
+            vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             outside,
             stats: Cell::default(),
             cpuid_real: Cell::new(false),
@@ -307,14 +308,4 @@ fn clock_ticks(limit: Duration) -> u64 {
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
     let ticks = limit.as_millis().saturating_mul(u128::from(per_second)) / 1000;
     u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
-}
-
-/// The offset of a `syscall` instruction in the vDSO, which is the same in every process.
-fn vdso_gate() -> Option<u64> {
-    // SAFETY: takes a number.
-    let base = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
-    let mut image = [0; 8192];
-    let len =
-        if base == 0 { 0 } else { crate::memory::read(RealTid::try_from(std::process::id()).ok()?, base, &mut image) };
-    image[..len].windows(2).position(|bytes| bytes == [0x0f, 0x05]).map(|at| at as u64)
 }

@@ -1,8 +1,8 @@
 //! Readings of the clock that don't come to the kernel: the few instructions behind a rewritten `clock_gettime`.
 //!
-//! This is what a vDSO is for elsewhere, and guests get none: so they find the same auxiliary vector and the same libraries as in
-//! the other engine, and each reading is a call that takes its time and counts as one. The kernel says how many
-//! readings may come before it has to look again; they are entered into its books before it does anything else.
+//! Natively this is the vDSO's work; here its function is such a site itself (`vdso`), and each reading is a call that takes its
+//! time and counts as one, as in the other engine. The kernel says how many readings may come before it has to look again;
+//! they are entered into its books before it does anything else.
 
 use core::arch::global_asm;
 use core::cell::Cell;

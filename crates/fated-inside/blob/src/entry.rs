@@ -5,6 +5,7 @@ use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fated_engine::notice::Notice;
+use fated_engine::vdso;
 use fated_kernel::guest::{Call, Fault, Guest, Regs, Stop};
 use fated_kernel::kernel::{Ending, Kernel, Next};
 use linux_raw_sys::general::*;
@@ -307,28 +308,11 @@ pub fn new_image(sp: *const u64) -> ! {
     if host().template.borrow().is_none() {
         // SAFETY: its handler is installed, and comes back.
         unsafe { gate::trap() };
-        find_vdso();
+        host().vdso.set(sys::read_all(b"/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)));
     }
     if sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 {
         outside::notice(Notice::RealCpuid);
     }
     // SAFETY: `gate_exec` has left the kernel's registers there.
     unsafe { gate::resume_kernel(*host().kernel_sp.get()) }
-}
-
-fn find_vdso() {
-    let maps = sys::read_all(b"/proc/self/maps").unwrap_or_default();
-    for line in maps.split(|&byte| byte == b'\n').filter(|line| line.ends_with(b"]")) {
-        let name = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-        if !name.starts_with(b"[vvar") && name != b"[vdso]" {
-            continue;
-        }
-        let range =
-            line.split(|&byte| byte == b' ').next().and_then(|it| core::str::from_utf8(it).ok()).unwrap_or_default();
-        if let Some((begin, end)) = range.split_once('-')
-            && let (Ok(begin), Ok(end)) = (u64::from_str_radix(begin, 16), u64::from_str_radix(end, 16))
-        {
-            host().vdso.borrow_mut().push((begin, end - begin));
-        }
-    }
 }

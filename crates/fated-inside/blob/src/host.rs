@@ -15,6 +15,7 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use fated_engine::cpuid::{self, Cpuid};
 use fated_engine::notice::Notices;
+use fated_engine::vdso;
 use fated_kernel::cx::Cx;
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::Kernel;
@@ -69,8 +70,8 @@ pub struct Host {
     pub components: [(usize, usize); 64],
     /// The auxiliary vector that Linux gave to the image that was started last.
     pub auxv: RefCell<Vec<[u64; 2]>>,
-    /// The mappings of the vDSO in an image of the blob, in ascending order: address and size.
-    pub vdso: RefCell<Vec<(u64, u64)>>,
+    /// Where Linux maps its vDSO in an image of the blob.
+    pub vdso: Cell<Option<vdso::Real>>,
     /// Lines of the log that the supervisor hasn't got yet.
     pub records: RefCell<Vec<u8>>,
     /// The run is over: nothing waits for an answer any more.
@@ -144,7 +145,7 @@ pub fn create(cpus: u32) {
         sites: RefCell::new(Vec::new()),
         components: components,
         auxv: RefCell::new(Vec::new()),
-        vdso: RefCell::new(Vec::new()),
+        vdso: Cell::new(None),
         records: RefCell::new(Vec::new()),
         over: Cell::new(false),
         notices: Notices::default(),

@@ -10,6 +10,7 @@ use linux_raw_sys::general::*;
 use crate::elf::{Headers, PT_GNU_STACK, PT_PHDR};
 use crate::host::host;
 use crate::program::{File, Program};
+use crate::vdso::Vdso;
 use crate::{sites, sys};
 
 /// Where a program that moves begins when it has an interpreter (`ELF_ET_DYN_BASE`, two thirds of the address space).
@@ -96,47 +97,24 @@ fn topmost(headers: &Headers) -> Result<u64, Errno> {
     Ok(at.wrapping_sub(low))
 }
 
-/// Linux maps the vDSO last, below what has just been mapped: takes it away meanwhile, and puts it there again.
-fn move_vdso(program: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno> {
-    const MAYMOVE_FIXED: u64 = (MREMAP_MAYMOVE | MREMAP_FIXED) as u64;
-    /// Somewhere that nothing else is.
-    const ASIDE: u64 = 0x2000_0000_0000;
-    let pieces = host().vdso.borrow();
-    let Some(low) = pieces.first().map(|piece| piece.0) else { return program() };
-    let to = |at: u64, base: u64| base + (at - low);
-    for &(at, size) in pieces.iter() {
-        sys::ask(__NR_mremap, [at, size, size, MAYMOVE_FIXED, to(at, ASIDE), 0])?;
-    }
-    let bias = program()?;
-    let whole = pieces.iter().map(|&(at, size)| at + size - low).max().unwrap_or(0);
-    let base = sys::mmap(0, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)?;
-    for &(at, size) in pieces.iter() {
-        sys::ask(__NR_mremap, [to(at, ASIDE), size, size, MAYMOVE_FIXED, to(at, base), 0])?;
-    }
-    // The pages before the code hold real clocks. The kernel of the other engine can't look there either.
-    if let Some(&(code, _)) = pieces.last() {
-        sys::ask(__NR_mprotect, [base, code - low, u64::from(PROT_NONE), 0, 0, 0])?;
-    }
-    Ok(bias)
-}
-
 /// Loads the program.
 pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
     let headers = &program.headers;
     let (low, high) = headers.span();
     let own = |bias: u64| map(&program.file, headers, bias).map(|()| bias);
+    let mut vdso = Vdso::take()?;
     let (bias, linker) = match &program.interpreter {
         Some((file, linker)) => {
             let base = if headers.moves { (DYNAMIC_BASE & !(headers.align() - 1)).wrapping_sub(low) } else { 0 };
             reserve(low.wrapping_add(base), high - low)?;
             own(base)?;
-            let bias = move_vdso(|| {
+            let bias = Vdso::below(&mut vdso, || {
                 let bias = if linker.moves { topmost(linker)? } else { 0 };
                 map(file, linker, bias).map(|()| bias)
             })?;
             (base, Some(bias))
         }
-        None if headers.moves => (move_vdso(|| topmost(headers).and_then(own))?, None),
+        None if headers.moves => (Vdso::below(&mut vdso, || topmost(headers).and_then(own))?, None),
         None => {
             reserve(low, high - low)?;
             (own(0)?, None)
@@ -148,7 +126,8 @@ pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
     };
     let static_pie = headers.moves && linker.is_none();
     let brk = if static_pie { DYNAMIC_BASE.next_multiple_of(PAGE) } else { bias.wrapping_add(high) };
-    let stack = Stack::build(program, random, bias, linker)?;
+    vdso.as_ref().map_or(Ok(()), Vdso::write)?;
+    let stack = Stack::build(program, random, bias, linker, vdso.map_or(0, |vdso| vdso.at))?;
     tell_linux(headers, bias, brk, &stack)?;
     if headers.segments.iter().any(|it| it.kind == PT_GNU_STACK && it.flags & 1 != 0) {
         let all = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN;
@@ -174,7 +153,7 @@ struct Stack {
 }
 
 impl Stack {
-    fn build(program: &Program, random: &[u8; 16], bias: u64, linker: Option<u64>) -> Result<Stack, Errno> {
+    fn build(program: &Program, random: &[u8; 16], bias: u64, linker: Option<u64>, vdso: u64) -> Result<Stack, Errno> {
         const PLATFORM: &[u8] = b"x86_64\0";
         let headers = &program.headers;
         let mut top = STACK_END - 8;
@@ -190,7 +169,7 @@ impl Stack {
         let platform_at = sp;
         sp -= 16;
         let random_at = sp;
-        let auxv = Self::vector(headers, bias, linker, [platform_at, random_at, name_at]);
+        let auxv = Self::vector(headers, bias, linker, [vdso, platform_at, random_at, name_at]);
         let words = 1 + program.argv.len() as u64 + 1 + program.env.len() as u64 + 1;
         sp = (sp - (auxv.len() as u64 + words) * 8) & !15;
 
@@ -225,7 +204,7 @@ impl Stack {
     }
 
     /// Linux's own vector for the blob, with what is the program's, and without what differs between machines.
-    fn vector(headers: &Headers, bias: u64, linker: Option<u64>, [platform, random, name]: [u64; 3]) -> Vec<u64> {
+    fn vector(headers: &Headers, bias: u64, linker: Option<u64>, [vdso, platform, random, name]: [u64; 4]) -> Vec<u64> {
         let table = headers.segments.iter().find(|it| it.kind == PT_PHDR).map(|it| bias.wrapping_add(it.address));
         let table = table.or_else(|| {
             let holds = |begin: u64, size: u64| headers.table >= begin && headers.table < begin + size;
@@ -235,7 +214,8 @@ impl Stack {
         let mut words = Vec::new();
         for &[kind, value] in host().auxv.borrow().iter() {
             let (kind, value) = match kind {
-                at::SYSINFO_EHDR | at::RSEQ_FEATURE_SIZE | at::RSEQ_ALIGN | at::HWCAP3 | at::HWCAP4 => (at::IGNORE, 0),
+                at::SYSINFO_EHDR => (kind, vdso),
+                at::RSEQ_FEATURE_SIZE | at::RSEQ_ALIGN | at::HWCAP3 | at::HWCAP4 => (at::IGNORE, 0),
                 at::PHDR => (kind, table.unwrap_or(0)),
                 at::PHNUM => (kind, headers.segments.len() as u64),
                 at::BASE => (kind, linker.unwrap_or(0)),

@@ -150,14 +150,17 @@ fn put_before(at: u64, old: &[u8]) -> Option<()> {
     code.extend([0x48, 0x8d, 0x0d]);
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
     // mov r11d, entry; jmp r11
-    // A reading of the clock writes to the arena, without a look at who may.
-    let reads_clock = loads(old, __NR_clock_gettime) && !keys::in_use();
-    let entry = if reads_clock { clock::enter_clock as *const () as u32 } else { crossing::entry() };
     code.extend([0x41, 0xbb]);
-    code.extend(entry.to_le_bytes());
+    code.extend(entry(loads(old, __NR_clock_gettime)).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
     room.low += (code.len() as u64).next_multiple_of(16);
     place(at, stub, &code)
+}
+
+/// Where a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
+pub fn entry(reads_clock: bool) -> u32 {
+    // A reading of the clock writes to the arena, without a look at who may.
+    if reads_clock && !keys::in_use() { clock::enter_clock as *const () as u32 } else { crossing::entry() }
 }
 
 /// A jump in place of the `syscall` at `site` and of the instruction behind it.

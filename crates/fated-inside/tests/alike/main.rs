@@ -51,6 +51,14 @@ fn dynamic_programs() {
 }
 
 #[test]
+fn what_programs_are_told_by_their_start() {
+    check(&["cat", "/proc/self/maps"], 0, "");
+    check(&["busybox", "cat", "/proc/self/maps"], 0, "");
+    check(&["sh", "-c", "/lib64/ld-linux-x86-64.so.2 --list /bin/true"], 0, "\tlinux-vdso.so.1 (0x");
+    check(&["sh", "-c", "LD_SHOW_AUXV=1 /bin/true"], 0, "AT_SYSINFO_EHDR: ");
+}
+
+#[test]
 fn processes_and_pipes() {
     check(&["busybox", "sh", "-c", "busybox false; echo $?"], 0, "1\n");
     check(&["bash", "-c", "echo a | cat | tr a b; exit 3"], 3, "b\n");

@@ -23,9 +23,9 @@ fn mappings(cx: &Cx, task: &Task) -> Result<Vec<Mapping>, Errno> {
     Ok(mappings.into_iter().filter(|it| !is_hidden(&it.name)).collect())
 }
 
-/// What the real Linux maps of itself into each program; no guest is told of it, and it differs from version to version.
+/// What the real Linux maps of itself into each program, but for the vDSO, which is fated's; it differs from version to version.
 fn is_hidden(name: &str) -> bool {
-    ["[vdso]", "[vsyscall]"].contains(&name) || name.starts_with("[vvar")
+    name == "[vsyscall]" || name.starts_with("[vvar")
 }
 
 /// `FROM-TO PERMS OFFSET MAJOR:MINOR INODE NAME`.
