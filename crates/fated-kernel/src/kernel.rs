@@ -405,8 +405,14 @@ fn wake_up(cx: &Cx) {
     }
 }
 
-/// Signals are taken before guest code runs; `false` if that ended or stopped the task.
+/// What Linux does on the way to guest code: a new task writes its id, and signals are taken; `false` if they ended or stopped
+/// the task.
 fn before_run(cx: &Cx) -> bool {
+    let place = cx.task.set_child_tid.take();
+    if place != 0 {
+        // Linux doesn't mind a bad pointer either.
+        let _ = cx.write_u32(place, cx.task.tid.get().get());
+    }
     if cx.task.looks_at_signals() {
         cx.kernel.deliver(cx);
     }

@@ -59,6 +59,8 @@ pub struct Task {
     pub files: RefCell<Rc<Files>>,
     /// The address space.
     pub mm: Cell<MmId>,
+    /// Where it writes its id when it first runs (`CLONE_CHILD_SETTID`), or 0.
+    pub(crate) set_child_tid: Cell<u64>,
     /// Zeroed and woken when it ends (set_tid_address(2)).
     pub clear_child_tid: Cell<u64>,
     /// The list of robust futexes (get_robust_list(2)).

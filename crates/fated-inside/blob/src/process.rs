@@ -226,6 +226,7 @@ impl Process {
         let flags = if self.shares.get() { flags | u64::from(CLONE_CHILD_CLEARTID) } else { flags };
         // The child's stack holds what `gate_clone` hands over: an argument and a function.
         let top = self.stack_top() - 64;
+        self.turn.store(turn::AWAKE, SeqCst);
         // SAFETY: the stack is private memory that nobody uses now: the parent's own one serves signals and sleep only.
         let real = unsafe {
             *(top as *mut u64) = &raw const *self as u64;

@@ -146,7 +146,7 @@ async fn make(cx: Cx, request: Request) -> SysResult {
         let _ = cx.write_u32(request.parent_tid, tid.get());
     }
     if flags & u64::from(c::CLONE_CHILD_SETTID) != 0 {
-        child.guest.write(request.child_tid, &tid.get().to_le_bytes());
+        child.set_child_tid.set(request.child_tid);
     }
     if flags & PIDFD != 0 {
         let fd = super::pidfd::open(&cx, &child.process)?;
@@ -272,6 +272,7 @@ impl Task {
             actions: RefCell::new(Rc::new(RefCell::new(Actions::default()))),
             files: RefCell::default(),
             mm: Cell::new(MmId(0)),
+            set_child_tid: Cell::new(0),
             clear_child_tid: Cell::new(0),
             robust_list: Cell::new(0),
             comm: Cell::new([0; 16]),
