@@ -365,7 +365,7 @@ fn spawn(blob: &File, arena: &File) -> std::io::Result<Child> {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
             limit.rlim_cur = limit.rlim_max;
-            // Two of the engine's descriptors are above what limits usually are.
+            // Where guests' limits are to be, and the engine's two descriptors.
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
             for (from, to) in moves {
                 if libc::dup2(from, to) < 0 {

@@ -34,11 +34,10 @@ pub const HOST_AT: u64 = CONTROL_AT + 4096;
 pub const HEAP_AT: u64 = HOST_AT + (64 << 10);
 /// What the supervisor maps, and the size of the arena's file at the beginning: all of the above and the begin of the heap.
 pub const BLOCK_SIZE: u64 = 2 << 20;
-/// Descriptors that every guest holds for the engine: just above the limit that guests begin with, where Linux never
-/// puts one unless a guest raises it. Farther up, each fork would have to copy a larger table.
-pub const BLOB_FD: i32 = 1024;
+/// Descriptors that every guest holds for the engine, at first: the last for which Linux has room without asking for memory.
+pub const BLOB_FD: i32 = 62;
 /// See [`BLOB_FD`].
-pub const ARENA_FD: i32 = 1025;
+pub const ARENA_FD: i32 = 63;
 /// Room for the extended state of a task: all of AVX-512 and protection keys.
 pub const XSTATE_ROOM: usize = 4096;
 /// The status with which a process ends that the engine has told to.

@@ -6,8 +6,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::guest::{DirEntry, FileStat};
 use linux_raw_sys::general::*;
 
-use crate::wire::{ARENA_FD, BLOB_FD};
-use crate::{guard, outside, sys};
+use crate::{descriptors, guard, outside, sys};
 
 /// How much of a directory is read at once.
 const PORTION: usize = 32 << 10;
@@ -24,7 +23,7 @@ fn device(major: u32, minor: u32) -> u64 {
 
 /// statx(2).
 pub fn stat(dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
-    if path.is_empty() && [BLOB_FD, ARENA_FD].contains(&dirfd) {
+    if path.is_empty() && descriptors::guarded(dirfd as u64) {
         return Err(Errno::EBADF);
     }
     let path = sys::c_path(path)?;
@@ -82,8 +81,7 @@ fn parse(mut buf: &[u8], entries: &mut Vec<DirEntry>) {
 
 /// The bytes of `/proc/self/NAME`.
 pub fn proc_file(name: &str) -> Result<Vec<u8>, Errno> {
-    let guarded = [BLOB_FD, ARENA_FD].iter().any(|fd| name.strip_prefix("fdinfo/") == Some(&alloc::format!("{fd}")));
-    if guarded {
+    if descriptors::is_named("fdinfo/", name) {
         return Err(Errno::ENOENT);
     }
     let bytes = sys::read_all(alloc::format!("/proc/self/{name}").as_bytes())?;
@@ -107,6 +105,8 @@ fn hidden(line: &[u8]) -> bool {
 
 /// Where the link `/proc/self/NAME` points.
 pub fn proc_link(name: &str) -> Result<Vec<u8>, Errno> {
-    let guarded = [BLOB_FD, ARENA_FD].iter().any(|fd| name.strip_prefix("fd/") == Some(&alloc::format!("{fd}")));
-    if guarded { Err(Errno::ENOENT) } else { sys::read_link(AT_FDCWD, alloc::format!("/proc/self/{name}").as_bytes()) }
+    if descriptors::is_named("fd/", name) {
+        return Err(Errno::ENOENT);
+    }
+    sys::read_link(AT_FDCWD, alloc::format!("/proc/self/{name}").as_bytes())
 }

@@ -9,8 +9,8 @@ use fated_kernel::table::{self, Arg};
 use linux_raw_sys::general::*;
 
 use crate::rewrite::{AREA_SIZE, AREAS};
-use crate::wire::{ARENA, ARENA_FD, ARENA_SIZE, BLOB_FD, GUARD_SIZE, HEAP_AT, HOST_AT};
-use crate::{gate, sys};
+use crate::wire::{ARENA, ARENA_SIZE, GUARD_SIZE, HEAP_AT, HOST_AT};
+use crate::{descriptors, gate, sys};
 
 fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
     at < end && at.saturating_add(len.max(1)) > begin
@@ -21,11 +21,6 @@ pub fn ours(at: u64, len: u64) -> bool {
     overlaps(at, len, ARENA - GUARD_SIZE, ARENA + ARENA_SIZE)
         || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
         || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
-}
-
-/// A descriptor of the engine's.
-fn guarded(fd: u64) -> bool {
-    [BLOB_FD, ARENA_FD].contains(&(fd as i32))
 }
 
 /// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
@@ -69,7 +64,7 @@ fn hide(call: &mut Call) {
     let wish = call.number as u32 == __NR_mmap;
     for (kind, value) in info.args.iter().zip(&mut call.args) {
         match kind {
-            Arg::Fd | Arg::Dir if guarded(*value) => *value = u64::MAX,
+            Arg::Fd | Arg::Dir if descriptors::guarded(*value) => *value = u64::MAX,
             Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish && ours(*value, 1) => {
                 *value = NOWHERE;
             }
@@ -129,7 +124,7 @@ fn vector_is_ours(call: &Call) -> bool {
 /// close_range(2) around the engine's descriptors.
 fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
     let (first, last) = (u64::from(first as u32), u64::from(last as u32));
-    let (low, high) = (BLOB_FD as u64, ARENA_FD as u64);
+    let [low, high] = descriptors::own().map(|fd| fd as u64);
     if first > last {
         return -i64::from(Errno::EINVAL.number());
     }

@@ -76,6 +76,7 @@ impl Inside {
 
     /// Lets Linux carry out a call in this process.
     fn ask(&self, mut call: Call) -> i64 {
+        self.process.descriptors.before(&call);
         if let Some(result) = guard::instead(&mut call) {
             return result;
         }
@@ -92,6 +93,7 @@ impl Inside {
         if call.number as u32 == __NR_arch_prctl {
             self.read_bases();
         }
+        self.process.descriptors.after(&call, result);
         result
     }
 
@@ -235,6 +237,9 @@ impl Guest for Inside {
             // A thread is a context on the process's one real thread.
             self.process.tasks.set(self.process.tasks.get() + 1);
             return Ok(Inside::new(self.process, frame, regs));
+        }
+        if has(CLONE_FILES) {
+            self.process.descriptors.raise();
         }
         let child = self.process.child(has(CLONE_VM)).ok_or(Errno::EAGAIN)?;
         let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);

@@ -12,6 +12,7 @@ extern crate alloc;
 mod bytes;
 mod clock;
 mod crossing;
+mod descriptors;
 mod elf;
 mod entry;
 mod files;
@@ -43,7 +44,9 @@ use linux_raw_sys::general::{MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WR
 #[unsafe(no_mangle)]
 extern "C" fn start(sp: *const u64) -> ! {
     let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE);
-    if sys::mmap(wire::ARENA, wire::ARENA_SIZE, prot, flags, wire::ARENA_FD, 0) != Ok(wire::ARENA) {
+    // SAFETY: Linux has put the number of arguments there.
+    let [_, arena] = descriptors::of_image(unsafe { *sp });
+    if sys::mmap(wire::ARENA, wire::ARENA_SIZE, prot, flags, arena, 0) != Ok(wire::ARENA) {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);
     }

@@ -4,8 +4,8 @@ use core::alloc::{GlobalAlloc, Layout};
 
 use linux_raw_sys::general::__NR_ftruncate;
 
-use crate::wire::{ARENA as ARENA_AT, ARENA_FD, BLOCK_SIZE};
-use crate::{host, sys};
+use crate::wire::{ARENA as ARENA_AT, BLOCK_SIZE};
+use crate::{descriptors, host, sys};
 
 /// Blocks are powers of two, so that a freed one fits whatever asks for its class next.
 const CLASSES: usize = 40;
@@ -37,7 +37,8 @@ impl Heap {
     fn grow(&mut self, needed: usize) -> bool {
         let top = needed.next_multiple_of(BLOCK_SIZE as usize);
         let size = (top - ARENA_AT as usize) as u64;
-        if top > self.end || sys::call(__NR_ftruncate, [ARENA_FD as u64, size, 0, 0, 0, 0]) != 0 {
+        let [_, arena] = descriptors::own();
+        if top > self.end || sys::call(__NR_ftruncate, [arena as u64, size, 0, 0, 0, 0]) != 0 {
             return false;
         }
         (self.top..top).step_by(BLOCK_SIZE as usize).for_each(sys::collapse);

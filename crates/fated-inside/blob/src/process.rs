@@ -18,6 +18,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use linux_raw_sys::general::*;
 
+use crate::descriptors::Descriptors;
 use crate::guest::Inside;
 use crate::host::{control, host};
 use crate::wire::TOLD_TO;
@@ -29,10 +30,12 @@ const PRIVATE_STACK: usize = 32 << 10;
 /// The topmost bytes of a private stack: what Linux looks at when the process ends.
 const WATCH: u64 = 64;
 
-#[repr(C, align(4096))]
+/// The first one comes last: right in front of what each call of the process writes (`link.ld`).
+#[repr(C, align(64))]
 struct Stacks(UnsafeCell<[[u8; PRIVATE_STACK]; STACKS]>);
 // SAFETY: each stack is used by one process at a time.
 unsafe impl Sync for Stacks {}
+#[unsafe(link_section = ".bss.stacks")]
 static PRIVATE: Stacks = Stacks(UnsafeCell::new([[0; PRIVATE_STACK]; STACKS]));
 /// Which of them are taken. Linux clears a word when a process that shares the memory has really left it: not when it has
 /// been told to end, for it does that on its stack.
@@ -70,6 +73,8 @@ pub struct Process {
     pub holds: Cell<*const Inside>,
     /// How many of its tasks may still run.
     pub tasks: Cell<u32>,
+    /// Its descriptors that are the engine's.
+    pub descriptors: Descriptors,
     /// The path of its program.
     pub exe: RefCell<Vec<u8>>,
     /// `/proc/self/auxv` as the guest was given it.
@@ -101,6 +106,7 @@ impl Process {
             shares: Cell::new(false),
             holds: Cell::new(core::ptr::null()),
             tasks: Cell::new(1),
+            descriptors: Descriptors::default(),
             exe: RefCell::default(),
             auxv: RefCell::default(),
         };
@@ -123,6 +129,7 @@ impl Process {
         let process = Process::unused();
         process.slot.set(slot);
         process.shares.set(shares);
+        process.descriptors.inherit(&self.descriptors);
         process.exe.borrow_mut().clone_from(&self.exe.borrow());
         process.auxv.borrow_mut().clone_from(&self.auxv.borrow());
         Some(process)
@@ -151,7 +158,7 @@ impl Process {
 
     /// Its private stack: lowest address and size.
     pub fn stack(&self) -> (u64, u64) {
-        let base = &raw const PRIVATE as u64 + (self.slot.get() * PRIVATE_STACK) as u64;
+        let base = &raw const PRIVATE as u64 + ((STACKS - 1 - self.slot.get()) * PRIVATE_STACK) as u64;
         (base, PRIVATE_STACK as u64 - WATCH)
     }
 
@@ -341,14 +348,15 @@ extern "C" fn begin_child(me: u64) -> ! {
     let me: &'static Process = unsafe { &*(me as *const Process) };
     sys::die_with_parent();
     me.watch();
-    if !me.shares.get() {
-        // A copy of the memory has none of the others in it.
+    if me.shares.get() {
+        me.take_signals();
+    } else {
+        // It has inherited the stack for signals. A copy of the memory has none of the others in it.
         TAKEN
             .iter()
             .enumerate()
             .filter(|(slot, taken)| *slot != me.slot.get() && taken.load(SeqCst) != 0)
             .for_each(|(_, taken)| taken.store(0, SeqCst));
     }
-    me.take_signals();
     wait_turn(me)
 }

@@ -13,7 +13,7 @@ use crate::guest::Inside;
 use crate::host::host;
 use crate::outside::{self, finish};
 use crate::sites::Identity;
-use crate::wire::{BLOB_FD, End};
+use crate::wire::End;
 use crate::{gate, guest, load, sys};
 
 /// How many interpreters of interpreters Linux follows (`fs/exec.c`).
@@ -183,14 +183,16 @@ impl Program {
 
     /// Replaces the image of the process, in which this runs, and sets the task up to begin.
     pub fn start(self, task: &Inside, random: &[u8; 16]) -> Result<(), Errno> {
-        let argv = [c"fated".as_ptr() as u64, 0];
+        let descriptors = &task.process.descriptors;
+        let [blob, _] = descriptors.both();
+        let argv = descriptors.arguments();
         let env = [0_u64];
         let sp = host().kernel_sp.get();
         let flags = u64::from(AT_EMPTY_PATH);
         task.process.unwatch();
         // SAFETY: the kernel's stack lies in the arena; in the new image it is taken up again (`crate::start`).
         let result =
-            unsafe { gate::gate_exec(sp, BLOB_FD as u64, c"".as_ptr().cast(), argv.as_ptr(), env.as_ptr(), flags) };
+            unsafe { gate::gate_exec(sp, blob as u64, c"".as_ptr().cast(), argv.as_ptr(), env.as_ptr(), flags) };
         if let Some(errno) = Errno::of_return(result) {
             task.process.watch();
             return Err(errno);
