@@ -16,7 +16,7 @@ use crate::frame::Frame;
 use crate::guard::{self, ours};
 use crate::host::host;
 use crate::process::Process;
-use crate::{files, gate, program, sys};
+use crate::{files, gate, program, rewrite, sys};
 
 const SIGCHLD: u64 = 17;
 
@@ -241,6 +241,9 @@ impl Guest for Inside {
         if has(CLONE_FILES) {
             self.process.descriptors.raise();
         }
+        if !has(CLONE_VM) {
+            rewrite::catch_up(self);
+        }
         let child = self.process.child(has(CLONE_VM)).ok_or(Errno::EAGAIN)?;
         let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);
         let real = child.start(shape | u64::from(CLONE_PARENT) | SIGCHLD);
@@ -304,7 +307,7 @@ impl Guest for Inside {
 
     fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
         if name == "auxv" {
-            return Ok(self.process.auxv.borrow().clone());
+            return Ok(self.process.image.borrow().auxv.clone());
         }
         if !self.enter() {
             return Err(Errno::ESRCH);
@@ -314,7 +317,7 @@ impl Guest for Inside {
 
     fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
         if name == "exe" {
-            return Ok(self.process.exe.borrow().clone());
+            return Ok(self.process.image.borrow().exe.clone());
         }
         if !self.enter() {
             return Err(Errno::ESRCH);

@@ -115,7 +115,7 @@ pub fn take_interrupts(kernel: &Rc<Kernel>) {
 pub fn end_if_given_up() {
     if control().asked.load(SeqCst) & GIVE_UP != 0 {
         let (tid, program, address) = host().task.get().map_or((None, Vec::new(), 0), |(task, tid)| {
-            (Some(tid), task.process.exe.borrow().clone(), task.regs().rip)
+            (Some(tid), task.process.image.borrow().exe.clone(), task.regs().rip)
         });
         finish(&End::GivenUp(tid, String::from_utf8_lossy(&program).into_owned(), address));
     }

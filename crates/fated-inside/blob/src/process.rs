@@ -12,6 +12,7 @@
 //! touch it.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -21,6 +22,7 @@ use linux_raw_sys::general::*;
 use crate::descriptors::Descriptors;
 use crate::guest::Inside;
 use crate::host::{control, host};
+use crate::rewrite::Sites;
 use crate::wire::TOLD_TO;
 use crate::{gate, sys};
 
@@ -75,10 +77,19 @@ pub struct Process {
     pub tasks: Cell<u32>,
     /// Its descriptors that are the engine's.
     pub descriptors: Descriptors,
-    /// The path of its program.
-    pub exe: RefCell<Vec<u8>>,
+    /// Its program, which its forks have too.
+    pub image: RefCell<Rc<Image>>,
+}
+
+/// What an exec has made, and forks have in common.
+#[derive(Default)]
+pub struct Image {
+    /// The path of the program.
+    pub exe: Vec<u8>,
     /// `/proc/self/auxv` as the guest was given it.
-    pub auxv: RefCell<Vec<u8>>,
+    pub auxv: Vec<u8>,
+    /// What is known of its call sites.
+    pub sites: RefCell<Sites>,
 }
 
 impl Process {
@@ -107,8 +118,7 @@ impl Process {
             holds: Cell::new(core::ptr::null()),
             tasks: Cell::new(1),
             descriptors: Descriptors::default(),
-            exe: RefCell::default(),
-            auxv: RefCell::default(),
+            image: RefCell::default(),
         };
         let process = Box::leak(Box::new(process));
         host.newest.set(Some(process));
@@ -130,8 +140,7 @@ impl Process {
         process.slot.set(slot);
         process.shares.set(shares);
         process.descriptors.inherit(&self.descriptors);
-        process.exe.borrow_mut().clone_from(&self.exe.borrow());
-        process.auxv.borrow_mut().clone_from(&self.auxv.borrow());
+        process.image.borrow_mut().clone_from(&self.image.borrow());
         Some(process)
     }
 

@@ -1,6 +1,7 @@
 //! exec: finds out whether a program can be started, while there is still a way back; then replaces the image by the blob
 //! itself, which goes on where the kernel was and loads the program.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use fated_engine::notice::{Notice, is_foreign_program};
@@ -12,6 +13,7 @@ use crate::elf::Headers;
 use crate::guest::Inside;
 use crate::host::host;
 use crate::outside::{self, finish};
+use crate::process::Image;
 use crate::sites::Identity;
 use crate::wire::End;
 use crate::{gate, guest, load, sys};
@@ -214,8 +216,8 @@ impl Program {
         sys::call(__NR_prctl, [PR_SET_NAME, comm.as_ptr() as u64, 0, 0, 0, 0]);
         // The link of an open file can be read; were it not so, the path that was asked for is the best there is.
         let exe = sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", self.file.fd).as_bytes());
-        process.exe.replace(exe.unwrap_or(self.name));
-        process.auxv.replace(loaded.auxv);
+        let (exe, auxv) = (exe.unwrap_or(self.name), loaded.auxv);
+        process.image.replace(Rc::new(Image { exe, auxv, ..Image::default() }));
         task.context.regs.set(Regs {
             rip: loaded.entry,
             rsp: loaded.stack,

@@ -12,6 +12,9 @@
 //!
 //! Stubs lie in areas where Linux never puts a mapping by itself, within two gigabytes of the text. They are inherited by fork
 //! and are gone after an exec, as is all that this module knows.
+//!
+//! Calls are counted for a process and its forks together ([`Sites`]): what only children do, each of them once, is
+//! rewritten in the parent before it makes the next one ([`catch_up`]).
 
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
@@ -57,14 +60,33 @@ struct Room {
 struct Known {
     /// `None`: not mapped yet.
     rooms: [Option<Room>; AREAS.len()],
+    /// How many of [`Sites::worthy`] have been seen to here.
+    seen_to: usize,
+}
+
+/// What a program and its forks know of their call sites.
+pub struct Sites {
     /// Calls by site; a newcomer takes the place of another one with the same place.
     calls: [(u64, u8); 64],
+    /// Those that are worth it, each with the number of its call and the code around it.
+    worthy: Vec<(u64, u64, Code)>,
 }
+
+impl Default for Sites {
+    fn default() -> Sites {
+        Sites { calls: [(0, 0); 64], worthy: Vec::new() }
+    }
+}
+
+/// The code around a site, which stands behind [`BEFORE`] bytes.
+type Code = [u8; BEFORE + 32];
+/// More than any program has; what comes later goes on to be a signal.
+const MOST_SITES: usize = 4096;
 
 struct Private(UnsafeCell<Known>);
 // SAFETY: one process of those that share the memory runs at a time.
 unsafe impl Sync for Private {}
-static KNOWN: Private = Private(UnsafeCell::new(Known { rooms: [None; AREAS.len()], calls: [(0, 0); 64] }));
+static KNOWN: Private = Private(UnsafeCell::new(Known { rooms: [None; AREAS.len()], seen_to: 0 }));
 
 fn known() -> &'static mut Known {
     // SAFETY: as above, and nobody keeps it.
@@ -74,25 +96,49 @@ fn known() -> &'static mut Known {
 /// A call with this number has come by signal, from the `syscall` instruction that the task has just carried out.
 pub fn noticed(task: &Inside, number: u64) {
     let site = task.regs().rip.wrapping_sub(SYSCALL.len() as u64);
-    let entry = &mut known().calls[(site >> 1 ^ site >> 7) as usize % 64];
-    if entry.0 != site {
-        *entry = (site, 0);
-    }
-    if entry.1 == NEVER {
-        return;
-    }
-    entry.1 += 1;
-    if entry.1 >= CALLS {
+    let image = task.process.image.borrow().clone();
+    {
+        let mut sites = image.sites.borrow_mut();
+        let entry = &mut sites.calls[(site >> 1 ^ site >> 7) as usize % 64];
+        if entry.0 != site {
+            *entry = (site, 0);
+        }
+        if entry.1 == NEVER {
+            return;
+        }
+        entry.1 += 1;
+        if entry.1 < CALLS {
+            return;
+        }
         // Whether it works or not, this was it.
         entry.1 = NEVER;
-        let _ = rewrite(task, site, number);
+        if let Some(code) = code_around(task, site).filter(|_| sites.worthy.len() < MOST_SITES) {
+            sites.worthy.push((site, number, code));
+        }
+    }
+    catch_up(task);
+}
+
+/// Rewrites what others have found worth it, where this process has the same code.
+pub fn catch_up(task: &Inside) {
+    let image = task.process.image.borrow().clone();
+    let sites = image.sites.borrow();
+    let seen_to = core::mem::replace(&mut known().seen_to, sites.worthy.len());
+    for &(site, number, code) in &sites.worthy[seen_to.min(sites.worthy.len())..] {
+        if code_around(task, site) == Some(code) {
+            let _ = rewrite(site, number, code);
+        }
     }
 }
 
-fn rewrite(task: &Inside, site: u64, number: u64) -> Option<()> {
+fn code_around(task: &Inside, site: u64) -> Option<Code> {
     let mut code = [0; BEFORE + 32];
     let begin = site.checked_sub(BEFORE as u64)?;
-    if task.read(begin, &mut code) < code.len() || code[BEFORE..BEFORE + 2] != SYSCALL || !is_text(begin, site + 32) {
+    (task.read(begin, &mut code) == code.len()).then_some(code)
+}
+
+fn rewrite(site: u64, number: u64, code: Code) -> Option<()> {
+    if code[BEFORE..BEFORE + 2] != SYSCALL || !is_text(site - BEFORE as u64, site + 32) {
         return None;
     }
     let (before, after) = code.split_at(BEFORE);

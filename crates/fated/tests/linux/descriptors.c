@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 static int close_range_(unsigned first, unsigned last, int flags) { return syscall(SYS_close_range, first, last, flags); }
 
@@ -126,6 +127,45 @@ static int after_exec(const char *numbers) {
     return write(kept, "a", 1) != 1 || write(40, "b", 1) != 1;
 }
 
+/* Every number is given out, and holds what was put there, in forks and after an exec too. */
+static void many(const char *self) {
+    int p[2];
+    GIVES(0, pipe(p));
+    for (int fd = 5; fd < 100; fd++)
+        if (dup(p[1]) != fd) GIVES(fd, -1);
+    GIVES(100, dup(p[1]));
+    close_range_(5, ~0u, 0);
+    FAILS(EBADF, fcntl(62, F_GETFD));
+    FAILS(EBADF, close(63));
+    GIVES(63, dup2(p[1], 63));
+    GIVES(62, fcntl(p[1], F_DUPFD, 62));
+    GIVES(64, fcntl(p[1], F_DUPFD, 62));
+    close_range_(62, 64, 0);
+    for (int number = 62; number < 64; number++) {
+        pid_t child = fork();
+        if (child == 0) {
+            char numbers[32];
+            snprintf(numbers, sizeof numbers, "%d,%d", dup2(p[1], number), dup3(p[1], 125 - number, O_CLOEXEC));
+            dup2(p[1], 40);
+            execl(self, self, "exec", numbers, NULL);
+            _exit(9);
+        }
+        GIVES(child, waitpid(child, NULL, 0));
+        char text[8] = {0};
+        GIVES(2, read(p[0], text, 8));
+    }
+    /* A limit below all of them. */
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {10, 10};
+        if (setrlimit(RLIMIT_NOFILE, &limit) || dup2(p[1], 9) != 9 || dup2(p[1], 10) != -1) _exit(1);
+        execl(self, self, "exec", "4,8", NULL);
+        _exit(9);
+    }
+    GIVES(child, waitpid(child, NULL, 0));
+    close_range_(3, ~0u, 0);
+}
+
 int main(int count, char **args) {
     if (count == 3) return after_exec(args[2]);
     char self[4096];
@@ -136,5 +176,6 @@ int main(int count, char **args) {
     numbers();
     flags();
     exec(self);
+    many(self);
     return done();
 }
