@@ -68,6 +68,7 @@ impl Descriptors {
     }
 
     /// Before a call is made in the guest's name.
+    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
     pub fn before(&self, call: &Call) {
         if self.up.get() {
             return;
@@ -77,7 +78,7 @@ impl Descriptors {
             __NR_dup2 | __NR_dup3 => u64::from(second as u32) >= NEAR,
             __NR_fcntl => duplicates(call) && u64::from(third as u32) >= NEAR,
             // No limit below them may keep them from going up.
-            __NR_prlimit64 | __NR_setrlimit => true,
+            __NR_prlimit64 => true,
             _ => false,
         };
         if comes_near {
@@ -86,12 +87,13 @@ impl Descriptors {
     }
 
     /// After it.
+    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
     pub fn after(&self, call: &Call, result: i64) {
         if self.up.get() || result < 0 {
             return;
         }
         let newest = match call.number as u32 {
-            __NR_pipe2 | __NR_pipe => {
+            __NR_pipe2 => {
                 let mut pair = [0_u32; 2];
                 // SAFETY: `pair` can be written; a fault at the other address is mended.
                 unsafe { gate::copy_guest(pair.as_mut_ptr() as u64, call.args[0], size_of_val(&pair) as u64) };

@@ -150,7 +150,7 @@ static void many(const char *self) {
             execl(self, self, "exec", numbers, NULL);
             _exit(9);
         }
-        GIVES(child, waitpid(child, NULL, 0));
+        CHECK(waitpid(child, NULL, 0) == child);
         char text[8] = {0};
         GIVES(2, read(p[0], text, 8));
     }
@@ -162,7 +162,7 @@ static void many(const char *self) {
         execl(self, self, "exec", "4,8", NULL);
         _exit(9);
     }
-    GIVES(child, waitpid(child, NULL, 0));
+    CHECK(waitpid(child, NULL, 0) == child);
     close_range_(3, ~0u, 0);
 }
 
