@@ -7,7 +7,8 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
+use fated_kernel::fs::listing::Listing;
+use fated_kernel::guest::{Call, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::{Boot, Kernel, Next};
 use fated_kernel::record::Record;
@@ -88,7 +89,7 @@ impl Guest for Null {
         let mode = if matches!(path, b"" | b"/home/file") { REGULAR } else { DIRECTORY };
         Ok(FileStat { mode, nlink: 1, dev: 1, ino: 1000 + path.len() as u64, ..FileStat::default() })
     }
-    fn list(&self, _fd: i32) -> Result<Vec<DirEntry>, Errno> {
+    fn list(&self, _fd: i32, _again: bool) -> Result<Listing, Errno> {
         Err(Errno::ENOTDIR)
     }
     fn read_link(&self, _dirfd: i32, _path: &[u8]) -> Result<Vec<u8>, Errno> {

@@ -80,7 +80,8 @@ impl Cx {
     /// Reads a string that ends with a NUL within `max` bytes; without one it is `ENAMETOOLONG`.
     pub fn read_str(&self, addr: u64, max: usize) -> Result<Vec<u8>, Errno> {
         let mut text = Vec::new();
-        let mut chunk = [0; 256];
+        // Most are short.
+        let mut chunk = [0; 64];
         while text.len() < max {
             let at = addr.wrapping_add(text.len() as u64);
             let in_page = (PAGE - at % PAGE) as usize;

@@ -4,6 +4,7 @@
 //! while the task is stopped, and none of them calls back into the kernel.
 
 use crate::errno::Errno;
+use crate::fs::listing::Listing;
 use crate::id::Tid;
 use crate::record::Record;
 use alloc::{rc::Rc, string::String, vec::Vec};
@@ -138,17 +139,6 @@ pub struct FileStat {
     pub btime_ns: Option<i64>,
 }
 
-/// One entry of a real directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirEntry {
-    /// The name, without a slash.
-    pub name: Vec<u8>,
-    /// The real inode number.
-    pub ino: u64,
-    /// `DT_*`.
-    pub kind: u8,
-}
-
 /// The engine's side of one task.
 pub trait Guest: Debug {
     /// Copies guest memory at `addr` to `buf`; returns how many bytes could be read before a bad address.
@@ -194,8 +184,9 @@ pub trait Guest: Debug {
     /// statx(2) as this task would see it, symbolic links of the last component followed unless `flags` has
     /// `AT_SYMLINK_NOFOLLOW`. An empty path stands for `dirfd` itself.
     fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno>;
-    /// All entries of the real directory behind descriptor `fd`, in any order.
-    fn list(&self, fd: i32) -> Result<Vec<DirEntry>, Errno>;
+    /// All entries of the real directory behind descriptor `fd`, in any order, with their real inode numbers. `again`: its real
+    /// position may have been moved before.
+    fn list(&self, fd: i32, again: bool) -> Result<Listing, Errno>;
     /// readlink(2) as this task would see it.
     fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno>;
     /// The bytes of the task's real `/proc/self/NAME`: `maps`, `cmdline`, `environ`, `auxv`…

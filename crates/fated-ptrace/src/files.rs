@@ -2,8 +2,9 @@
 
 use crate::sys::{self, Os, RealTid};
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{DirEntry, FileStat};
-use std::ffi::{CStr, CString};
+use fated_kernel::fs::listing::Listing;
+use fated_kernel::guest::FileStat;
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A path as `*at` calls take it.
@@ -82,30 +83,16 @@ fn proc_path(tid: RealTid, name: &str) -> Os<CString> {
 }
 
 /// All entries of the real directory behind descriptor `fd` of the task.
-pub(crate) fn list(tid: RealTid, fd: i32) -> Os<Vec<DirEntry>> {
+pub(crate) fn list(tid: RealTid, fd: i32) -> Os<Listing> {
     let dir = At::new(tid, fd, b"")?.open(libc::O_RDONLY | libc::O_DIRECTORY)?;
-    let mut entries = Vec::new();
+    let mut listing = Listing::default();
     let mut buf = vec![0; 32 * 1024];
     loop {
         let len = sys::getdents(&dir, &mut buf)?;
         if len == 0 {
-            return Ok(entries);
+            return Ok(listing);
         }
-        parse_entries(&buf[..len], &mut entries);
-    }
-}
-
-/// `struct linux_dirent64`: inode, offset, length of the record, kind, name with a NUL.
-fn parse_entries(mut buf: &[u8], entries: &mut Vec<DirEntry>) {
-    const NAME: usize = 19;
-    while let Some((head, tail)) = buf.split_at_checked(NAME) {
-        let len = usize::from(u16::from_le_bytes([head[16], head[17]]));
-        let Some(rest) = buf.get(len.max(NAME)..) else { return };
-        let ino = head[..8].try_into().map_or(0, u64::from_le_bytes);
-        if let Ok(name) = CStr::from_bytes_until_nul(tail) {
-            entries.push(DirEntry { name: name.to_bytes().to_vec(), ino, kind: head[18] });
-        }
-        buf = rest;
+        listing.push_records(&buf[..len]);
     }
 }
 
@@ -164,7 +151,8 @@ mod tests {
     #[test]
     fn a_directory_is_listed_whole() {
         let dir = std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let names: Vec<_> = list(own(), dir.as_raw_fd()).unwrap().into_iter().map(|entry| entry.name).collect();
+        let listing = list(own(), dir.as_raw_fd()).unwrap();
+        let names: Vec<_> = listing.entries(0).map(|entry| entry.name.to_vec()).collect();
         for expected in ["Cargo.toml", "src", "."] {
             assert!(names.iter().any(|name| name == expected.as_bytes()), "{expected} in {names:?}");
         }

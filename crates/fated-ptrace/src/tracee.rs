@@ -14,7 +14,8 @@ use crate::{exec, memory, xstate};
 use fated_engine::notice::Notice;
 use fated_engine::signals;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn, Stop};
+use fated_kernel::fs::listing::Listing;
+use fated_kernel::guest::{Call, Exec, FileStat, Guest, Regs, Spawn, Stop};
 use fated_kernel::id::Tid;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -539,7 +540,7 @@ impl Guest for Tracee {
         At::new(self.tid.get(), dirfd, path)?.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)
     }
 
-    fn list(&self, fd: i32) -> Result<Vec<DirEntry>, Errno> {
+    fn list(&self, fd: i32, _again: bool) -> Result<Listing, Errno> {
         files::list(self.tid.get(), fd)
     }
 

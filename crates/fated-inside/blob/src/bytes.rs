@@ -1,13 +1,47 @@
 //! What the compiler expects to find: memcpy and its like.
 //!
-//! Processors copy and fill forward at full speed with one instruction, but backward byte by byte; and much of what the kernel
-//! compares are paths with a long way in common. Hence words, there.
+//! Processors copy and fill forward at full speed with one instruction, once it has begun, but backward byte by byte; much of what
+//! the kernel copies are names of a few bytes, and of what it compares, paths with a long way in common. Hence words, there.
 
 use core::arch::asm;
+
+/// Up to so many bytes are copied by words.
+const SHORT: usize = 32;
+
+/// Copies `count` bytes by a word at the beginning and one at the end, which may overlap; so may the places.
+unsafe fn copy_ends<T>(to: *mut u8, from: *const u8, count: usize) {
+    let end = count - size_of::<T>();
+    // SAFETY: the caller's promise: both are valid for `count` bytes, which are no fewer than a word has.
+    unsafe {
+        let (first, last) = (from.cast::<T>().read_unaligned(), from.add(end).cast::<T>().read_unaligned());
+        to.cast::<T>().write_unaligned(first);
+        to.add(end).cast::<T>().write_unaligned(last);
+    }
+}
+
+/// Copies at most [`SHORT`] bytes between places that may overlap.
+unsafe fn copy_short(to: *mut u8, from: *const u8, count: usize) {
+    // SAFETY: the caller's promise: both are valid for `count` bytes.
+    unsafe {
+        match count {
+            16.. => copy_ends::<u128>(to, from, count),
+            8.. => copy_ends::<u64>(to, from, count),
+            4.. => copy_ends::<u32>(to, from, count),
+            2.. => copy_ends::<u16>(to, from, count),
+            1 => *to = *from,
+            0 => {}
+        }
+    }
+}
 
 /// Copies bytes between places that don't overlap.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    if count <= SHORT {
+        // SAFETY: the caller's promise.
+        unsafe { copy_short(to, from, count) };
+        return to;
+    }
     // SAFETY: the caller's promise: both are valid for `count` bytes.
     unsafe {
         asm!("rep movsb", inout("rdi") to => _, inout("rsi") from => _, inout("rcx") count => _, options(nostack))
@@ -18,8 +52,8 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *
 /// Copies bytes between places that may overlap.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
-    if (to as usize).wrapping_sub(from as usize) >= count {
-        // SAFETY: going forward never overwrites what is still to be read.
+    if count <= SHORT || (to as usize).wrapping_sub(from as usize) >= count {
+        // SAFETY: few bytes may overlap; going forward never overwrites what is still to be read.
         return unsafe { memcpy(to, from, count) };
     }
     // SAFETY: as for memcpy; going backward, since the end of `from` lies in `to`. Written in assembly, as the compiler would

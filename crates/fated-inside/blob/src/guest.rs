@@ -8,7 +8,8 @@ use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering::SeqCst;
 
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Regs, Spawn};
+use fated_kernel::fs::listing::Listing;
+use fated_kernel::guest::{Call, Exec, FileStat, Guest, Regs, Spawn};
 use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Context, Leave};
@@ -291,11 +292,11 @@ impl Guest for Inside {
         files::stat(dirfd, path, flags)
     }
 
-    fn list(&self, fd: i32) -> Result<Vec<DirEntry>, Errno> {
+    fn list(&self, fd: i32, again: bool) -> Result<Listing, Errno> {
         if !self.enter() {
             return Err(Errno::ESRCH);
         }
-        files::list(fd)
+        files::list(fd, again)
     }
 
     fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {

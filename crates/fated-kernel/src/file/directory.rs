@@ -1,9 +1,10 @@
 //! Directories: their entries in order of name, read as a whole at the first call and after each rewind, as on a file
 //! system that shows a directory as it was.
 
-use super::{Entry, File};
+use super::File;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::listing::Listing;
 use crate::fs::made::{Dir, Node};
 use crate::guest::FileStat;
 use alloc::{rc::Rc, vec::Vec};
@@ -15,18 +16,28 @@ use core::cell::{Cell, RefCell};
 pub struct Directory {
     place: Place,
     path: Vec<u8>,
-    listing: RefCell<Option<Rc<Vec<Entry>>>>,
+    listing: RefCell<Option<Rc<Listing>>>,
     position: Cell<u64>,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// A real one: the number that guests know it by, and its device.
-    Real {
-        number: u64,
-        dev: u64,
-    },
+    Real(Real),
     Made(Dir),
+}
+
+/// What the kernel knows of a real one.
+#[derive(Debug)]
+struct Real {
+    /// The number that guests know it by.
+    number: u64,
+    dev: u64,
+    /// How many directories had been moved when its path was found.
+    moves: u64,
+    /// Whether its real position may have been moved.
+    moved: Cell<bool>,
+    /// Its status when it was opened, and how many changes the run had made until then.
+    status: Cell<Option<(FileStat, u64)>>,
 }
 
 impl Directory {
@@ -34,11 +45,29 @@ impl Directory {
         Rc::new(Directory { place, path, listing: RefCell::default(), position: Cell::new(0) })
     }
 
-    /// A real directory, opened at `path`.
+    /// A real directory, just opened, whose path is now `path`.
     #[must_use]
     pub fn real(cx: &Cx, stat: &FileStat, path: Vec<u8>) -> Rc<Directory> {
-        let number = cx.kernel.fs.number(stat.dev, stat.ino);
-        Directory::new(Place::Real { number, dev: stat.dev }, path)
+        let fs = &cx.kernel.fs;
+        let real = Real {
+            number: fs.number(stat.dev, stat.ino),
+            dev: stat.dev,
+            moves: fs.moves(),
+            moved: Cell::new(false),
+            status: Cell::new(Some((*stat, fs.changes()))),
+        };
+        Directory::new(Place::Real(real), path)
+    }
+
+    /// A real directory that somebody else has opened.
+    #[must_use]
+    pub fn inherited(cx: &Cx, stat: &FileStat, path: Vec<u8>) -> Rc<Directory> {
+        let directory = Directory::real(cx, stat, path);
+        if let Place::Real(real) = &directory.place {
+            real.moved.set(true);
+            real.status.set(None);
+        }
+        directory
     }
 
     /// A generated one.
@@ -50,13 +79,29 @@ impl Directory {
     /// Whether the real Linux has it.
     #[must_use]
     pub fn is_real(&self) -> bool {
-        matches!(self.place, Place::Real { .. })
+        matches!(self.place, Place::Real(_))
     }
 
     /// The number of a real one.
     #[must_use]
     pub fn real_number(&self) -> Option<u64> {
-        if let Place::Real { number, .. } = self.place { Some(number) } else { None }
+        if let Place::Real(real) = &self.place { Some(real.number) } else { None }
+    }
+
+    /// The path of a real one, if it is known to lead there still. One that has been removed keeps its path: nothing can be
+    /// done in it.
+    #[must_use]
+    pub fn known_path(&self, cx: &Cx) -> Option<&[u8]> {
+        let Place::Real(real) = &self.place else { return None };
+        let found = self.path.first() == Some(&b'/') && !self.path.ends_with(b" (deleted)");
+        (found && real.moves == cx.kernel.fs.moves()).then_some(&self.path)
+    }
+
+    /// What the real Linux has said of it, if nothing can have changed since. It says so once: who asks twice looks for changes
+    /// by others.
+    pub fn take_status(&self, cx: &Cx) -> Option<FileStat> {
+        let Place::Real(real) = &self.place else { return None };
+        real.status.take().filter(|&(_, changes)| changes == cx.kernel.fs.changes()).map(|(stat, _)| stat)
     }
 
     /// Where it stood when it was opened, without links.
@@ -77,38 +122,23 @@ impl Directory {
     }
 
     /// All entries; `fd` is the descriptor that it is open at.
-    pub fn list(&self, cx: &Cx, fd: i32) -> Result<Rc<Vec<Entry>>, Errno> {
+    pub fn list(&self, cx: &Cx, fd: i32) -> Result<Rc<Listing>, Errno> {
         if self.position.get() > 0
             && let Some(known) = self.listing.borrow().clone()
         {
             return Ok(known);
         }
-        let entries = Rc::new(match &self.place {
+        let listing = Rc::new(match &self.place {
             Place::Made(dir) => dir.entries(cx, &self.path),
-            Place::Real { dev, .. } => real_entries(cx, fd, *dev)?,
+            Place::Real(real) => {
+                let mut listing = cx.task.guest.list(fd, real.moved.replace(true))?;
+                listing.sort();
+                listing.renumber(|ino| cx.kernel.fs.number(real.dev, ino));
+                listing
+            }
         });
-        *self.listing.borrow_mut() = Some(entries.clone());
-        Ok(entries)
-    }
-}
-
-fn real_entries(cx: &Cx, fd: i32, dev: u64) -> Result<Vec<Entry>, Errno> {
-    let mut entries = cx.task.guest.list(fd)?;
-    // `.` and `..` come before all other names that can be.
-    entries.sort_unstable_by(|a, b| (rank(&a.name), &a.name).cmp(&(rank(&b.name), &b.name)));
-    let mend = |entry: crate::guest::DirEntry| Entry {
-        ino: cx.kernel.fs.number(dev, entry.ino),
-        name: entry.name,
-        kind: entry.kind,
-    };
-    Ok(entries.into_iter().map(mend).collect())
-}
-
-fn rank(name: &[u8]) -> u8 {
-    match name {
-        b"." => 0,
-        b".." => 1,
-        _ => 2,
+        *self.listing.borrow_mut() = Some(listing.clone());
+        Ok(listing)
     }
 }
 
@@ -125,7 +155,7 @@ impl File for Directory {
         match &self.place {
             Place::Made(dir) => Ok(Node::Directory(dir.clone()).stat(cx, &self.path)),
             // Only its descriptor knows: see `Cx::stat_descriptor`.
-            Place::Real { .. } => Err(Errno::EBADF),
+            Place::Real(_) => Err(Errno::EBADF),
         }
     }
 
@@ -140,7 +170,7 @@ impl File for Directory {
     fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
         match &self.place {
             Place::Made(dir) => Ok(Directory::made(dir.clone(), self.path.clone())),
-            Place::Real { .. } => Err(Errno::ENXIO),
+            Place::Real(_) => Err(Errno::ENXIO),
         }
     }
 

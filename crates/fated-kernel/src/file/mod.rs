@@ -90,10 +90,6 @@ pub trait File: Debug {
     }
     /// What `/proc/PID/fd/N` points to.
     fn name(&self) -> Vec<u8>;
-    /// Entries for getdents64(2), the whole directory in order; `ENOTDIR` if it is none.
-    fn entries(&self, _cx: &Cx) -> Result<Rc<Vec<Entry>>, Errno> {
-        Err(Errno::ENOTDIR)
-    }
     /// Whether reads, writes and the like are carried out by the real Linux on the real descriptor.
     fn is_native(&self) -> bool {
         false
@@ -104,17 +100,6 @@ pub trait File: Debug {
     }
     /// For the calls of one kind of file (epoll_ctl, timerfd_settime…): the object itself.
     fn as_any(&self) -> &dyn Any;
-}
-
-/// An entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The name.
-    pub name: Vec<u8>,
-    /// The inode number that the guest sees.
-    pub ino: u64,
-    /// `DT_*`.
-    pub kind: u8,
 }
 
 /// An open file description (open(2)): what dup and fork share.
@@ -227,11 +212,9 @@ impl Files {
         drop(old);
     }
 
-    /// Sets the close-on-exec flag.
-    pub fn set_cloexec(&self, fd: i32, cloexec: bool) {
-        if let Some(descriptor) = self.table.borrow_mut().get_mut(&fd) {
-            descriptor.cloexec = cloexec;
-        }
+    /// Sets the close-on-exec flag, and returns what it was.
+    pub fn set_cloexec(&self, fd: i32, cloexec: bool) -> Option<bool> {
+        self.table.borrow_mut().get_mut(&fd).map(|descriptor| core::mem::replace(&mut descriptor.cloexec, cloexec))
     }
 
     /// Forgets a descriptor that the real process closes.

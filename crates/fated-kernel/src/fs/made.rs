@@ -4,10 +4,11 @@
 //! `/dev/shm` is real.
 
 use super::devices::{self, Device};
+use super::listing::{Entry, Listing};
 use super::{BLOCK_SIZE, device_number, ended, kind, process, system};
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::file::{Entry, OpenFile};
+use crate::file::OpenFile;
 use crate::guest::FileStat;
 use crate::id::{Pid, Tid};
 use crate::task::{Process, Task};
@@ -255,24 +256,23 @@ impl Dir {
     }
 
     /// What is in it, `.` and `..` included.
-    pub fn entries(&self, cx: &Cx, path: &[u8]) -> Vec<Entry> {
+    pub fn entries(&self, cx: &Cx, path: &[u8]) -> Listing {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let parent = path.get(..end.max(1)).unwrap_or(path);
-        let entry = |name: &[u8], ino, kind| Entry { name: name.to_vec(), ino, kind };
-        let mut entries = Vec::from([
-            entry(b".", number_of(path), entry::DIRECTORY),
-            entry(b"..", number_of(parent), entry::DIRECTORY),
-        ]);
+        let mut listing = Listing::default();
+        let mut push = |name: &[u8], ino, kind| listing.push(Entry { name, ino, kind });
+        push(b".", number_of(path), entry::DIRECTORY);
+        push(b"..", number_of(parent), entry::DIRECTORY);
         for name in self.names(cx) {
             let whole = [path, b"/", name.as_bytes()].concat();
             if let Ok(node) = find(cx, &whole) {
                 let ino = node.stat(cx, &whole).ino;
-                entries.push(entry(name.as_bytes(), ino, node.entry_kind()));
+                push(name.as_bytes(), ino, node.entry_kind());
             } else if whole == b"/dev/shm" {
-                entries.push(entry(b"shm", number_of(&whole), entry::DIRECTORY));
+                push(b"shm", number_of(&whole), entry::DIRECTORY);
             }
         }
-        entries
+        listing
     }
 
     fn names(&self, cx: &Cx) -> Vec<String> {

@@ -24,12 +24,17 @@ use alloc::{
 };
 use core::cell::{Cell, RefCell};
 
+use inodes::Inodes;
+use plain::Plain;
 use uses::Uses;
 
 pub mod devices;
 mod ended;
+mod inodes;
+pub mod listing;
 pub mod made;
 mod maps;
+mod plain;
 mod process;
 mod system;
 pub mod uses;
@@ -75,9 +80,6 @@ pub const DIRECTORY_SIZE: u64 = 4096;
 /// `st_blksize` of every file.
 pub const BLOCK_SIZE: u32 = 4096;
 
-/// The first number that an inode gets: file systems have their root there.
-const FIRST_INODE: u64 = 2;
-
 /// The times of a file as guests see them, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
@@ -102,10 +104,8 @@ impl Times {
 pub struct Fs {
     epoch_ns: i64,
     real_start_ns: i64,
-    /// From real device and inode to the number that guests see.
-    inodes: RefCell<BTreeMap<(u64, u64), u64>>,
-    /// By that number, from [`FIRST_INODE`] on; `None` for one whose times nobody has asked for.
-    times: RefCell<Vec<Option<Times>>>,
+    /// The files that the run has met.
+    inodes: RefCell<Inodes>,
     /// The real devices in the order of first sight.
     devices: RefCell<Vec<u64>>,
     /// The real devices of `/proc`, `/sys` and `/dev`, once asked for.
@@ -113,6 +113,12 @@ pub struct Fs {
     /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
     /// removal of a directory can make one of them something else.
     directories: RefCell<BTreeMap<Vec<u8>, u64>>,
+    /// Paths of regular files.
+    plain: RefCell<Plain>,
+    /// How many directories have been moved.
+    moves: Cell<u64>,
+    /// How many changes the run has made to files.
+    changes: Cell<u64>,
     /// Working directories, until somebody changes his or a directory moves.
     cwds: RefCell<BTreeMap<Pid, Rc<[u8]>>>,
     /// The names of processes that have ended.
@@ -133,10 +139,12 @@ impl Fs {
             epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
             real_start_ns: config.real_start_ns,
             inodes: RefCell::default(),
-            times: RefCell::default(),
             devices: RefCell::default(),
             foreign: Cell::default(),
             directories: RefCell::default(),
+            plain: RefCell::default(),
+            moves: Cell::default(),
+            changes: Cell::default(),
             cwds: RefCell::default(),
             names: RefCell::default(),
             running: Uses::default(),
@@ -147,18 +155,13 @@ impl Fs {
 
     /// The number of a real inode; the next free one at first sight.
     pub fn number(&self, dev: u64, ino: u64) -> u64 {
-        let mut times = self.times.borrow_mut();
-        *self.inodes.borrow_mut().entry((dev, ino)).or_insert_with(|| {
-            times.push(None);
-            FIRST_INODE + (times.len() - 1) as u64
-        })
+        self.inodes.borrow_mut().number(dev, ino)
     }
 
     /// Takes note of a file that the run has just made. Its real inode may be one that a removed file had, so it gets a
     /// number of its own in any case.
     pub fn created(&self, kernel: &Kernel, real: &FileStat) -> u64 {
-        self.inodes.borrow_mut().remove(&(real.dev, real.ino));
-        let number = self.number(real.dev, real.ino);
+        let number = self.inodes.borrow_mut().renew(real.dev, real.ino);
         self.set_times(number, Times::all(now(kernel)));
         number
     }
@@ -186,10 +189,8 @@ impl Fs {
     }
 
     fn update(&self, number: u64, now: i64, change: impl FnOnce(&mut Times)) {
-        let mut all = self.times.borrow_mut();
-        if let Some(slot) = number.checked_sub(FIRST_INODE).and_then(|at| all.get_mut(at as usize)) {
-            change(slot.get_or_insert(Times::all(now)));
-        }
+        self.changes.set(self.changes.get() + 1);
+        self.inodes.borrow_mut().times(number, || Times::all(now)).map(change);
     }
 
     fn set_times(&self, number: u64, new: Times) {
@@ -198,12 +199,8 @@ impl Fs {
 
     /// The times of a file, decided when they are first asked for.
     fn times_of(&self, kernel: &Kernel, number: u64, real_mtime_ns: i64) -> Times {
-        let mut all = self.times.borrow_mut();
         let first = || Times::all(self.first_time(kernel, real_mtime_ns));
-        match number.checked_sub(FIRST_INODE).and_then(|at| all.get_mut(at as usize)) {
-            Some(slot) => *slot.get_or_insert_with(first),
-            None => first(),
-        }
+        self.inodes.borrow_mut().times(number, first).copied().unwrap_or_else(first)
     }
 
     /// The time of a file at first sight: of one that is newer than the run, the present one.
@@ -255,7 +252,7 @@ impl Fs {
     }
 
     /// Whether a device is one that no guest may see: the real `/proc` or `/sys`, wherever they are mounted.
-    fn is_foreign(&self, cx: &Cx, device: u64) -> bool {
+    pub(crate) fn is_foreign(&self, cx: &Cx, device: u64) -> bool {
         let hidden = self.foreign.get().unwrap_or_else(|| {
             let device = |path: &[u8]| cx.task.guest.stat(walk::AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
             let root = device(b"/");
@@ -276,7 +273,19 @@ impl Fs {
     /// A directory has moved or gone: paths may mean something else now.
     pub fn forget_paths(&self) {
         self.directories.borrow_mut().clear();
+        self.plain.borrow_mut().clear();
+        self.moves.set(self.moves.get() + 1);
         self.forget_cwds();
+    }
+
+    /// How many directories have been moved: while that stays, so do their paths.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.get()
+    }
+
+    /// How many changes the run has made to files, names and attributes included.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.get()
     }
 
     /// A directory has gone.
@@ -305,6 +314,21 @@ impl Fs {
         }
         cwds.insert(pid, path.clone());
         Ok(path)
+    }
+
+    /// Whether a regular file is known to stand at `path`, which is absolute.
+    pub(crate) fn is_plain(&self, path: &[u8]) -> bool {
+        self.plain.borrow().has(path)
+    }
+
+    /// The regular file `real` stands at `path`, which is absolute and leads over no link.
+    pub(crate) fn note_plain(&self, path: &[u8], real: &FileStat) {
+        self.plain.borrow_mut().note(path, real);
+    }
+
+    /// A name of `real` may have been taken away.
+    pub(crate) fn forget_plain(&self, real: &FileStat) {
+        self.plain.borrow_mut().forget(real);
     }
 
     fn known_directory(&self, path: &[u8]) -> Option<u64> {
@@ -366,7 +390,11 @@ impl Cx {
     pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
         match self.file(fd) {
             Some(open) if !is_real(&open) => open.file.stat(self),
-            _ => self.task.guest.stat(fd, b"", 0).map(|real| self.kernel.fs.mend(&self.kernel, &real)),
+            open => {
+                let known = open.and_then(|open| open.downcast::<Directory>()?.take_status(self));
+                let real = known.map_or_else(|| self.task.guest.stat(fd, b"", 0), Ok)?;
+                Ok(self.kernel.fs.mend(&self.kernel, &real))
+            }
         }
     }
 }

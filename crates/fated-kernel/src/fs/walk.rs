@@ -103,8 +103,7 @@ fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
         match directory.real_number() {
             None => return Ok(Base::Made(directory.path().into())),
             Some(number) if single && directory.path() != b"/" => {
-                let leads_there = cx.kernel.fs.known_directory(directory.path()) == Some(number);
-                let path = leads_there.then(|| directory.path().to_vec());
+                let path = directory.known_path(cx).map(<[u8]>::to_vec);
                 return Ok(Base::Directory { fd: dirfd, number, path });
             }
             Some(_) => {}
@@ -118,6 +117,28 @@ fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
 
 fn is_single(path: &[u8]) -> bool {
     !path.contains(&b'/') && path != b".." && path != b"."
+}
+
+/// What the path of the single name `name` in the directory behind `dirfd` is, where nothing of the kernel's own can stand; the path
+/// is `None` if it isn't known.
+pub(crate) fn name_in(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<Option<Vec<u8>>> {
+    let open = cx.file(dirfd).filter(|_| is_single(name) && !name.is_empty())?;
+    let directory = open.downcast::<Directory>()?;
+    directory.real_number().filter(|_| directory.path() != b"/")?;
+    Some(directory.known_path(cx).map(|path| [path, b"/", name].concat()))
+}
+
+/// Whether a path is known to lead to a regular file, without a look.
+pub(crate) fn is_plain(cx: &Cx, dirfd: i32, path: &[u8]) -> bool {
+    let fs = &cx.kernel.fs;
+    if path.first() == Some(&b'/') {
+        return fs.is_plain(path);
+    }
+    let path = match dirfd {
+        AT_FDCWD => fs.cwd(cx).ok().map(|cwd| [&*cwd, b"/", path].concat()),
+        _ => name_in(cx, dirfd, path).flatten(),
+    };
+    path.is_some_and(|path| fs.is_plain(&path))
 }
 
 /// What becomes of a link at the end of a path.

@@ -2,9 +2,10 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::file::OpenFile;
 use crate::file::directory::Directory;
-use crate::file::{Entry, OpenFile};
 use crate::fs::kind;
+use crate::fs::listing::Entry;
 use crate::guest::Call;
 use alloc::{rc::Rc, vec::Vec};
 use linux_raw_sys::general::{__NR_getdents64, FD_CLOEXEC};
@@ -14,15 +15,15 @@ pub fn getdents(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let [fd, to, size, ..] = call.args;
     let open = open_directory(cx, fd as i32)?;
     let directory = open.downcast::<Directory>().ok_or(Errno::ENOTDIR)?;
-    let entries = directory.list(cx, fd as i32)?;
+    let listing = directory.list(cx, fd as i32)?;
     let from = usize::try_from(directory.position()).unwrap_or(usize::MAX);
     let encode = if call.number as u32 == __NR_getdents64 { encode_new } else { encode_old };
     let size = size as u32 as usize;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(size.min(listing.encoded_len()));
     let mut position = directory.position();
-    for entry in entries.get(from..).unwrap_or_default() {
+    for entry in listing.entries(from) {
         let end = bytes.len();
-        encode(entry, position + 1, &mut bytes);
+        encode(&entry, position + 1, &mut bytes);
         if bytes.len() > size {
             bytes.truncate(end);
             if bytes.is_empty() {
@@ -55,7 +56,7 @@ fn open_directory(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
         return Err(Errno::EBADF);
     }
     let path = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
-    let directory = Directory::real(cx, &real, path);
+    let directory = Directory::inherited(cx, &real, path);
     let open = OpenFile::new(cx, directory, flags as u32);
     cx.task.files.borrow().set(fd, open.clone(), fcntl(F_GETFD)? & u64::from(FD_CLOEXEC) != 0);
     Ok(open)
@@ -68,7 +69,7 @@ fn encode_new(entry: &Entry, next: u64, to: &mut Vec<u8>) {
     let end = to.len() + len;
     head(entry, next, len, to);
     to.push(entry.kind);
-    to.extend_from_slice(&entry.name);
+    to.extend_from_slice(entry.name);
     to.resize(end, 0);
 }
 
@@ -78,7 +79,7 @@ fn encode_old(entry: &Entry, next: u64, to: &mut Vec<u8>) {
     let len = (NAME + entry.name.len() + 2).next_multiple_of(8);
     let end = to.len() + len;
     head(entry, next, len, to);
-    to.extend_from_slice(&entry.name);
+    to.extend_from_slice(entry.name);
     to.resize(end - 1, 0);
     to.push(entry.kind);
 }
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn records_have_linuxs_layout() {
-        let entry = Entry { name: b"name".to_vec(), ino: 5, kind: 8 };
+        let entry = Entry { name: b"name", ino: 5, kind: 8 };
         let (mut new, mut old) = (Vec::new(), Vec::new());
         encode_new(&entry, 3, &mut new);
         assert_eq!((new.len(), new[0], new[8], new[16], new[18]), (24, 5, 3, 24, 8));

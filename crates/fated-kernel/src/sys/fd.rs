@@ -151,8 +151,9 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         c::F_DUPFD => now(duplicate(cx, c::__NR_fcntl, a, false)),
         c::F_DUPFD_CLOEXEC => now(duplicate(cx, c::__NR_fcntl, a, true)),
         c::F_SETFD => {
-            cx.task.files.borrow().set_cloexec(fd as i32, arg & u64::from(c::FD_CLOEXEC) != 0);
-            pass()
+            let cloexec = arg & u64::from(c::FD_CLOEXEC) != 0;
+            // Many set what is set.
+            if cx.task.files.borrow().set_cloexec(fd as i32, cloexec) == Some(cloexec) { now(Ok(0)) } else { pass() }
         }
         // The placeholder knows.
         c::F_GETFD | c::F_DUPFD_QUERY => pass(),

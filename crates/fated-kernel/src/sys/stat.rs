@@ -70,10 +70,13 @@ fn stat_target(cx: &Cx, target: &Target) -> Result<FileStat, Errno> {
 }
 
 /// A structure that is filled from front to back.
-#[derive(Default)]
 struct Encoder(Vec<u8>);
 
 impl Encoder {
+    fn new(size: usize) -> Encoder {
+        Encoder(Vec::with_capacity(size))
+    }
+
     fn u64(&mut self, values: &[u64]) -> &mut Self {
         values.iter().for_each(|value| self.0.extend_from_slice(&value.to_le_bytes()));
         self
@@ -103,7 +106,7 @@ impl Encoder {
 /// `struct stat` of `<asm/stat.h>`.
 fn encode_stat(stat: &FileStat) -> Vec<u8> {
     const SIZE: usize = 144;
-    let mut bytes = Encoder::default();
+    let mut bytes = Encoder::new(SIZE);
     bytes.u64(&[stat.dev, stat.ino, stat.nlink.into()]).u32(&[stat.mode, stat.uid, stat.gid, 0]);
     bytes.u64(&[stat.rdev, stat.size, stat.blksize.into(), stat.blocks]);
     bytes.timespec(stat.atime_ns).timespec(stat.mtime_ns).timespec(stat.ctime_ns).zeros(SIZE);
@@ -115,7 +118,7 @@ fn encode_statx(stat: &FileStat) -> Vec<u8> {
     const SIZE: usize = 256;
     const MOUNT: u64 = 1;
     let born = if stat.btime_ns.is_some() { STATX_BTIME } else { 0 };
-    let mut bytes = Encoder::default();
+    let mut bytes = Encoder::new(SIZE);
     bytes.u32(&[STATX_BASIC_STATS | STATX_MNT_ID | born, stat.blksize]).u64(&[stat.attributes]);
     bytes.u32(&[stat.nlink, stat.uid, stat.gid, stat.mode & 0xffff]);
     bytes.u64(&[stat.ino, stat.size, stat.blocks, stat.attributes_mask]);
@@ -170,7 +173,7 @@ fn encode_statfs(magic: u64) -> Vec<u8> {
     const VALID: u64 = 0x20;
     let on_disk = matches!(magic, EXT4 | TMPFS);
     let (blocks, inodes) = if on_disk { (BLOCKS, INODES) } else { (0, 0) };
-    let mut bytes = Encoder::default();
+    let mut bytes = Encoder::new(SIZE);
     // Type, size of a block, blocks, free ones, those for all users, inodes, free ones, id of the file system.
     bytes.u64(&[magic, BLOCK, blocks, blocks / 2, blocks / 2, inodes, inodes / 2, 0]);
     bytes.u64(&[NAME_MAX, BLOCK, RELATIME | VALID]).zeros(SIZE);

@@ -3,7 +3,8 @@
 use crate::tree;
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
+use fated_kernel::fs::listing::Listing;
+use fated_kernel::guest::{Call, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
 use fated_kernel::id::Tid;
 use fated_kernel::kernel::{Boot, Ending, Kernel, Next};
 use fated_kernel::record::Record;
@@ -148,7 +149,7 @@ impl Guest for Puppet {
         }
     }
 
-    fn list(&self, _fd: i32) -> Result<Vec<DirEntry>, Errno> {
+    fn list(&self, _fd: i32, _again: bool) -> Result<Listing, Errno> {
         Err(Errno::ENOTDIR)
     }
 

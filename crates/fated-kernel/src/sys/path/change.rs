@@ -120,6 +120,7 @@ enum Effect {
 
 fn note(cx: &Cx, real: &FileStat, effect: Effect) {
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
+    fs.forget_plain(real);
     let number = fs.mend(kernel, real).ino;
     match effect {
         Effect::Changed => fs.changed(kernel, number),

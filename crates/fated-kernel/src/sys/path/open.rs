@@ -13,14 +13,14 @@ use crate::file::{File, O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY, OpenFile};
 use crate::fs::devices::{self, Device};
 use crate::fs::kind;
 use crate::fs::made::Node;
-use crate::fs::walk::{Place, Target, walk};
+use crate::fs::walk::{self, Place, Target, walk};
 use crate::guest::{Call, FileStat};
 use crate::sched::Woken;
 use crate::sys::{Outcome, Step, SysResult, later, now};
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
-    __NR_creat, __NR_open, __NR_openat, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, RESOLVE_BENEATH,
-    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+    __NR_close, __NR_creat, __NR_open, __NR_openat, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC,
+    RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
 };
 
 /// `__O_TMPFILE`.
@@ -66,6 +66,11 @@ impl Request {
         self.flags & O_ACCMODE != 0
     }
 
+    /// Whether nothing but reading is asked for, in no special way.
+    fn only_reads(&self) -> bool {
+        !self.writes() && self.resolve == 0 && !self.has(O_CREAT | O_TRUNC | O_PATH | TMPFILE)
+    }
+
     fn follows(&self) -> bool {
         !self.has(O_NOFOLLOW) && self.flags & (O_CREAT | O_EXCL) != O_CREAT | O_EXCL
     }
@@ -94,6 +99,15 @@ fn begin(cx: &Cx, call: Call) -> Result<Begun, Errno> {
     let request = Request::decode(cx, call)?;
     let path = request.arg.read(cx, &call.args)?;
     let dirfd = request.arg.dirfd(&call.args);
+    if request.only_reads() && walk::is_plain(cx, dirfd, &path) {
+        return Ok(Begun::Over(Outcome::Pass));
+    }
+    if request.only_reads()
+        && request.flags & DIRECTORY_ITSELF == DIRECTORY_ITSELF
+        && let Some(path) = walk::name_in(cx, dirfd, &path)
+    {
+        return open_in_directory(cx, request, path).map(Begun::Over);
+    }
     let target = walk(cx, dirfd, &path, request.follows())?;
     if target.detour || !matches!(target.place, Place::Real(_)) {
         if request.resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
@@ -171,7 +185,12 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         return passed();
     }
     match stat.mode & kind::MASK {
-        kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => passed(),
+        kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => {
+            if !target.detour && target.path.first() == Some(&b'/') {
+                cx.kernel.fs.note_plain(&target.path, stat);
+            }
+            passed()
+        }
         kind::REGULAR => {
             let other = request.has(O_DIRECTORY) || request.flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
             if !other && is_busy(cx, stat) {
@@ -207,13 +226,32 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
     }
 }
 
+/// What lets a directory be opened, but no link to one.
+const DIRECTORY_ITSELF: u32 = O_DIRECTORY | O_NOFOLLOW;
+
+/// Opens a directory by its name in another one, and looks at it then; what is none fails. Its path is `path` if that is known.
+fn open_in_directory(cx: &Cx, request: Request, path: Option<Vec<u8>>) -> Result<Outcome, Errno> {
+    let fd = cx.native(request.call.number, request.call.args)?;
+    let stat = cx.task.guest.stat(fd as i32, b"", 0)?;
+    if cx.kernel.fs.is_foreign(cx, stat.dev) {
+        cx.native(__NR_close.into(), [fd, 0, 0, 0, 0, 0])?;
+        return Err(Errno::EACCES);
+    }
+    let path = path.unwrap_or_else(|| path_of(cx, fd));
+    Ok(track(cx, request, fd, Directory::real(cx, &stat, path)))
+}
+
+fn path_of(cx: &Cx, fd: u64) -> Vec<u8> {
+    // One so far down that it has no path is no root, and that is all that counts.
+    cx.task.guest.proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default()
+}
+
 /// The path of a directory that has just been opened.
 fn real_path(cx: &Cx, target: &Target, fd: u64) -> Vec<u8> {
     if target.path.first() == Some(&b'/') && !target.detour {
         return target.path.clone();
     }
-    // One so far down that it has no path is no root, and that is all that counts.
-    cx.task.guest.proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default()
+    path_of(cx, fd)
 }
 
 /// Takes note of a real descriptor.
