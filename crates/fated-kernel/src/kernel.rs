@@ -100,6 +100,8 @@ pub struct Kernel {
     broken: RefCell<Option<String>>,
     /// The first process has ended, or something is broken.
     ending: Cell<bool>,
+    /// See [`Kernel::is_watched`].
+    watched: Cell<bool>,
 }
 
 /// Within which the seed moves the start of the run: programs seed their own randomness by the fraction of the second.
@@ -136,6 +138,7 @@ impl Kernel {
             lingering: Cell::default(),
             broken: RefCell::default(),
             ending: Cell::new(false),
+            watched: Cell::new(true),
             config,
             outside,
         })
@@ -209,6 +212,7 @@ impl Kernel {
                 wake_up(&cx);
             }
             if cx.task.rest.get() == Rest::Ready && before_run(&cx) {
+                self.watched.set(self.has_to_watch(&cx.task));
                 return Next::Run(cx.task.tid.get());
             }
         }
@@ -216,10 +220,8 @@ impl Kernel {
 
     /// Whether the running task goes straight on behind its call: its turn isn't over, and no signal comes before. This counts
     /// the call, so it is asked once.
-    #[inline(always)]
     pub(crate) fn runs_on(&self, task: &Task) -> bool {
-        let stays = task.rest.get() == Rest::Ready && !task.halted.get() && !task.turn_over.get();
-        if !stays || task.looks_at_signals() || self.ending.get() {
+        if !task.is_undisturbed() || self.ending.get() {
             return false;
         }
         if self.scheduler.slice_over(task) {
@@ -289,6 +291,7 @@ impl Kernel {
     pub fn fail(&self, why: String) {
         self.broken.borrow_mut().get_or_insert(why);
         self.ending.set(true);
+        self.watch();
     }
 
     /// A signal for the foreground process group, from the terminal or the user of fated.
@@ -331,6 +334,7 @@ impl Kernel {
         if self.first.get() == Some(pid) {
             self.exit_status.set(Some(status));
             self.ending.set(true);
+            self.watch();
             self.lingering.set((self.timers.now().saturating_add(LINGER_NS), LINGER_TURNS));
         }
     }

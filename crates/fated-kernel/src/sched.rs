@@ -134,19 +134,31 @@ impl Scheduler {
         task.slice.set((length, length));
     }
 
+    /// Counts a call of the running task, unless it is the last one of its slice or the policy has more to say: then it is for
+    /// [`Scheduler::slice_over`] to count.
+    #[inline]
+    pub(crate) fn stays_in_slice(&self, task: &Task) -> bool {
+        let (used, length) = task.slice.get();
+        let stays = used + 1 < length;
+        if stays {
+            task.slice.set((used + 1, length));
+        }
+        stays
+    }
+
     /// Counts a call of the running task; `true` if its turn is over and another could run.
-    #[inline(always)]
     pub(crate) fn slice_over(&self, task: &Task) -> bool {
         if matches!(self.policy, Policy::Pct { .. }) {
             return self.is_outranked(task);
         }
-        let (used, length) = task.slice.get();
-        task.slice.set((used + 1, length));
-        used + 1 >= length && self.next_slice(task)
+        if self.stays_in_slice(task) {
+            return false;
+        }
+        self.renew(task);
+        !self.ready.borrow().is_empty()
     }
 
     /// Counts a call under PCT.
-    #[cold]
     fn is_outranked(&self, task: &Task) -> bool {
         let (left, changes) = self.change.get();
         if left == 0 && changes > 0 {
@@ -158,12 +170,6 @@ impl Scheduler {
         }
         let ready = self.ready.borrow();
         ready.iter().any(|other| other.priority.get() > task.priority.get())
-    }
-
-    #[cold]
-    fn next_slice(&self, task: &Task) -> bool {
-        self.renew(task);
-        !self.ready.borrow().is_empty()
     }
 }
 

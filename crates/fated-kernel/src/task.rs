@@ -197,7 +197,13 @@ impl Task {
 
     /// Whether anything is to be done about signals before it runs guest code.
     pub(crate) fn looks_at_signals(&self) -> bool {
-        self.interrupted.get().is_some() || self.saved_mask.get().is_some() || !self.deliverable().is_empty()
+        (self.interrupted.get().is_some() | self.saved_mask.get().is_some()) || !self.deliverable().is_empty()
+    }
+
+    /// Whether it would run on at the end of a call, whatever else there is.
+    #[inline]
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        self.rest.get() == Rest::Ready && !(self.halted.get() | self.turn_over.get()) && !self.looks_at_signals()
     }
 
     /// Sets the blocked signals; the unblockable ones never are.

@@ -1,9 +1,35 @@
-//! Readings of the clock that an engine answers by itself: how many may come before anything else has to happen, and the account
-//! of those that came. A run with them is the same as one in which the kernel has seen each of them.
+//! What calls may leave out, and an engine may do without the kernel, as nothing would come of it. A run with that is the same as
+//! one in which every call looks at everything.
 
+use super::Kernel;
 use crate::config::Policy;
 use crate::cx::Cx;
+use crate::task::Task;
 use linux_raw_sys::general::__NR_clock_gettime;
+
+impl Kernel {
+    /// Whether a call of the running task has to look at more than the clock, its slice and its signals: at a log, timers on CPU
+    /// time, the order under PCT, awaited input or the end of the run.
+    ///
+    /// Found out when a task gets its turn. What brings about one of these meanwhile says so ([`Kernel::watch`]).
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.get()
+    }
+
+    /// From now on there is more to look at.
+    pub(crate) fn watch(&self) {
+        self.watched.set(true);
+    }
+
+    pub(super) fn has_to_watch(&self, task: &Task) -> bool {
+        self.config.log
+            || matches!(self.config.policy, Policy::Pct { .. })
+            || self.ending.get()
+            || self.streams.are_awaited()
+            || task.process.timers.cpu.get()
+    }
+}
 
 impl Cx {
     /// How many times the running task may read a clock, one reading after the other, until the kernel has to be asked: for
@@ -11,13 +37,7 @@ impl Cx {
     #[must_use]
     pub fn readings_ahead(&self) -> u64 {
         let (kernel, task) = (&self.kernel, &self.task);
-        let watched = kernel.config.log
-            || matches!(kernel.config.policy, Policy::Pct { .. })
-            || kernel.exit_status.get().is_some()
-            || kernel.streams.are_awaited()
-            || task.process.timers.cpu.get()
-            || task.looks_at_signals();
-        if watched {
+        if kernel.is_watched() || task.looks_at_signals() {
             return 0;
         }
         let (used, length) = task.slice.get();

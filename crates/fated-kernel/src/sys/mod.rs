@@ -113,9 +113,26 @@ impl Cx {
     /// [`Kernel::stopped`]: crate::kernel::Kernel::stopped
     #[must_use]
     pub fn answer(&self, call: Call) -> Option<u64> {
-        let value = enter(self, &call)?;
-        let passing = self.task.passing.get() && self.task.passing.take();
-        if passing || self.kernel.runs_on(&self.task) {
+        let (kernel, task) = (&self.kernel, &self.task);
+        if table::is_free(call.number) {
+            return self.conclude(free(self, &call));
+        }
+        let step = begin(self, &call);
+        // Of most calls nothing more is to be said.
+        if let Step::Value(value) = step
+            && !kernel.is_watched()
+            && task.is_undisturbed()
+            && kernel.scheduler.stays_in_slice(task)
+        {
+            return Some(value);
+        }
+        self.conclude(end(self, &call, step))
+    }
+
+    /// The same, of a call that has come to an end if there is a value.
+    fn conclude(&self, value: Option<u64>) -> Option<u64> {
+        let value = value?;
+        if self.task.passing.take() || self.kernel.runs_on(&self.task) {
             return Some(value);
         }
         self.task.guest.set_result(value);
@@ -124,34 +141,45 @@ impl Cx {
 }
 
 /// A task has made a call. `Some`: it is over, and returns this value.
-#[inline(always)]
 pub(crate) fn enter(cx: &Cx, call: &Call) -> Option<u64> {
-    let (kernel, task) = (&cx.kernel, &cx.task);
     if table::is_free(call.number) {
         return free(cx, call);
     }
-    kernel.stats.count(call.number);
-    if kernel.config.log {
-        note_arguments(cx, call);
-    }
+    let step = begin(cx, call);
+    end(cx, call, step)
+}
+
+/// Counts a call and its time, and takes the first look at it.
+#[inline(always)]
+fn begin(cx: &Cx, call: &Call) -> Step {
+    let (kernel, task) = (&cx.kernel, &cx.task);
     let cost = kernel.config.call_cost_ns;
+    kernel.stats.count(call.number);
     task.cpu_ns.set(task.cpu_ns.get() + cost);
-    timer::cpu_spent(cx);
+    if kernel.is_watched() {
+        begin_watched(cx, call);
+    }
     kernel.pass_time(cost);
     if task.is_gone() {
         // A timer has just killed its process.
-        return finish(cx, Ok(Outcome::Away));
+        return Step::Away;
     }
-    match handler(call.number as u32)(cx, call) {
-        // Of most calls nothing more is to be said.
-        Step::Value(value) if !kernel.config.log && !task.is_gone() => Some(value),
-        step => end(cx, call, step),
+    handler(call.number as u32)(cx, call)
+}
+
+#[cold]
+fn begin_watched(cx: &Cx, call: &Call) {
+    if cx.kernel.config.log {
+        note_arguments(cx, call);
     }
+    timer::cpu_spent(cx);
 }
 
 /// What has become of a call at its first look.
+#[inline(never)]
 fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
     let result = match step {
+        Step::Value(value) if !cx.kernel.config.log && !cx.task.is_gone() => return Some(value),
         Step::Pass => return pass(cx, call),
         Step::Value(value) => Ok(Outcome::Value(value)),
         Step::Failed(error) => Err(error),

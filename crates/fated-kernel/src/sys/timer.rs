@@ -108,6 +108,7 @@ impl Timer {
             None => {
                 if let Some(process) = self.process.upgrade() {
                     process.timers.cpu.set(true);
+                    kernel.watch();
                 }
             }
         }
