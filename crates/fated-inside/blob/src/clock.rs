@@ -107,6 +107,7 @@ pub fn mended(at: u64) -> Option<u64> {
 }
 
 /// Lets the running task read the clock by itself from now on.
+#[cold]
 pub fn offer(cx: &Cx) {
     let readings = &host().readings;
     let cost = cx.kernel.config.call_cost_ns;
@@ -124,10 +125,14 @@ pub fn offer(cx: &Cx) {
 
 /// Enters the readings of the running task into the kernel's books.
 pub fn settle(cx: &Cx) {
-    let readings = &host().readings;
-    if readings.limit.get() == 0 {
-        return;
+    if host().readings.limit.get() > 0 {
+        close(cx);
     }
+}
+
+#[cold]
+fn close(cx: &Cx) {
+    let readings = &host().readings;
     let made = readings.made.replace(0);
     if made > 0 {
         cx.readings_made(made);

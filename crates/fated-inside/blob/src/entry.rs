@@ -112,7 +112,7 @@ extern "C" fn on_event() -> Leave {
         }
         return call_by_signal();
     }
-    take_event(event).map_or_else(run, Inside::resume)
+    go_to(take_event(event))
 }
 
 /// A call that has come as a signal.
@@ -129,9 +129,13 @@ fn call_by_signal() -> Leave {
 extern "C" fn on_call(rdi: u64, rsi: u64, rdx: u64, r10: u64, r8: u64, r9: u64) -> Leave {
     match take_call([rdi, rsi, rdx, r10, r8, r9]) {
         Some(task) if task.is_live() => Leave::STRAIGHT,
-        Some(task) => task.resume(),
-        None => run(),
+        task => go_to(task),
     }
+}
+
+#[cold]
+fn go_to(task: Option<&'static Inside>) -> Leave {
+    task.map_or_else(run, Inside::resume)
 }
 
 /// Gives the kernel a call; returns the task if it just runs on.
@@ -139,20 +143,25 @@ fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
     count(&control().stops);
     let (task, _) = host().task.get()?;
     let call = Call { number: task.begin_call(), args };
-    if call.number & X32_BIT == 0 {
-        let cx = host().turn.get()?;
-        clock::settle(cx);
-        let rax = cx.answer(call)?;
-        // The call may have looked into other processes, and is carried on in the last of them.
-        task.process.enter();
-        task.set_result(rax);
-        if call.number == u64::from(__NR_clock_gettime) {
-            clock::offer(cx);
-        }
-    } else {
-        outside::notice(Notice::ForeignCall);
+    if call.number & X32_BIT != 0 {
+        foreign_call();
+        return (!outside::is_asked()).then_some(task);
+    }
+    let cx = host().turn.get()?;
+    clock::settle(cx);
+    let rax = cx.answer(call)?;
+    // The call may have looked into other processes, and is carried on in the last of them.
+    task.process.enter();
+    task.set_result(rax);
+    if call.number == u64::from(__NR_clock_gettime) {
+        clock::offer(cx);
     }
     (!outside::is_asked()).then_some(task)
+}
+
+#[cold]
+fn foreign_call() {
+    outside::notice(Notice::ForeignCall);
 }
 
 /// Gives the kernel what else the task has stopped for; returns the task if it just runs on.
@@ -166,7 +175,7 @@ fn take_event(event: Event) -> Option<&'static Inside> {
     }
     if event.signal == SIGSYS {
         task.begin_call();
-        outside::notice(Notice::ForeignCall);
+        foreign_call();
         return Some(task);
     }
     count(&control().stops);

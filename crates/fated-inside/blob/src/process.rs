@@ -192,11 +192,17 @@ impl Process {
     }
 
     /// From here on, the kernel runs in this process.
+    #[inline]
     pub fn enter(&'static self) {
-        let Some(me) = host().current.get() else { return };
-        if core::ptr::eq(me, self) {
-            return;
+        if let Some(me) = host().current.get()
+            && !core::ptr::eq(me, self)
+        {
+            self.take_over(me);
         }
+    }
+
+    #[cold]
+    fn take_over(&'static self, me: &'static Process) {
         self.has_turn();
         // SAFETY: the private stack of this process is unused while it has the turn; `give_turn` never returns, the kernel
         // is taken up again by `wait_turn`.

@@ -115,7 +115,7 @@ impl Cx {
     pub fn answer(&self, call: Call) -> Option<u64> {
         let (kernel, task) = (&self.kernel, &self.task);
         if table::is_free(call.number) {
-            return self.conclude(free(self, &call));
+            return self.answer_free(&call);
         }
         let step = begin(self, &call);
         // Of most calls nothing more is to be said.
@@ -126,12 +126,22 @@ impl Cx {
         {
             return Some(value);
         }
-        self.conclude(end(self, &call, step))
+        self.answer_at_length(&call, step)
     }
 
-    /// The same, of a call that has come to an end if there is a value.
-    fn conclude(&self, value: Option<u64>) -> Option<u64> {
-        let value = value?;
+    #[cold]
+    fn answer_free(&self, call: &Call) -> Option<u64> {
+        let value = free(self, call)?;
+        self.conclude(value)
+    }
+
+    #[cold]
+    fn answer_at_length(&self, call: &Call, step: Step) -> Option<u64> {
+        let value = end(self, call, step)?;
+        self.conclude(value)
+    }
+
+    fn conclude(&self, value: u64) -> Option<u64> {
         if self.task.passing.take() || self.kernel.runs_on(&self.task) {
             return Some(value);
         }
@@ -161,10 +171,15 @@ fn begin(cx: &Cx, call: &Call) -> Step {
     }
     kernel.pass_time(cost);
     if task.is_gone() {
-        // A timer has just killed its process.
-        return Step::Away;
+        return killed();
     }
     handler(call.number as u32)(cx, call)
+}
+
+/// A timer has just killed the process of the task.
+#[cold]
+fn killed() -> Step {
+    Step::Away
 }
 
 #[cold]
@@ -176,7 +191,6 @@ fn begin_watched(cx: &Cx, call: &Call) {
 }
 
 /// What has become of a call at its first look.
-#[inline(never)]
 fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
     let result = match step {
         Step::Value(value) if !cx.kernel.config.log && !cx.task.is_gone() => return Some(value),
@@ -195,7 +209,6 @@ fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
 }
 
 /// A call that only a log tells of: nothing else of the run may depend on it.
-#[inline(never)]
 fn free(cx: &Cx, call: &Call) -> Option<u64> {
     cx.task.passing.set(true);
     if !cx.kernel.config.log {
