@@ -143,7 +143,6 @@ impl Cx {
             let number = own.last.get() + 1;
             own.last.set(number);
             own.awaited.borrow_mut().insert(number, wanted);
-            self.kernel.watch();
             numbers.push(number);
         }
         (!numbers.is_empty()).then(|| Awaiting { kernel: self.kernel.clone(), numbers })
