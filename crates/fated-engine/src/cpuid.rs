@@ -69,15 +69,16 @@ impl Cpuid {
         let real1 = real(1, 0);
         let real7 = real(7, 0);
         let extended = real(0x8000_0001, 0);
-        let mut xsave: [_; 64] = core::array::from_fn(|sub| real(0xd, sub as u32));
+        const NONE: CpuidResult = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+        let mut xsave = [NONE; 64];
+        (xsave[0], xsave[1]) = (real(0xd, 0), real(0xd, 1));
         // What lies beyond the user's state (supervisor state, trap-free xgetbv) is the machine's business.
         xsave[1].eax &= XSAVE_EAX;
         (xsave[1].ecx, xsave[1].edx) = (0, 0);
         let user = u64::from(xsave[0].eax) | u64::from(xsave[0].edx) << 32;
-        for (sub, entry) in xsave.iter_mut().enumerate().skip(2) {
-            if user >> sub & 1 == 0 {
-                *entry = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
-            }
+        // Each question is an exit of a virtual machine, and there are few parts.
+        for part in (2..64).filter(|part| user >> part & 1 != 0) {
+            xsave[part] = real(0xd, part as u32);
         }
         Cpuid {
             cpus: cpus.clamp(1, 255),

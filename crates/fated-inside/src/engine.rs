@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::ptr;
@@ -28,8 +28,11 @@ use crate::wire::{
     Writer, op,
 };
 
-/// The program that carries the kernel.
-static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fated-blob"));
+/// The text of the program that carries the kernel. In its file, zeros fill the rest of the block.
+static BLOB_TEXT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blob-text"));
+/// What follows the block: data, of less than a page, then symbols and debug information.
+static BLOB_REST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blob-rest"));
+const PAGE: usize = 4096;
 
 /// What to do where a step of the start fails.
 const REMEDY: &str = "; --engine ptrace may work here";
@@ -43,6 +46,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long it waits for a run to end that is given up, in steps of [`STEP`].
 const PATIENCE: u32 = 200;
 const STEP: Duration = Duration::from_millis(5);
+/// After how many ticks the blob's file gets what only a debugger reads.
+const SYMBOLS_AFTER: u32 = 10;
 
 /// What the supervisor shares with the blob, mapped.
 struct Shared(Block);
@@ -92,6 +97,7 @@ pub struct Stats {
 pub struct Engine {
     shared: Shared,
     outside: Rc<dyn Outside>,
+    blob: File,
     init: Child,
     launch: Launch,
     signals: Signals,
@@ -105,16 +111,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The program that carries the kernel, as a file. What is loaded of it is written through the mapping, so that it comes to
-/// stand in the huge page; symbols and debug information follow.
+/// The program that carries the kernel, as a file, with all that is loaded of it.
 fn blob_file() -> Os<File> {
-    let mut file = sys::memfd(c"fated")?;
-    file.set_len(BLOCK_SIZE).map_err(|_| sys::last())?;
-    let block = Block::map(&file)?;
-    let (loaded, rest) = BLOB.split_at(BLOB.len().min(BLOCK_SIZE as usize));
-    // SAFETY: the block is at least as long, and nobody else has it.
-    unsafe { ptr::copy_nonoverlapping(loaded.as_ptr(), block.begin().as_ptr(), loaded.len()) };
-    file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(rest)).map_err(|_| sys::last())?;
+    let file = sys::memfd(c"fated")?;
+    let data = &BLOB_REST[..BLOB_REST.len().min(PAGE)];
+    let written = file.write_all_at(BLOB_TEXT, 0).and_then(|()| file.write_all_at(data, BLOCK_SIZE));
+    written.map_err(|_| sys::last())?;
     Ok(file)
 }
 
@@ -155,7 +157,8 @@ impl Engine {
             let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_number);
             start("start the first process")(errno)
         })?;
-        Ok(Engine { shared, outside, init, launch: launch.clone(), signals, counters: Counters::default(), _cpu: cpu })
+        let (launch, counters) = (launch.clone(), Counters::default());
+        Ok(Engine { shared, outside, blob, init, launch, signals, counters, _cpu: cpu })
     }
 
     /// Serves the run to its end.
@@ -166,6 +169,7 @@ impl Engine {
     pub fn run(&mut self) -> Result<Ending, Error> {
         self.signals.tick_every(TICK).map_err(start("set a timer"))?;
         let mut spin = Spin::default();
+        let mut ticks = 0;
         loop {
             if let Some(signal) = signals::fatal() {
                 self.give_up();
@@ -192,6 +196,11 @@ impl Engine {
                 return self.spins(limit);
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
+            ticks += 1;
+            if ticks == SYMBOLS_AFTER {
+                // Without them, a debugger shows addresses.
+                let _ = self.blob.write_all_at(BLOB_REST, BLOCK_SIZE);
+            }
         }
     }
 

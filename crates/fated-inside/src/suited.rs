@@ -8,7 +8,7 @@ use crate::wire::XSTATE_ROOM;
 pub(crate) fn check() -> Result<(), Error> {
     let why = if !has_bases() {
         "processor or Linux lacks FSGSBASE (Linux 5.9 or newer has it)".into()
-    } else if xstate_size() > XSTATE_ROOM {
+    } else if signal_frame() > XSTATE_ROOM as u64 && xstate_size() > XSTATE_ROOM {
         format!("the processor's extended state takes {} bytes, more than {XSTATE_ROOM}", xstate_size())
     } else {
         return Ok(());
@@ -21,6 +21,14 @@ fn has_bases() -> bool {
     const FSGSBASE: u64 = 2;
     // SAFETY: takes a number.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & FSGSBASE != 0 }
+}
+
+/// How much room a signal frame needs, the extended state in it included; the most there is, if Linux doesn't tell (before 5.14).
+fn signal_frame() -> u64 {
+    const AT_MINSIGSTKSZ: u64 = 51;
+    // SAFETY: takes a number.
+    let size = unsafe { libc::getauxval(AT_MINSIGSTKSZ) };
+    if size == 0 { u64::MAX } else { size }
 }
 
 /// How large the extended state in a signal frame may become. What a program has to ask Linux for is not in it.

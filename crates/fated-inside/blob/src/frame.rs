@@ -158,8 +158,8 @@ impl Frame {
 
     fn components(features: u64) -> impl Iterator<Item = core::ops::Range<usize>> {
         (2..63).filter(move |number| features >> number & 1 != 0).map(|number| {
-            let (offset, size) = host().components[number];
-            offset..offset + size
+            let it = host().cpuid.ask(0xd, number);
+            it.ebx as usize..(it.ebx + it.eax) as usize
         })
     }
 

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::sync::atomic::Ordering::SeqCst;
 
-use fated_engine::cpuid::{self, Cpuid};
+use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::Notices;
 use fated_engine::vdso;
 use fated_kernel::cx::Cx;
@@ -25,6 +25,7 @@ use crate::crossing::Context;
 use crate::frame::{Event, Frame};
 use crate::guard;
 use crate::guest::Inside;
+use crate::huge::Huge;
 use crate::memory::Heap;
 use crate::process::Process;
 use crate::sites::Known;
@@ -66,8 +67,6 @@ pub struct Host {
     pub cpuid: Cpuid,
     /// Where it has been executed.
     pub sites: RefCell<Vec<Known>>,
-    /// Where each part of the extended state stands, and its size.
-    pub components: [(usize, usize); 64],
     /// The auxiliary vector that Linux gave to the image that was started last.
     pub auxv: RefCell<Vec<[u64; 2]>>,
     /// Where Linux maps its vDSO in an image of the blob.
@@ -82,6 +81,8 @@ pub struct Host {
     pub locks: Cell<bool>,
     /// How turns are given away.
     pub yielding: Yielding,
+    /// Whether there are huge pages.
+    pub huge: Huge,
     /// Call sites are rewritten.
     pub rewrite: Cell<bool>,
     /// What the supervisor wants to be run.
@@ -119,10 +120,6 @@ pub fn create(cpus: u32) {
     let at = HOST as *mut Host;
     // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.
     unsafe { (&raw mut (*at).heap).write(UnsafeCell::new(heap)) };
-    let components = core::array::from_fn(|number| {
-        let leaf = cpuid::real(0xd, number as u32);
-        (leaf.ebx as usize, leaf.eax as usize)
-    });
     macro_rules! set {
         ($($field:ident: $value:expr,)*) => {
             // SAFETY: as above; each field is written once, without reading what was there.
@@ -143,7 +140,6 @@ pub fn create(cpus: u32) {
         template: RefCell::new(None),
         cpuid: Cpuid::new(cpus),
         sites: RefCell::new(Vec::new()),
-        components: components,
         auxv: RefCell::new(Vec::new()),
         vdso: Cell::new(None),
         records: RefCell::new(Vec::new()),
@@ -151,6 +147,7 @@ pub fn create(cpus: u32) {
         notices: Notices::default(),
         locks: Cell::new(false),
         yielding: Yielding::default(),
+        huge: Huge::default(),
         rewrite: Cell::new(true),
         plan: RefCell::new(None),
     }

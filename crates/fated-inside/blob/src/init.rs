@@ -234,8 +234,8 @@ fn credentials() -> Result<Credentials, Errno> {
         Ok(ids)
     };
     let (uid, gid) = (three(__NR_getresuid)?, three(__NR_getresgid)?);
-    let mut groups = vec![0_u32; 65_536];
-    let count = sys::ask(__NR_getgroups, [groups.len() as u64, groups.as_mut_ptr() as u64, 0, 0, 0, 0])?;
-    groups.truncate(count as usize);
+    let count = sys::ask(__NR_getgroups, [0; 6])?;
+    let mut groups = vec![0_u32; count as usize];
+    sys::ask(__NR_getgroups, [count, groups.as_mut_ptr() as u64, 0, 0, 0, 0])?;
     Ok(Credentials { uid, gid, groups })
 }

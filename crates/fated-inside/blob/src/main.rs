@@ -21,6 +21,7 @@ mod gate;
 mod guard;
 mod guest;
 mod host;
+mod huge;
 mod init;
 mod instruction;
 mod keys;

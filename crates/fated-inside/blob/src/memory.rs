@@ -5,7 +5,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use linux_raw_sys::general::__NR_ftruncate;
 
 use crate::wire::{ARENA as ARENA_AT, BLOCK_SIZE};
-use crate::{descriptors, host, sys};
+use crate::{descriptors, host, huge, sys};
 
 /// Blocks are powers of two, so that a freed one fits whatever asks for its class next.
 const CLASSES: usize = 40;
@@ -23,17 +23,18 @@ pub struct Heap {
     /// The end of the file.
     top: usize,
     end: usize,
+    /// The arena's blocks are huge pages.
+    huge: bool,
     free: [usize; CLASSES],
 }
 
 impl Heap {
     /// An empty heap: where it begins, where the arena's file ends now, and up to where it may grow.
     pub fn new([next, top, end]: [usize; 3]) -> Heap {
-        Heap { next, top, end, free: [0; CLASSES] }
+        Heap { next, top, end, huge: false, free: [0; CLASSES] }
     }
 
-    /// Makes the arena's file reach at least to `needed`, by blocks that are huge pages where Linux makes them: so a process
-    /// has few faults however much there is.
+    /// Makes the arena's file reach at least to `needed`, by whole blocks.
     fn grow(&mut self, needed: usize) -> bool {
         let top = needed.next_multiple_of(BLOCK_SIZE as usize);
         let size = (top - ARENA_AT as usize) as u64;
@@ -41,9 +42,28 @@ impl Heap {
         if top > self.end || sys::call(__NR_ftruncate, [arena as u64, size, 0, 0, 0, 0]) != 0 {
             return false;
         }
-        (self.top..top).step_by(BLOCK_SIZE as usize).for_each(sys::collapse);
+        if self.huge {
+            Self::collapse(self.top, top);
+        }
         self.top = top;
         true
+    }
+
+    /// Makes huge pages of all blocks that there are and that come.
+    pub fn make_huge(&mut self) {
+        self.huge = true;
+        Self::collapse(ARENA_AT as usize, self.top);
+    }
+
+    fn collapse(begin: usize, end: usize) {
+        for block in (begin..end).step_by(BLOCK_SIZE as usize) {
+            // SAFETY: the arena's file holds the block. What is there stays; Linux collapses what is not all empty.
+            unsafe {
+                let first = block as *mut u8;
+                first.write_volatile(first.read_volatile());
+            }
+            huge::collapse(block);
+        }
     }
 
     fn take(&mut self, layout: Layout) -> usize {

@@ -191,6 +191,7 @@ impl Program {
         let env = [0_u64];
         let sp = host().kernel_sp.get();
         let flags = u64::from(AT_EMPTY_PATH);
+        host().huge.count();
         task.process.unwatch();
         // SAFETY: the kernel's stack lies in the arena; in the new image it is taken up again (`crate::start`).
         let result =

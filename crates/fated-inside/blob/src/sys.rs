@@ -7,7 +7,6 @@ use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
 use crate::gate;
-use crate::wire::BLOCK_SIZE;
 
 /// A call that touches nothing but what its arguments name.
 pub fn call(number: u32, args: [u64; 6]) -> i64 {
@@ -76,14 +75,6 @@ pub fn read_link(dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
 
 pub fn mmap(at: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) -> Result<u64, Errno> {
     ask(__NR_mmap, [at, len, u64::from(prot), u64::from(flags), fd as u64, offset])
-}
-
-/// Makes a block of the arena that nobody uses yet one huge page, if Linux does that.
-pub fn collapse(block: usize) {
-    const MADV_COLLAPSE: u64 = 25;
-    // SAFETY: the arena's file holds the block. Linux collapses what is not all empty.
-    unsafe { (block as *mut u8).write_volatile(0) };
-    call(__NR_madvise, [block as u64, BLOCK_SIZE, MADV_COLLAPSE, 0, 0, 0]);
 }
 
 pub fn getpid() -> u32 {
