@@ -33,14 +33,6 @@ fn main() {
     let status = cargo.status().unwrap_or_else(|error| panic!("failed to start cargo for the blob: {error}"));
     assert!(status.success(), "failed to build the blob ({status}); its messages stand above");
     let built = out.join("blob").join(var("TARGET")).join("release/blob");
-    let blob = fs::read(&built).unwrap_or_else(|error| panic!("failed to read {}: {error}", built.display()));
-    // What is embedded, in two pieces: text without the zeros that fill its block, and what follows the block.
-    let (text, rest) = blob.split_at_checked(BLOCK_SIZE).expect("link.ld makes the text as long as a block");
-    let end = text.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    for (name, bytes) in [("fated-blob", &blob[..]), ("blob-text", &text[..end]), ("blob-rest", rest)] {
-        fs::write(out.join(name), bytes).unwrap_or_else(|error| panic!("failed to write {name}: {error}"));
-    }
+    fs::copy(&built, out.join("fated-blob"))
+        .unwrap_or_else(|error| panic!("failed to copy {}: {error}", built.display()));
 }
-
-/// As in `src/wire.rs`.
-const BLOCK_SIZE: usize = 2 << 20;

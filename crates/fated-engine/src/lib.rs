@@ -19,6 +19,8 @@ pub mod notice;
 #[cfg(feature = "std")]
 mod outside;
 #[cfg(feature = "std")]
+pub mod processor;
+#[cfg(feature = "std")]
 pub mod signals;
 #[cfg(feature = "std")]
 pub mod sys;

@@ -36,14 +36,8 @@ impl ProcessorTime {
         let (this_thread, any_cpu, no_group) = (0, -1, -1);
         // SAFETY: the structure is as long as it says; a descriptor that is returned is nobody else's.
         unsafe {
-            let fd = libc::syscall(
-                libc::SYS_perf_event_open,
-                attr.as_ptr(),
-                this_thread,
-                any_cpu,
-                no_group,
-                CLOSE_ON_EXEC,
-            );
+            let fd =
+                libc::syscall(libc::SYS_perf_event_open, attr.as_ptr(), this_thread, any_cpu, no_group, CLOSE_ON_EXEC);
             sys::check(fd).map(|fd| ProcessorTime(File::from_raw_fd(fd as i32)))
         }
     }
@@ -54,7 +48,9 @@ impl ProcessorTime {
     /// Linux doesn't tell.
     pub fn so_far(&self) -> Os<Duration> {
         let mut count = [0; 8];
-        (&self.0).read_exact(&mut count).map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_number))?;
+        (&self.0)
+            .read_exact(&mut count)
+            .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_number))?;
         Ok(Duration::from_nanos(u64::from_ne_bytes(count)))
     }
 }

@@ -1,12 +1,7 @@
 //! The supervisor: starts the blob, answers its requests, watches over it.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt as _;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -20,19 +15,15 @@ use fated_kernel::guest::Outside;
 use fated_kernel::kernel::Ending;
 use fated_kernel::stats::Counters;
 
+use crate::blob::Blob;
 use crate::block::Block;
+use crate::first::First;
 use crate::spin::Spin;
-use crate::sys::{self, Os};
+use crate::sys;
 use crate::wire::{
     self, ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT, Control, End, GIVE_UP, Plan, Reader,
-    Writer, op,
+    TEXT_FD, Writer, op,
 };
-
-/// The text of the program that carries the kernel. In its file, zeros fill the rest of the block.
-static BLOB_TEXT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blob-text"));
-/// What follows the block: data, of less than a page, then symbols and debug information.
-static BLOB_REST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blob-rest"));
-const PAGE: usize = 4096;
 
 /// What to do where a step of the start fails.
 const REMEDY: &str = "; --engine ptrace may work here";
@@ -97,8 +88,8 @@ pub struct Stats {
 pub struct Engine {
     shared: Shared,
     outside: Rc<dyn Outside>,
-    blob: File,
-    init: Child,
+    blob: Blob,
+    init: First,
     launch: Launch,
     signals: Signals,
     counters: Counters,
@@ -109,15 +100,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("launch", &self.launch).finish_non_exhaustive()
     }
-}
-
-/// The program that carries the kernel, as a file, with all that is loaded of it.
-fn blob_file() -> Os<File> {
-    let file = sys::memfd(c"fated")?;
-    let data = &BLOB_REST[..BLOB_REST.len().min(PAGE)];
-    let written = file.write_all_at(BLOB_TEXT, 0).and_then(|()| file.write_all_at(data, BLOCK_SIZE));
-    written.map_err(|_| sys::last())?;
-    Ok(file)
 }
 
 impl Engine {
@@ -131,7 +113,7 @@ impl Engine {
         let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
         arena.set_len(BLOCK_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
         let shared = Shared(Block::map(&arena).map_err(start("map the arena"))?);
-        let blob = blob_file().map_err(start("make the kernel's file"))?;
+        let blob = Blob::new().map_err(start("make the kernel's file"))?;
 
         let bytes = |text: &OsString| text.as_bytes().to_vec();
         let plan = Plan {
@@ -153,10 +135,8 @@ impl Engine {
 
         let cpu = OneCpu::stay(launch.cpu, &*outside)?;
         let signals = Signals::install();
-        let init = spawn(&blob, &arena).map_err(|error| {
-            let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_number);
-            start("start the first process")(errno)
-        })?;
+        let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
+        let init = First::start(files).map_err(start("start the first process"))?;
         let (launch, counters) = (launch.clone(), Counters::default());
         Ok(Engine { shared, outside, blob, init, launch, signals, counters, _cpu: cpu })
     }
@@ -187,7 +167,7 @@ impl Engine {
                 let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
                 return Ok(Ending::Broken(why));
             }
-            if let Ok(Some(status)) = self.init.try_wait() {
+            if let Some(status) = self.init.ended() {
                 return Ok(Ending::Broken(format!("the first process ended before the run did ({status})")));
             }
             if let Some(limit) = self.launch.spin_limit
@@ -198,8 +178,7 @@ impl Engine {
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             ticks += 1;
             if ticks == SYMBOLS_AFTER {
-                // Without them, a debugger shows addresses.
-                let _ = self.blob.write_all_at(BLOB_REST, BLOCK_SIZE);
+                self.blob.add_symbols();
             }
         }
     }
@@ -356,33 +335,6 @@ impl Drop for Engine {
         let control = self.shared.control();
         control.over.store(1, SeqCst);
         sys::futex_wake(&control.deaths);
-        let _ = self.init.wait();
+        self.init.end();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one process that an engine starts")]
-fn spawn(blob: &File, arena: &File) -> std::io::Result<Child> {
-    let moves: [(RawFd, RawFd); 2] = [(blob.as_raw_fd(), BLOB_FD), (arena.as_raw_fd(), ARENA_FD)];
-    let mut command = Command::new(format!("/proc/self/fd/{}", blob.as_raw_fd()));
-    command.arg0("fated-inside").env_clear();
-    command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-    // SAFETY: between fork and exec only system calls are made.
-    unsafe {
-        command.pre_exec(move || {
-            // The user's Ctrl-C is for fated alone.
-            libc::setsid();
-            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-            limit.rlim_cur = limit.rlim_max;
-            // Where guests' limits are to be, and the engine's two descriptors.
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-            for (from, to) in moves {
-                if libc::dup2(from, to) < 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        });
-    }
-    command.spawn()
 }

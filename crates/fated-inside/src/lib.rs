@@ -11,8 +11,10 @@
 
 extern crate alloc;
 
+mod blob;
 mod block;
 mod engine;
+mod first;
 mod spin;
 mod suited;
 mod sys;

@@ -35,13 +35,26 @@ pub const HEAP_AT: u64 = HOST_AT + (64 << 10);
 /// What the supervisor maps, and the size of the arena's file at the beginning: all of the above and the begin of the heap.
 pub const BLOCK_SIZE: u64 = 2 << 20;
 /// Descriptors that every guest holds for the engine, at first: the last for which Linux has room without asking for memory.
+/// This one is the program that has the blob in it, from which its text is mapped.
+pub const TEXT_FD: i32 = 61;
+/// See [`TEXT_FD`]: the blob's own file.
 pub const BLOB_FD: i32 = 62;
-/// See [`BLOB_FD`].
+/// See [`TEXT_FD`]: the arena's file.
 pub const ARENA_FD: i32 = 63;
 /// Room for the extended state of a task: all of AVX-512 and protection keys.
 pub const XSTATE_ROOM: usize = 4096;
 /// The status with which a process ends that the engine has told to.
 pub const TOLD_TO: i32 = 77;
+
+/// Where the text of a new image comes from: the first words of the gate in the blob's file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextFile {
+    /// [`TEXT_FD`] or [`BLOB_FD`].
+    pub fd: u64,
+    /// Where in its file the blob begins.
+    pub offset: u64,
+}
 
 /// The control words.
 #[repr(C)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use fated_engine::processor::{self, ProcessorTime};
 use fated_engine::{Error, Launch, Observer, Standard, Terminal};
 use fated_kernel::guest::Outside;
 use fated_kernel::kernel::{Ending, Kernel};
@@ -25,10 +26,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let observer = Observer { call: to_log(log.clone()), notice: Box::new(notice) };
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
+    // To count costs each guest a little.
+    let processor = args.stats.and_then(|_| ProcessorTime::of_children().ok());
     let run = once(&settings, &launch(&settings, fresh.as_ref()), Rc::new(Standard::new(observer)));
     // The log is worth most when the run has failed.
     let logged = log.map_or(Ok(()), |log| log.finish());
-    let (ended, cost) = run?;
+    let (ended, mut cost) = run?;
+    let of_guests = processor.and_then(|processor| processor.so_far().ok());
+    cost.processor = of_guests.map(|of_guests| of_guests + processor::own_time());
     stats::print(args.stats, &cost)?;
     let code = code(ended?)?;
     logged?;
@@ -49,6 +54,8 @@ pub struct Cost {
     pub traps: u64,
     /// How long it took really.
     pub real: Duration,
+    /// How much processor time guests and fated took, where Linux lets that be counted.
+    pub processor: Option<Duration>,
 }
 
 /// Starts the program and drives it to its end.
@@ -87,7 +94,7 @@ fn inside(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Res
         ended => ended,
     };
     let stats = engine.stats();
-    Ok((ended, Cost { kernel: stats.kernel, stops: stats.stops, traps: stats.traps, real: Duration::ZERO }))
+    Ok((ended, cost(stats.kernel, stats.stops, stats.traps)))
 }
 
 /// A run under the engine that traces. The outer error: it hasn't begun.
@@ -96,7 +103,12 @@ fn traced(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Res
     let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), outside)?;
     let ended = engine.run();
     let stats = engine.stats();
-    Ok((ended, Cost { kernel: kernel.counters(), stops: stats.stops, traps: stats.traps, real: Duration::ZERO }))
+    Ok((ended, cost(kernel.counters(), stats.stops, stats.traps)))
+}
+
+/// What an engine knows of it.
+fn cost(kernel: Counters, stops: u64, traps: u64) -> Cost {
+    Cost { kernel, stops, traps, real: Duration::ZERO, processor: None }
 }
 
 /// What to start, in the fresh directory if there is one.

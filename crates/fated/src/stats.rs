@@ -38,6 +38,7 @@ fn text(cost: &Cost) -> String {
         "\
 virtual time  {:>16.6} s
 real time     {:>16.6} s
+processor     {:>16} s (time of guests and fated, on all CPUs)
 stops         {:>16}   (a task ran until it stopped)
 calls         {total:>16}   (seen by the simulated kernel; harmless ones pass without a stop)
 native calls  {:>16}   (of these, carried out by Linux)
@@ -47,6 +48,7 @@ programs      {:>16}
 ",
         of_guests.as_secs_f64(),
         real.as_secs_f64(),
+        cost.processor.map_or("unknown".to_owned(), |time| format!("{:.6}", time.as_secs_f64())),
         cost.stops,
         cost.kernel.natives,
         cost.traps,
@@ -70,6 +72,7 @@ fn json(cost: &Cost) -> Value {
     json!({
         "virtual_ns": u64::try_from(virtual_time(cost).as_nanos()).unwrap_or(u64::MAX),
         "real_ns": u64::try_from(cost.real.as_nanos()).unwrap_or(u64::MAX),
+        "processor_ns": cost.processor.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
         "stops": cost.stops,
         "native_calls": cost.kernel.natives,
         "traps": cost.traps,

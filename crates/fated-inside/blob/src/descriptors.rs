@@ -1,4 +1,5 @@
-//! The two descriptors that every guest holds for the engine: the blob's own file and the arena's.
+//! The descriptors that every guest holds for the engine: the program that the blob's text comes from, the blob's own file, and the
+//! arena's.
 //!
 //! A fork copies a table of descriptors that reaches up to the highest one. So they are low at first, and go up before a
 //! guest comes near: Linux gives out the lowest number that is free, so that one that it gives out below [`LOW`] tells that the
@@ -14,13 +15,13 @@ use fated_kernel::table::{self, Ret};
 use linux_raw_sys::general::*;
 
 use crate::host::host;
-use crate::wire::{ARENA_FD, BLOB_FD};
+use crate::wire::{ARENA_FD, BLOB_FD, TEXT_FD};
 use crate::{gate, sys};
 
 /// How much farther up they go.
-const UP: i32 = 1024 - BLOB_FD;
+pub const UP: i32 = 1024 - TEXT_FD;
 /// Where the guest's are near: so far below that no call makes as many at once.
-const NEAR: u64 = BLOB_FD as u64 - 14;
+const NEAR: u64 = TEXT_FD as u64 - 14;
 
 /// Where a process holds them; not shared, as is its table of descriptors.
 #[derive(Default)]
@@ -40,10 +41,10 @@ impl Descriptors {
         [name, if self.up.get() { name } else { 0 }, 0]
     }
 
-    /// That of the blob's file, and that of the arena's.
-    pub fn both(&self) -> [i32; 2] {
+    /// Those of [`TEXT_FD`], [`BLOB_FD`] and [`ARENA_FD`].
+    pub fn all(&self) -> [i32; 3] {
         let add = if self.up.get() { UP } else { 0 };
-        [BLOB_FD + add, ARENA_FD + add]
+        [TEXT_FD, BLOB_FD, ARENA_FD].map(|fd| fd + add)
     }
 
     /// Brings them out of the guest's way. Where Linux refuses that, which no guest can bring about, they stay.
@@ -60,9 +61,9 @@ impl Descriptors {
         let enough = [limit[0].max(end), limit[1].max(end)];
         set_limit(enough.as_ptr(), core::ptr::null_mut());
         let moved = |fd: i32| sys::ask(__NR_dup3, [fd as u64, (fd + UP) as u64, 0, 0, 0, 0]).is_ok();
-        let both = self.both();
-        self.up.set(both.into_iter().all(moved));
-        let left = if self.up.get() { both } else { both.map(|fd| fd + UP) };
+        let all = self.all();
+        self.up.set(all.into_iter().all(moved));
+        let left = if self.up.get() { all } else { all.map(|fd| fd + UP) };
         left.into_iter().for_each(sys::close);
         set_limit(limit.as_ptr(), core::ptr::null_mut());
     }
@@ -116,13 +117,13 @@ fn duplicates(call: &Call) -> bool {
 }
 
 /// Those of a new image with so many arguments.
-pub fn of_image(arguments: u64) -> [i32; 2] {
-    Descriptors { up: Cell::new(arguments > 1) }.both()
+pub fn of_image(arguments: u64) -> [i32; 3] {
+    Descriptors { up: Cell::new(arguments > 1) }.all()
 }
 
 /// Those of the process that has the turn; before there is one, of the first.
-pub fn own() -> [i32; 2] {
-    host().current.get().map_or([BLOB_FD, ARENA_FD], |process| process.descriptors.both())
+pub fn own() -> [i32; 3] {
+    host().current.get().map_or([TEXT_FD, BLOB_FD, ARENA_FD], |process| process.descriptors.all())
 }
 
 /// Whether it is one of them.

@@ -4,6 +4,8 @@
 
 use core::arch::global_asm;
 
+use crate::descriptors::UP;
+
 global_asm!(
     // What a function must keep, on the stack whose pointer is left where rdi says.
     ".macro keep_registers",
@@ -16,6 +18,9 @@ global_asm!(
     ".balign 4096",
     ".globl gate_begin",
     "gate_begin:",
+    // In the blob's own file, the supervisor writes there.
+    "text_file:",
+    ".quad 0, 0",
     // gate_call(number, six arguments)
     ".globl gate_call",
     "gate_call:",
@@ -79,6 +84,27 @@ global_asm!(
     "mov rdi, rcx",
     "call rdx",
     "ud2",
+    // Linux has mapped nothing but the gate, and what is written to. This maps the text, and the gate once more.
+    ".globl _start",
+    "_start:",
+    "lea rdi, [rip + __executable_start]",
+    "mov esi, 0x200000",
+    "mov edx, 5",
+    "mov r10d, 0x12",
+    "mov r8, [rip + text_file]",
+    "mov r9, [rip + text_file + 8]",
+    // As `descriptors::of_image` has it.
+    "cmp qword ptr [rsp], 1",
+    "jbe 4f",
+    "add r8, {up}",
+    "4:",
+    "mov eax, 9",
+    "syscall",
+    "mov rdi, rsp",
+    "xor ebp, ebp",
+    "and rsp, -16",
+    "call start",
+    "ud2",
     ".balign 4096",
     ".globl gate_end",
     "gate_end:",
@@ -88,13 +114,6 @@ global_asm!(
     "mov eax, 0x7e57",
     "syscall",
     "ret",
-    ".globl _start",
-    "_start:",
-    "mov rdi, rsp",
-    "xor ebp, ebp",
-    "and rsp, -16",
-    "call start",
-    "ud2",
     // copy_guest(to, from, count): how many bytes are left; a fault in it is mended at copy_mended
     ".globl copy_guest",
     "copy_guest:",
@@ -106,6 +125,7 @@ global_asm!(
     "copy_mended:",
     "mov rax, rcx",
     "ret",
+    up = const UP,
 );
 
 unsafe extern "C" {

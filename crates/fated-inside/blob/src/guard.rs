@@ -124,7 +124,7 @@ fn vector_is_ours(call: &Call) -> bool {
 /// close_range(2) around the engine's descriptors.
 fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
     let (first, last) = (u64::from(first as u32), u64::from(last as u32));
-    let [low, high] = descriptors::own().map(|fd| fd as u64);
+    let [low, .., high] = descriptors::own().map(|fd| fd as u64);
     if first > last {
         return -i64::from(Errno::EINVAL.number());
     }

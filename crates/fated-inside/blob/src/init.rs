@@ -21,7 +21,7 @@ use crate::host::{self, control, host};
 use crate::outside::{Supervisor, buffer, finish};
 use crate::process::{self, Process};
 use crate::program::Program;
-use crate::wire::{ARENA_FD, BLOB_FD, End, Plan, Reader};
+use crate::wire::{ARENA_FD, End, Plan, Reader, TEXT_FD};
 use crate::{entry, gate, sys};
 
 const SIGCHLD: u64 = 17;
@@ -131,7 +131,7 @@ fn prepare(plan: &Plan) -> Result<(), End> {
         let path = sys::c_path(cwd).map_err(End::NoDirectory)?;
         sys::ask(__NR_chdir, [path.as_ptr() as u64, 0, 0, 0, 0, 0]).map_err(End::NoDirectory)?;
     }
-    step("close what isn't the guest's", __NR_close_range, [3, BLOB_FD as u64 - 1, 0, 0, 0, 0])?;
+    step("close what isn't the guest's", __NR_close_range, [3, TEXT_FD as u64 - 1, 0, 0, 0, 0])?;
     step("close what isn't the guest's", __NR_close_range, [ARENA_FD as u64 + 1, u64::from(u32::MAX), 0, 0, 0, 0])?;
     const RLIMIT_NOFILE: u64 = 7;
     // The real Linux gives out the numbers of descriptors, so it has to know where the guest's end.

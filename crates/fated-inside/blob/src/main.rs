@@ -46,7 +46,7 @@ use linux_raw_sys::general::{MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WR
 extern "C" fn start(sp: *const u64) -> ! {
     let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE);
     // SAFETY: Linux has put the number of arguments there.
-    let [_, arena] = descriptors::of_image(unsafe { *sp });
+    let [.., arena] = descriptors::of_image(unsafe { *sp });
     if sys::mmap(wire::ARENA, wire::ARENA_SIZE, prot, flags, arena, 0) != Ok(wire::ARENA) {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);

@@ -38,7 +38,7 @@ impl Heap {
     fn grow(&mut self, needed: usize) -> bool {
         let top = needed.next_multiple_of(BLOCK_SIZE as usize);
         let size = (top - ARENA_AT as usize) as u64;
-        let [_, arena] = descriptors::own();
+        let [.., arena] = descriptors::own();
         if top > self.end || sys::call(__NR_ftruncate, [arena as u64, size, 0, 0, 0, 0]) != 0 {
             return false;
         }
@@ -62,7 +62,7 @@ impl Heap {
                 let first = block as *mut u8;
                 first.write_volatile(first.read_volatile());
             }
-            huge::collapse(block);
+            huge::collapse(block as u64);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Where programs execute `cpuid`.
 //!
 //! Under a virtual machine each one that traps costs an exit, and a program that glibc starts executes dozens. So those that
-//! have trapped are remembered by file and offset, for all processes of the host. When such a file is loaded again as a program or
-//! as an interpreter, a trap takes the place of the instruction's first byte, in the private copy of the process; that costs
-//! no exit. A guest that reads its own text sees it.
+//! have trapped are remembered by file and offset, for all processes of the host. When one of them is executed again, or such a file
+//! is loaded again as a program or as an interpreter, a trap takes the place of the instruction's first byte, in the private copy
+//! of the process; that costs no exit. A guest that reads its own text sees it.
 //!
 //! Invariant: only what has trapped at that place of that very file is changed, and only if it still looks like it.
 
@@ -12,8 +12,8 @@ use core::cell::UnsafeCell;
 
 use fated_kernel::guest::FileStat;
 
-use crate::gate;
 use crate::host::host;
+use crate::{gate, rewrite};
 
 const CPUID: [u8; 2] = [0x0f, 0xa2];
 /// `int3`.
@@ -105,21 +105,28 @@ pub fn has_stopped(rip: u64) -> bool {
     }
     if host().rewrite.get()
         && let Some((file, offset)) = place(rip)
+        && is_known(file, offset)
     {
-        remember(file, offset);
+        // If it can't be written, it goes on to stop.
+        let _ = rewrite::write(&[(rip, &[TRAP])]);
     }
     true
 }
 
-fn remember(file: Identity, offset: u64) {
+/// Whether this site is remembered already. If not, it is from now on, as far as there is room.
+fn is_known(file: Identity, offset: u64) -> bool {
     let mut known = host().sites.borrow_mut();
     if let Some(it) = known.iter_mut().find(|it| it.file == file) {
-        if it.offsets.len() < MOST_SITES && !it.offsets.contains(&offset) {
+        if it.offsets.contains(&offset) {
+            return true;
+        }
+        if it.offsets.len() < MOST_SITES {
             it.offsets.push(offset);
         }
     } else if known.len() < MOST_FILES {
         known.push(Known { file, offsets: [offset].into() });
     }
+    false
 }
 
 fn code(at: u64) -> [u8; 2] {

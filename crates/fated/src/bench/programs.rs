@@ -5,9 +5,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use fated_engine::processor::ProcessorTime;
 
 use super::engines::{RATIOS, columns, with_ratios};
 use super::table::Table;
@@ -37,11 +38,34 @@ const COMMITS: u32 = 1000;
 
 const UNDER: [Under; 3] = [Under::Host, Under::Inside, Under::Ptrace];
 
-/// Measures all of it: the shortest of several runs, each on one CPU with all that belongs to it.
+/// What a run of one of them takes, in milliseconds.
+#[derive(Clone, Copy)]
+struct Times {
+    /// Processor time of all its processes.
+    processor: Option<f64>,
+    wall: f64,
+}
+
+impl Times {
+    /// The least of each: what disturbs a run only makes it longer.
+    fn best(self, other: Option<Times>) -> Times {
+        let Some(other) = other else { return self };
+        let processor = self.processor.zip(other.processor).map(|(a, b)| a.min(b));
+        Times { processor, wall: self.wall.min(other.wall) }
+    }
+}
+
+/// Measures all of it: the best of several runs, each on one CPU with all that belongs to it.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     const ROUNDS: u32 = 20;
     let cpu = machine::choose_cpu(args.cpu)?;
     let folder = std::env::temp_dir().join(format!("fated-bench-programs-{}", std::process::id()));
+    let counts = ProcessorTime::of_children().map(drop);
+    if let Err(errno) = counts {
+        eprintln!(
+            "processor time can't be counted ({errno}; see /proc/sys/kernel/perf_event_paranoid): wall time alone"
+        );
+    }
     let result = prepare(&folder).and_then(|()| {
         let mut rows = Vec::new();
         let mut notes = vec![RATIOS.to_owned()];
@@ -53,14 +77,22 @@ pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
             progress(label);
             let mut best = [None; UNDER.len()];
             for _ in 0..args.rounds.div_ceil(ROUNDS) {
-                for (under, number) in UNDER.into_iter().zip(&mut best) {
-                    let time = time(&folder, under, cpu, script)?;
-                    *number = [*number, Some(time)].into_iter().flatten().min_by(f64::total_cmp);
+                for (under, times) in UNDER.into_iter().zip(&mut best) {
+                    *times = Some(time(&folder, under, cpu, script)?.best(*times));
                 }
             }
-            rows.push((label.to_owned(), with_ratios(best)));
+            if counts.is_ok() {
+                let processor = with_ratios(best.map(|it| it?.processor));
+                rows.push((label.to_owned(), processor));
+            }
+            rows.push((format!("{label}, wall time"), with_ratios(best.map(|it| Some(it?.wall)))));
         }
-        let caption = "Milliseconds from start to end, all on one CPU, the shortest of several runs.";
+        let caption = if counts.is_ok() {
+            "Milliseconds of processor time, of all processes of a run and from start to end, and of wall time; all on one CPU, the best of \
+             several runs."
+        } else {
+            "Milliseconds of wall time from start to end, all on one CPU, the best of several runs."
+        };
         Ok(Table { caption, corner: "", columns: columns(), rows, notes })
     });
     // What can't be removed lies in the directory for temporary files.
@@ -99,13 +131,16 @@ fn history() -> String {
     (0..COMMITS).map(commit).collect()
 }
 
-/// How many milliseconds the script takes.
-fn time(folder: &Path, under: Under, cpu: usize, script: &str) -> anyhow::Result<f64> {
+/// What the script takes.
+fn time(folder: &Path, under: Under, cpu: usize, script: &str) -> anyhow::Result<Times> {
     let mut words = vec!["taskset".to_owned(), "-c".to_owned(), cpu.to_string()];
     words.extend(work::wrapper(under, cpu, EngineName::Any)?);
+    let processor = ProcessorTime::of_children().ok();
     let start = Instant::now();
     shell(folder, &words, script)?;
-    Ok(start.elapsed().as_secs_f64() * 1e3)
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let processor = processor.and_then(|time| time.so_far().ok()).map(milliseconds);
+    Ok(Times { processor, wall: milliseconds(start.elapsed()) })
 }
 
 fn shell(folder: &Path, wrapper: &[String], script: &str) -> anyhow::Result<()> {
