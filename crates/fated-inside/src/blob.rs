@@ -101,5 +101,5 @@ fn text_file() -> Option<(File, u64)> {
     let file = File::open("/proc/self/exe").ok()?;
     let mut head = [0; HEADER];
     file.read_exact_at(&mut head, offset).ok()?;
-    (offset % PAGE as u64 == 0 && head[..] == BLOB.0[..HEADER]).then_some((file, offset))
+    (offset.is_multiple_of(PAGE as u64) && head[..] == BLOB.0[..HEADER]).then_some((file, offset))
 }
