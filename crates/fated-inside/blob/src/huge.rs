@@ -18,7 +18,7 @@ use crate::{descriptors, gate, sys};
 /// How many forks and execs show that there will be more.
 const AFTER: u32 = 32;
 /// Where a new image finds its text from then on.
-const OWN: TextFile = TextFile { fd: BLOB_FD as u64, offset: 0 };
+static OWN: TextFile = TextFile { fd: BLOB_FD as u64, offset: 0 };
 
 /// How many there have been.
 #[derive(Default)]

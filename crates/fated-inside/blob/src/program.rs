@@ -186,7 +186,7 @@ impl Program {
     /// Replaces the image of the process, in which this runs, and sets the task up to begin.
     pub fn start(self, task: &Inside, random: &[u8; 16]) -> Result<(), Errno> {
         let descriptors = &task.process.descriptors;
-        let [blob, _] = descriptors.both();
+        let [_, blob, _] = descriptors.all();
         let argv = descriptors.arguments();
         let env = [0_u64];
         let sp = host().kernel_sp.get();
