@@ -15,6 +15,7 @@ use core::mem::offset_of;
 
 use fated_kernel::guest::Regs;
 
+use crate::clock;
 use crate::frame::{FEATURES, Frame};
 use crate::host::{HOST, STACK_TOP};
 use crate::keys;
@@ -320,6 +321,12 @@ pub fn displaced_entry() -> u32 {
 pub fn handler(then: unsafe extern "C" fn(i32, *const u8, *mut u64)) -> u64 {
     let handler = if keys::in_use() { on_signal_keyed } else { then };
     handler as usize as u64
+}
+
+/// Whether that is the first instruction behind a call site.
+pub fn enters_at(address: u64) -> bool {
+    let entries = [enter, enter_displaced, enter_keyed, enter_displaced_keyed, clock::enter_clock];
+    entries.iter().any(|&entry| entry as *const () as u64 == address)
 }
 
 /// Whether a fault there says that the registers which a task was to run on with are bad.

@@ -52,11 +52,13 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     let at = unsafe { *rip };
     // A fault on the way out is the guest's, whose registers then stand where they came from.
     let leaving = crossing::leaves_at(at);
+    // A guest that traps behind each instruction has made the last one of a call site.
+    let stepped = signal == SIGTRAP && crossing::enters_at(at);
     // Codes up to 0 are for signals that a process has sent: the kernel looks by itself for what is wanted.
     if gate::holds(at) && code <= 0 {
         return;
     }
-    if gate::holds(at) && !leaving {
+    if gate::holds(at) && !leaving && !stepped {
         let mended = (at == gate::faults_at()).then(gate::mended_at).or_else(|| clock::mended(at));
         if let Some(mended) = mended.filter(|_| [SIGSEGV, SIGBUS].contains(&signal)) {
             // SAFETY: as above; the routine goes on behind what it tried.
@@ -89,9 +91,17 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
             "this processor's extended state is larger than 4096 bytes; run with --engine ptrace".into(),
         ));
     }
-    host().event.set(Event { signal, code, addr, call, trap, error });
+    let event = Event { signal, code, addr, call, trap, error };
+    // Its call comes by signal, as if the site weren't rewritten.
+    host().event.set(if stepped { Event { signal: SIGSYS, call: (0, X86_64), ..event } } else { event });
     task.process.holds.set(core::ptr::null());
-    let regs = if leaving { task.context.regs.get() } else { regs };
+    let regs = if leaving {
+        task.context.regs.get()
+    } else if stepped {
+        Regs { rip: regs.rcx, r11: regs.eflags, ..regs }
+    } else {
+        regs
+    };
     if !leaving {
         task.context.called_at.set(0);
     }

@@ -213,6 +213,30 @@ static int listed(struct dl_phdr_info *info, size_t size, void *count) {
 
 static void interrupt(int signal) { (void)signal; }
 
+static volatile sig_atomic_t steps;
+
+static void step(int signal) { steps += signal == SIGTRAP; }
+
+/* Calls that trap behind each of their instructions, when they are made for the first time and when they have been made often. */
+static void single_step(void) {
+    long (*getcpu)(unsigned *, unsigned *, void *) = find("__vdso_getcpu");
+    int (*gettime)(clockid_t, struct timespec *) = find("__vdso_clock_gettime");
+    sigaction(SIGTRAP, &(struct sigaction){.sa_handler = step}, NULL);
+    for (int i = 0; i < 20; i++) getppid();
+    unsigned cpu = 7777;
+    struct timespec before, now = {0, 0};
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &before);
+    asm volatile("sub $128, %%rsp; pushfq; orl $0x100, (%%rsp); popfq; add $128, %%rsp" ::: "memory", "cc");
+    long got = getcpu(&cpu, NULL, NULL);
+    int failed = gettime(CLOCK_MONOTONIC, &now);
+    pid_t parent = getppid();
+    asm volatile("sub $128, %%rsp; pushfq; andl $~0x100, (%%rsp); popfq; add $128, %%rsp" ::: "memory", "cc");
+    GIVES(0, got);
+    GIVES(0, failed);
+    CHECK(cpu < 4096 && ns(now) >= ns(before) && parent == getppid());
+    CHECK(steps > 12);
+}
+
 int main(int argc, char **argv) {
     base = (const char *)getauxval(AT_SYSINFO_EHDR);
     CHECK(base != NULL && (unsigned long)base % 4096 == 0);
@@ -274,6 +298,8 @@ int main(int argc, char **argv) {
     setitimer(ITIMER_REAL, &soon, NULL);
     functions();
     setitimer(ITIMER_REAL, &never, NULL);
+
+    single_step();
 
     /* It is only to be read. */
     int fds[2];
