@@ -103,19 +103,19 @@ pub fn noticed(task: &Inside, number: u64) {
         if entry.0 != site {
             *entry = (site, 0);
         }
-        if entry.1 == NEVER {
-            return;
-        }
-        entry.1 += 1;
-        if entry.1 < CALLS {
-            return;
-        }
-        // Whether it works or not, this was it.
-        entry.1 = NEVER;
-        if let Some(code) = code_around(task, site).filter(|_| sites.worthy.len() < MOST_SITES) {
-            sites.worthy.push((site, number, code));
+        if entry.1 != NEVER {
+            entry.1 += 1;
+            if entry.1 < CALLS {
+                return;
+            }
+            // Whether it works or not, this was it.
+            entry.1 = NEVER;
+            if let Some(code) = code_around(task, site).filter(|_| sites.worthy.len() < MOST_SITES) {
+                sites.worthy.push((site, number, code));
+            }
         }
     }
+    // Another process may have found so while this one was there.
     catch_up(task);
 }
 
