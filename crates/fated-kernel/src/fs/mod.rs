@@ -6,7 +6,7 @@
 //!
 //! Invariants: no real inode number, device or time leaves this module; a path is looked at by [`walk`] before Linux
 //! sees it, so that none leads into the real `/proc`, `/sys` or `/dev`. Two are known without a look: that of a regular file
-//! that has been opened before ([`plain`]), and a name in a real directory of which nothing but a directory is wanted.
+//! that has been opened before (`plain`), and a name in a real directory of which nothing but a directory is wanted.
 
 use crate::config::Config;
 use crate::cx::Cx;
