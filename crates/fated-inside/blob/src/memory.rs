@@ -66,6 +66,11 @@ impl Heap {
         }
     }
 
+    /// How many blocks the arena's file has.
+    pub fn blocks(&self) -> usize {
+        (self.top - ARENA_AT as usize) / BLOCK_SIZE as usize
+    }
+
     fn take(&mut self, layout: Layout) -> usize {
         let size = block(layout);
         let class = size.trailing_zeros() as usize;

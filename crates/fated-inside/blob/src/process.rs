@@ -21,7 +21,7 @@ use linux_raw_sys::general::*;
 
 use crate::descriptors::Descriptors;
 use crate::guest::Inside;
-use crate::host::{control, host};
+use crate::host::{control, heap, host};
 use crate::rewrite::Sites;
 use crate::wire::TOLD_TO;
 use crate::{gate, sys};
@@ -65,6 +65,8 @@ pub struct Process {
     ending: AtomicBool,
     /// The one that was made before it.
     older: Option<&'static Process>,
+    /// The process that has made it. May have ended, and be another one by now.
+    maker: Cell<Option<&'static Process>>,
     /// How many tasks refer to it.
     owners: Cell<u32>,
     /// Which private stack is its own.
@@ -112,6 +114,7 @@ impl Process {
             turn: AtomicU32::new(turn::SLEEP),
             ending: AtomicBool::new(false),
             older: host.newest.get(),
+            maker: Cell::new(None),
             owners: Cell::new(0),
             slot: Cell::new(0),
             shares: Cell::new(false),
@@ -134,11 +137,12 @@ impl Process {
     }
 
     /// A new process with one task, which shares the memory of this one or has a copy of it. `None`: too many share it.
-    pub fn child(&self, shares: bool) -> Option<&'static Process> {
+    pub fn child(&'static self, shares: bool) -> Option<&'static Process> {
         let slot = if shares { free_stack()? } else { self.slot.get() };
         let process = Process::unused();
         process.slot.set(slot);
         process.shares.set(shares);
+        process.maker.set(Some(self));
         process.descriptors.inherit(&self.descriptors);
         process.image.borrow_mut().clone_from(&self.image.borrow());
         Some(process)
@@ -220,7 +224,9 @@ impl Process {
         if self.ending.swap(true, SeqCst) {
             return;
         }
-        if !host().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
+        if host().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
+            self.hand_on();
+        } else {
             self.tell(turn::END);
             // The next one on this CPU may ask for a lock that it holds.
             for _ in 0..PATIENCE {
@@ -229,6 +235,19 @@ impl Process {
                 }
                 sys::call(__NR_sched_yield, [0; 6]);
             }
+        }
+    }
+
+    /// Lets the kernel go on in the process that has made it, if that waits. What there is still to do for a process that ends
+    /// looks at much of the arena, each huge page of which Linux would have to show to a young process first.
+    fn hand_on(&self) {
+        const MANY: usize = 3;
+        let waits = |it: &&'static Process| {
+            let asleep = [turn::SLEEP, turn::AWAKE].contains(&it.turn.load(SeqCst));
+            asleep && it.real.load(SeqCst) != 0 && !it.is_ending() && !core::ptr::eq(*it, self)
+        };
+        if let Some(maker) = self.maker.get().filter(waits).filter(|_| heap().blocks() > MANY) {
+            maker.enter();
         }
     }
 
