@@ -62,6 +62,9 @@ struct Known {
     rooms: [Option<Room>; AREAS.len()],
     /// How many of [`Sites::worthy`] have been seen to here.
     seen_to: usize,
+    /// Sites that calls have come from by signal after they had been found worth it: they aren't tried again.
+    tried: [u64; 64],
+    tried_len: usize,
 }
 
 /// What a program and its forks know of their call sites.
@@ -86,7 +89,8 @@ const MOST_SITES: usize = 4096;
 struct Private(UnsafeCell<Known>);
 // SAFETY: one process of those that share the memory runs at a time.
 unsafe impl Sync for Private {}
-static KNOWN: Private = Private(UnsafeCell::new(Known { rooms: [None; AREAS.len()], seen_to: 0 }));
+static KNOWN: Private =
+    Private(UnsafeCell::new(Known { rooms: [None; AREAS.len()], seen_to: 0, tried: [0; 64], tried_len: 0 }));
 
 fn known() -> &'static mut Known {
     // SAFETY: as above, and nobody keeps it.
@@ -115,8 +119,18 @@ pub fn noticed(task: &Inside, number: u64) {
             }
         }
     }
-    // Another process may have found so while this one was there.
     catch_up(task);
+    // The code around it may have been another where it was found worth it: with other sites in it rewritten.
+    let known = known();
+    if !known.tried[..known.tried_len].contains(&site)
+        && let Some(slot) = known.tried.get_mut(known.tried_len)
+    {
+        *slot = site;
+        known.tried_len += 1;
+        if let Some(code) = code_around(task, site) {
+            let _ = rewrite(site, number, code);
+        }
+    }
 }
 
 /// Rewrites what others have found worth it, where this process has the same code.
