@@ -1,5 +1,6 @@
 //! The supervisor: starts the blob, answers its requests, watches over it.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
@@ -93,6 +94,8 @@ pub struct Engine {
     launch: Launch,
     signals: Signals,
     counters: Counters,
+    /// How many ticks were over before anybody asked for anything.
+    ticks: Cell<u32>,
     _cpu: OneCpu,
 }
 
@@ -137,8 +140,8 @@ impl Engine {
         let signals = Signals::install();
         let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
         let init = First::start(files).map_err(start("start the first process"))?;
-        let (launch, counters) = (launch.clone(), Counters::default());
-        Ok(Engine { shared, outside, blob, init, launch, signals, counters, _cpu: cpu })
+        let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
+        Ok(Engine { shared, outside, blob, init, launch, signals, counters, ticks, _cpu: cpu })
     }
 
     /// Serves the run to its end.
@@ -149,7 +152,6 @@ impl Engine {
     pub fn run(&mut self) -> Result<Ending, Error> {
         self.signals.tick_every(TICK).map_err(start("set a timer"))?;
         let mut spin = Spin::default();
-        let mut ticks = 0;
         loop {
             if let Some(signal) = signals::fatal() {
                 self.give_up();
@@ -176,10 +178,17 @@ impl Engine {
                 return self.spins(limit);
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
-            ticks += 1;
-            if ticks == SYMBOLS_AFTER {
-                self.blob.add_symbols();
+            if self.shared.control().request.load(SeqCst) == 0 {
+                self.has_ticked();
             }
+        }
+    }
+
+    /// A tick is over, and nobody has asked for anything.
+    fn has_ticked(&self) {
+        self.ticks.set(self.ticks.get().saturating_add(1));
+        if self.ticks.get() == SYMBOLS_AFTER {
+            self.blob.add_symbols();
         }
     }
 
@@ -325,7 +334,9 @@ impl Engine {
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
         // EINTR is what is hoped for; nothing else can fail.
-        let _ = sys::poll(&mut fds, TICK.as_millis() as i32);
+        if sys::poll(&mut fds, TICK.as_millis() as i32).unwrap_or(0) == 0 {
+            self.has_ticked();
+        }
     }
 }
 
