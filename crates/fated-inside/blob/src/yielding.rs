@@ -14,8 +14,8 @@ use crate::sys;
 const TRUST: u32 = 64;
 /// A turn that is back after so long hasn't gained from it.
 const LONG_NS: u64 = 50_000;
-/// For how many hand-overs there are none after one that took long.
-const BUSY: u32 = 20_000;
+/// For how many hand-overs there are none after one that took long: once, as where a process has just begun, and if others do again.
+const BUSY: [u32; 2] = [100, 20_000];
 /// The same after one that was of no use.
 const USELESS: u32 = 30;
 
@@ -26,6 +26,8 @@ pub struct Yielding {
     pause: AtomicU32,
     /// How many are taken on trust.
     trust: AtomicU32,
+    /// How many that were timed have taken long, one after another.
+    long: AtomicU32,
 }
 
 /// A yield that is about to happen: since when, if it is timed.
@@ -51,9 +53,14 @@ impl Yielding {
 
     /// It has yielded; `back` tells whether its turn has come.
     pub fn end(&self, watch: Watch, back: bool) {
-        let long = watch.0.is_some_and(|since| now().saturating_sub(since) > LONG_NS);
-        if long {
-            self.pause.store(BUSY, Relaxed);
+        let long = watch.0.map(|since| now().saturating_sub(since) > LONG_NS);
+        let before = self.long.load(Relaxed);
+        if let Some(long) = long {
+            self.long.store(if long { before.saturating_add(1) } else { 0 }, Relaxed);
+        }
+        if long == Some(true) {
+            self.pause.store(BUSY[before.min(1) as usize], Relaxed);
+            self.trust.store(0, Relaxed);
         } else if !back {
             self.pause.store(USELESS, Relaxed);
         }
