@@ -9,7 +9,8 @@ use core::cell::{Cell, RefCell};
 use core::fmt::Write as _;
 
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, DirEntry, Exec, FileStat, Guest, Outside, Regs, Spawn};
+use fated_kernel::fs::listing::Listing;
+use fated_kernel::guest::{Call, Exec, FileStat, Guest, Outside, Regs, Spawn};
 use fated_kernel::id::Tid;
 use fated_kernel::record::{Record, What};
 use fated_kernel::table;
@@ -113,7 +114,7 @@ impl Guest for Scripted {
         Err(Errno::ENOENT)
     }
 
-    fn list(&self, _: i32) -> Result<Vec<DirEntry>, Errno> {
+    fn list(&self, _: i32, _: bool) -> Result<Listing, Errno> {
         Err(Errno::ENOENT)
     }
 

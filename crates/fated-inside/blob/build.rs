@@ -1,5 +1,7 @@
 //! Links the program with nothing but itself, at one fixed address (`link.ld`).
 
+#![expect(clippy::disallowed_methods, reason = "a build script's business: the environment")]
+
 use std::path::PathBuf;
 
 fn main() {
