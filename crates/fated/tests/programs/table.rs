@@ -219,7 +219,7 @@ pub const PROGRAMS: &[(&str, &[Program])] = &[
             run("python-chance", "python3 chance.py").files("chance.py").differs(CHANCE),
             script("python-modules", "python3 -c", "import json, zlib, decimal, sqlite3, hashlib, ctypes, re; print(json.dumps({'a': [1, 2.5, None]}), zlib.crc32(b'x' * 100000), decimal.Decimal(2).sqrt(), hashlib.sha256(b'').hexdigest()[:8], sqlite3.connect(':memory:').execute('select 6 * 7').fetchone(), ctypes.CDLL(None).abs(-5))"),
             script("python-signals", "python3 -c", "import signal, time, os; signal.signal(signal.SIGALRM, lambda *_: print('alarm')); signal.setitimer(signal.ITIMER_REAL, 0.05); time.sleep(0.2); print(os.waitpid(os.spawnlp(os.P_NOWAIT, 'sh', 'sh', '-c', 'kill -9 $$'), 0)[1]); os.kill(os.getpid(), signal.SIGINT)").exit(130),
-            script("python-executor", "python3 -c", "from concurrent.futures import *; import math; print(sum(ThreadPoolExecutor(4).map(math.isqrt, range(1000)))); print(list(ProcessPoolExecutor(2).map(math.factorial, range(8))))"),
+            script("python-executor", "python3 -c", "from concurrent.futures import *; import math; t, p = ThreadPoolExecutor(4), ProcessPoolExecutor(2); print(sum(t.map(math.isqrt, range(1000)))); print(list(p.map(math.factorial, range(8)))); p.shutdown(); t.shutdown()"),
             run("python-compileall", "python3 -m compileall -q -j 2 .").files("threads.py pool.py spawn.py loop.py"),
         ],
     ),
