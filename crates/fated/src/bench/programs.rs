@@ -21,7 +21,7 @@ const ROWS: [(&str, &str, &str); 5] = [
     ("gcc -O2 of one file", "gcc", "gcc -O2 -c -o one.o one.c"),
     ("make -j2 of six files", "make", "rm -f *.o && make -s -j2"),
     ("a python3 script", "python3", "python3 script.py"),
-    ("find over /usr", "find", "find /usr -type f -name '*.h' > found"),
+    ("find over /usr", "find", "find /usr -type f -name '*.h' > found 2>/dev/null; [ -s found ]"),
     ("git log --stat", "git", "git -C repository log --stat > log"),
 ];
 
