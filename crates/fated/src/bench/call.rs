@@ -1,8 +1,8 @@
 //! One call that does nothing, and one reading of the clock: natively, through a rewritten call site, by signal and traced.
 
+use super::machine;
 use super::table::Table;
-use super::work::{Load, Under, Work};
-use super::{machine, progress};
+use super::work::{Load, PASSES, Under, Work};
 use crate::cli::BenchArgs;
 
 const ROWS: [(&str, &str); 2] = [("getppid", "call"), ("clock_gettime", "clock")];
@@ -14,27 +14,17 @@ const COLUMNS: [(&str, Under); 4] = [
     ("ptrace", Under::Ptrace),
 ];
 
-const PASSES: u32 = 4;
-
 /// Measures all of it.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
-    let mut best = [[None; COLUMNS.len()]; ROWS.len()];
-    // Several passes: what disturbs the machine for a while then doesn't disturb all of a number's rounds.
-    for _ in 0..PASSES {
-        for ((_, mode), numbers) in ROWS.iter().zip(&mut best) {
-            for ((_, under), number) in COLUMNS.iter().zip(numbers) {
-                let time = work.time(*under, Load { mode, idle: 0 })?.map(|us| us * 1000.0);
-                *number = [*number, time].into_iter().flatten().min_by(f64::total_cmp);
-            }
-        }
-    }
+    let loads = ROWS.map(|(_, mode)| Load { mode, idle: 0 });
+    let best = work.best(&loads, COLUMNS.map(|(_, under)| Some(under)))?;
     let rows = ROWS.iter().zip(best).map(|((label, _), numbers)| {
+        let numbers = numbers.map(|us| us.map(|us| us * 1000.0));
         let ratio = numbers[1].zip(numbers[0]).map(|(inside, host)| inside / host);
         ((*label).to_owned(), numbers.into_iter().chain([ratio]).collect())
     });
     let rows = rows.collect();
-    progress("done");
     let columns = COLUMNS.iter().map(|(label, _)| *label).chain(["inside / host"]).map(str::to_owned).collect();
     let notes = vec![
         "The host answers clock_gettime in its vDSO, without a call; under fated it is one, on account.".to_owned(),

@@ -1,8 +1,8 @@
 //! The same work natively and under both engines.
 
+use super::machine;
 use super::table::Table;
-use super::work::{Load, Under, Work};
-use super::{machine, progress};
+use super::work::{Load, PASSES, Under, Work};
 use crate::cli::BenchArgs;
 
 const ROWS: [(&str, Load); 10] = [
@@ -19,23 +19,13 @@ const ROWS: [(&str, Load); 10] = [
 ];
 
 const COLUMNS: [Under; 3] = [Under::Host, Under::Inside, Under::Ptrace];
-const PASSES: u32 = 4;
 
 /// Measures all of it, with at most `max` other children.
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let rows: Vec<_> = ROWS.iter().filter(|(_, load)| load.idle <= max).collect();
-    let mut best = vec![[None; COLUMNS.len()]; rows.len()];
-    // Several passes: what disturbs the machine for a while then doesn't disturb all of a number's rounds.
-    for _ in 0..PASSES {
-        for ((_, load), numbers) in rows.iter().zip(&mut best) {
-            for (under, number) in COLUMNS.into_iter().zip(numbers) {
-                let time = work.time(under, *load)?;
-                *number = [*number, time].into_iter().flatten().min_by(f64::total_cmp);
-            }
-        }
-    }
-    progress("done");
+    let loads: Vec<_> = rows.iter().map(|(_, load)| *load).collect();
+    let best = work.best(&loads, COLUMNS.map(Some))?;
     let rows = rows.iter().zip(best).map(|((label, _), numbers)| ((*label).to_owned(), with_ratios(numbers)));
     Ok(Table {
         caption: "Microseconds for each unit of work, all on one CPU.",

@@ -1,8 +1,8 @@
 //! The same work natively, under strace(1) and under fated.
 
+use super::machine;
 use super::table::Table;
-use super::work::{self, Load, Under, Work};
-use super::{machine, progress};
+use super::work::{self, Load, PASSES, Under, Work};
 use crate::cli::BenchArgs;
 
 const ROWS: [(&str, Load); 8] = [
@@ -16,8 +16,6 @@ const ROWS: [(&str, Load); 8] = [
     ("fork, wait by pid, 1000 other children", Load { mode: "wait-pid", idle: 1000 }),
 ];
 
-const PASSES: u32 = 4;
-
 /// Measures all of it.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
@@ -26,24 +24,13 @@ pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     if !strace {
         notes.push("no strace: install it to compare".to_owned());
     }
-    let mut best = [[None; 3]; ROWS.len()];
-    // Several passes: what disturbs the machine for a while then doesn't disturb all of a number's rounds.
-    for _ in 0..PASSES {
-        for ((_, load), numbers) in ROWS.iter().zip(&mut best) {
-            for (under, number) in [Under::Host, Under::Strace, Under::Fated].into_iter().zip(numbers) {
-                if under != Under::Strace || strace {
-                    let time = work.time(under, *load)?;
-                    *number = [*number, time].into_iter().flatten().min_by(f64::total_cmp);
-                }
-            }
-        }
-    }
+    let columns = [Some(Under::Host), strace.then_some(Under::Strace), Some(Under::Fated)];
+    let best = work.best(&ROWS.map(|(_, load)| load), columns)?;
     let rows = ROWS.iter().zip(best).map(|((label, _), [host, traced, fated])| {
         let ratio = traced.zip(fated).map(|(traced, fated)| traced / fated);
         ((*label).to_owned(), vec![host, traced, fated, ratio])
     });
     let rows = rows.collect();
-    progress("done");
     let columns = ["host", "strace -f", "fated", "strace / fated"].map(str::to_owned).to_vec();
     notes.push("strace leaves the clock alone: programs read it without a call. Under fated it is virtual.".to_owned());
     notes.push("The last column is a ratio: above 1, fated is faster than strace.".to_owned());

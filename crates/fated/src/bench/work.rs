@@ -55,6 +55,9 @@ const ROUND: Duration = Duration::from_millis(2);
 /// The order for the most units in a round, 2^24.
 const MOST: u8 = 25;
 
+/// Over how many passes [`Work::best`] spreads its rounds.
+pub const PASSES: u32 = 4;
+
 /// What to do in each round.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -116,6 +119,27 @@ impl Work {
             Some(3) => Ok(None),
             _ => bail!("failed to measure {} under {}: it ended with {status}", load.mode, under.label()),
         }
+    }
+
+    /// The best of several passes over all of these, under each of those: what disturbs the machine for a while then doesn't disturb
+    /// all of a number's rounds. `None` where nothing is to be measured, and as from [`Work::time`].
+    pub fn best<const N: usize>(
+        &self,
+        loads: &[Load],
+        columns: [Option<Under>; N],
+    ) -> anyhow::Result<Vec<[Option<f64>; N]>> {
+        let mut best = vec![[None; N]; loads.len()];
+        for _ in 0..PASSES {
+            for (load, numbers) in loads.iter().zip(&mut best) {
+                for (under, number) in columns.into_iter().zip(numbers) {
+                    let Some(under) = under else { continue };
+                    let time = self.time(under, *load)?;
+                    *number = [*number, time].into_iter().flatten().min_by(f64::total_cmp);
+                }
+            }
+        }
+        super::progress("done");
+        Ok(best)
     }
 
     /// Tells the program what to do, and finds out how long a unit takes, in microseconds.
