@@ -6,6 +6,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::listing::Listing;
 use crate::fs::made::{Dir, Node};
+use crate::fs::walk;
 use crate::guest::FileStat;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
@@ -93,8 +94,7 @@ impl Directory {
     #[must_use]
     pub fn known_path(&self, cx: &Cx) -> Option<&[u8]> {
         let Place::Real(real) = &self.place else { return None };
-        let found = self.path.first() == Some(&b'/') && !self.path.ends_with(b" (deleted)");
-        (found && real.moves == cx.kernel.fs.moves()).then_some(&self.path)
+        (walk::has_name(&self.path) && real.moves == cx.kernel.fs.moves()).then_some(&self.path)
     }
 
     /// What the real Linux has said of it, if nothing can have changed since. It says so once: who asks twice looks for changes

@@ -88,12 +88,12 @@ enum Base {
     Directory {
         fd: i32,
         number: u64,
-        /// Its path, if that still leads there.
+        /// The path of the name in it, if its own still leads there.
         path: Option<Vec<u8>>,
     },
 }
 
-fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
+fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
     if dirfd == AT_FDCWD {
         return cx.kernel.fs.cwd(cx).map(Base::Path);
     }
@@ -102,17 +102,22 @@ fn base(cx: &Cx, dirfd: i32, single: bool) -> Result<Base, Errno> {
     {
         match directory.real_number() {
             None => return Ok(Base::Made(directory.path().into())),
-            Some(number) if single && directory.path() != b"/" => {
-                let path = directory.known_path(cx).map(<[u8]>::to_vec);
-                return Ok(Base::Directory { fd: dirfd, number, path });
+            Some(number) => {
+                if let Some(path) = name_in(cx, dirfd, path) {
+                    return Ok(Base::Directory { fd: dirfd, number, path });
+                }
             }
-            Some(_) => {}
         }
     }
     if !cx.task.guest.stat(dirfd, b"", 0)?.is(kind::DIRECTORY) {
         return Err(Errno::ENOTDIR);
     }
     cx.task.guest.proc_link(&alloc::format!("fd/{dirfd}")).map(|path| Base::Path(path.into()))
+}
+
+/// Whether what Linux says is the path of a directory is one: it has been removed else, or is farther down than any path leads.
+pub(crate) fn has_name(path: &[u8]) -> bool {
+    path.first() == Some(&b'/') && !path.ends_with(b" (deleted)")
 }
 
 fn is_single(path: &[u8]) -> bool {
@@ -195,7 +200,7 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
     let mut detour = false;
     let relative = path.first() != Some(&b'/');
     if relative {
-        match base(cx, dirfd, is_single(path)) {
+        match base(cx, dirfd, path) {
             Ok(Base::Path(path)) => start = path,
             Ok(Base::Made(path)) => (start, detour) = (path, true),
             // Deeper down than any path leads.
@@ -206,7 +211,7 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
                 if !(mode == Last::Follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
                     return Ok(Target {
                         place: Place::Real(stat),
-                        path: known.map_or_else(|| path.to_vec(), |known| [&*known, b"/", path].concat()),
+                        path: known.unwrap_or_else(|| path.to_vec()),
                         detour: false,
                         jumped: false,
                         ending: b"",
@@ -221,7 +226,7 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
     if at == b"/" {
         at.clear();
     }
-    if !at.is_empty() && at.first() != Some(&b'/') || at.ends_with(b" (deleted)") {
+    if !at.is_empty() && !has_name(&at) {
         // A removed directory has nothing in it.
         return Ok(unreachable(cx, dirfd, path, mode == Last::Follow));
     }

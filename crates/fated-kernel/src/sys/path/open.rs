@@ -207,7 +207,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
             let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
             let path = real_path(cx, target, fd);
-            if path.first() == Some(&b'/') && !path.ends_with(b" (deleted)") {
+            if walk::has_name(&path) {
                 cx.kernel.fs.note_directory(&path, stat);
             }
             Ok(Begun::Over(track(cx, request, fd, Directory::real(cx, stat, path))))
