@@ -2,8 +2,8 @@
 //! arena's.
 //!
 //! A fork copies a table of descriptors that reaches up to the highest one. So they are low at first, and go up before a
-//! guest comes near: Linux gives out the lowest number that is free, so that one that it gives out below [`LOW`] tells that the
-//! guest gets there, and others are named by the guest. Above, they are just behind the limit that guests begin with,
+//! guest comes near: Linux gives out the lowest number that is free, so that one from [`NEAR`] on tells that the guest
+//! gets there, and others are named by the guest. Above, they are just behind the limit that guests begin with,
 //! where Linux never puts one unless a guest raises it.
 //!
 //! Invariant: as long as a process holds them low, all others of it are below [`NEAR`].

@@ -101,13 +101,15 @@ fn known() -> &'static mut Known {
 pub fn noticed(task: &Inside, number: u64) {
     let site = task.regs().rip.wrapping_sub(SYSCALL.len() as u64);
     let image = task.process.image.borrow().clone();
+    let worthy_before;
     {
         let mut sites = image.sites.borrow_mut();
         let entry = &mut sites.calls[(site >> 1 ^ site >> 7) as usize % 64];
         if entry.0 != site {
             *entry = (site, 0);
         }
-        if entry.1 != NEVER {
+        worthy_before = entry.1 == NEVER;
+        if !worthy_before {
             entry.1 += 1;
             if entry.1 < CALLS {
                 return;
@@ -122,7 +124,8 @@ pub fn noticed(task: &Inside, number: u64) {
     catch_up(task);
     // The code around it may have been another where it was found worth it: with other sites in it rewritten.
     let known = known();
-    if !known.tried[..known.tried_len].contains(&site)
+    if worthy_before
+        && !known.tried[..known.tried_len].contains(&site)
         && let Some(slot) = known.tried.get_mut(known.tried_len)
     {
         *slot = site;
@@ -152,19 +155,17 @@ fn code_around(task: &Inside, site: u64) -> Option<Code> {
 }
 
 fn rewrite(site: u64, number: u64, code: Code) -> Option<()> {
-    if code[BEFORE..BEFORE + 2] != SYSCALL || !is_text(site - BEFORE as u64, site + 32) {
+    let (before, after) = code.split_at(BEFORE);
+    let last = last_of(before, number).map(|len| (site - len as u64, &before[BEFORE - len..]));
+    let done = code[BEFORE..BEFORE + 2] != SYSCALL || last.is_some_and(|(at, old)| stub_of(at, old).is_some());
+    if done || !is_text(site - BEFORE as u64, site + 32) {
         return None;
     }
-    let (before, after) = code.split_at(BEFORE);
-    if let Some(len) = last_of(before, number) {
-        let at = site - len as u64;
-        let old = &before[BEFORE - len..];
-        if stub_of(at, old).is_some() {
-            return None;
-        }
-        if len >= JUMP_LEN as usize && decode(old)?.moves {
-            return put_before(at, old);
-        }
+    if let Some((at, old)) = last
+        && old.len() >= JUMP_LEN as usize
+        && decode(old)?.moves
+    {
+        return put_before(at, old);
     }
     let displaced = decode(&after[2..])?;
     let fits = displaced.moves && displaced.len + SYSCALL.len() >= JUMP_LEN as usize;
