@@ -245,6 +245,7 @@ impl Guest for Inside {
         if !has(CLONE_VM) {
             rewrite::catch_up(self);
             host().huge.count();
+            self.process.forks.count();
         }
         let child = self.process.child(has(CLONE_VM)).ok_or(Errno::EAGAIN)?;
         let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);

@@ -33,6 +33,7 @@ mod program;
 mod rewrite;
 mod sites;
 mod sys;
+mod text;
 mod vdso;
 #[path = "../../src/wire.rs"]
 #[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]

@@ -23,6 +23,7 @@ use crate::descriptors::Descriptors;
 use crate::guest::Inside;
 use crate::host::{control, heap, host};
 use crate::rewrite::Sites;
+use crate::text::Forks;
 use crate::wire::TOLD_TO;
 use crate::{gate, sys};
 
@@ -79,6 +80,8 @@ pub struct Process {
     pub tasks: Cell<u32>,
     /// Its descriptors that are the engine's.
     pub descriptors: Descriptors,
+    /// How often its image has been forked.
+    pub forks: Forks,
     /// Its program, which its forks have too.
     pub image: RefCell<Rc<Image>>,
 }
@@ -107,6 +110,7 @@ impl Process {
             spare.turn.store(turn::SLEEP, SeqCst);
             spare.holds.set(core::ptr::null());
             spare.tasks.set(1);
+            spare.forks.reset();
             return spare;
         }
         let process = Process {
@@ -121,6 +125,7 @@ impl Process {
             holds: Cell::new(core::ptr::null()),
             tasks: Cell::new(1),
             descriptors: Descriptors::default(),
+            forks: Forks::default(),
             image: RefCell::default(),
         };
         let process = Box::leak(Box::new(process));
@@ -166,6 +171,7 @@ impl Process {
         TAKEN[0].store(1, SeqCst);
         self.slot.set(0);
         self.shares.set(false);
+        self.forks.reset();
         self.watch();
     }
 

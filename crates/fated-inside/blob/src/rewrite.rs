@@ -26,7 +26,7 @@ use crate::clock;
 use crate::crossing;
 use crate::guest::Inside;
 use crate::instruction::decode;
-use crate::{keys, sys};
+use crate::{keys, sys, text};
 
 /// A jump with a distance of 32 bits.
 const JUMP: u8 = 0xe9;
@@ -308,16 +308,7 @@ pub fn write(pieces: &[(u64, &[u8])]) -> Option<()> {
     written.then_some(())
 }
 
-/// Whether the range is a file's text: mapped privately, executable and not writable.
+/// Whether the range is a file's text.
 fn is_text(begin: u64, end: u64) -> bool {
-    let maps = sys::read_all(b"/proc/self/maps").unwrap_or_default();
-    maps.split(|&byte| byte == b'\n').any(|line| {
-        let text = core::str::from_utf8(line).unwrap_or_default();
-        let mut words = text.split_ascii_whitespace();
-        let Some((from, to)) = words.next().and_then(|range| range.split_once('-')) else { return false };
-        let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
-        let kind = words.next().unwrap_or_default();
-        let file = words.nth(2).is_some_and(|inode| inode != "0");
-        kind == "r-xp" && file && number(from) <= begin && end <= number(to)
-    })
+    text::mappings().iter().any(|&(from, to)| from <= begin && end <= to)
 }

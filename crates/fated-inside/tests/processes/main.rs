@@ -25,28 +25,30 @@ fn children(process: &str, thread: &str) -> Vec<String> {
     list.split_ascii_whitespace().map(ToOwned::to_owned).collect()
 }
 
-/// Kills the guest with this number, counted from the oldest, as soon as it is there; returns its real id.
-fn kill(supervisor: &str, number: usize) -> String {
-    loop {
+/// Kills the guest that is chosen, of all from the oldest on, as soon as it is there; returns its real id.
+fn kill(supervisor: &str, choose: impl Fn(&[String]) -> Option<&String>) -> String {
+    const LIMIT_MS: u32 = 60_000;
+    for _ in 0..LIMIT_MS {
         let guests = children("self", supervisor).iter().flat_map(|init| children(init, init)).collect::<Vec<_>>();
-        if let Some(guest) = guests.get(number) {
+        if let Some(guest) = choose(&guests) {
             Command::new("kill").args(["-KILL", guest]).status().expect("there is kill");
             return guest.clone();
         }
         thread::sleep(Duration::from_millis(1));
     }
+    panic!("no such guest has been there");
 }
 
 #[track_caller]
-fn is_told_of(script: &str, number: usize) {
+fn is_told_of(command: &[&str], choose: impl Fn(&[String]) -> Option<&String> + Send + 'static) {
     let this = fs::read_link("/proc/thread-self").expect("there is /proc");
     let this = this.file_name().expect("it names the thread").to_string_lossy().into_owned();
     if !Path::new("/proc/self/task").join(&this).join("children").exists() {
         println!("skipped: this Linux doesn't list children");
         return;
     }
-    let killer = thread::spawn(move || kill(&this, number));
-    let run = case(&["sh", "-c", script]).inside();
+    let killer = thread::spawn(move || kill(&this, choose));
+    let run = case(command).inside();
     let killed = killer.join().expect("the thread ends");
     let told = format!("a guest (process {killed} of this machine) was killed from outside of the run");
     assert_eq!(run.ending, Ending::Broken(told));
@@ -57,12 +59,26 @@ const COUNT: &str = "i=0; while [ $i -lt 5000000 ]; do i=$((i + 1)); done";
 
 #[test]
 fn the_death_of_the_running_guest_is_noticed() {
-    is_told_of(COUNT, 0);
+    is_told_of(&["sh", "-c", COUNT], <[_]>::first);
 }
 
 #[test]
 fn the_death_of_a_sleeping_guest_is_noticed() {
-    is_told_of(&format!("sleep 1000 & {COUNT}"), 1);
+    is_told_of(&["sh", "-c", &format!("sleep 1000 & {COUNT}")], |guests| guests.get(1));
+}
+
+/// A program of this source; `None` if there is no compiler.
+fn compile(name: &str, source: &str) -> Option<String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).expect("the folder is ours");
+    let (file, program) = (folder.join("source.c"), folder.join(name));
+    fs::write(&file, source).expect("the folder is ours");
+    let Ok(output) = Command::new("gcc").arg("-o").arg(&program).arg(&file).output() else {
+        println!("skipped: there is no gcc");
+        return None;
+    };
+    assert!(output.status.success(), "gcc failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    Some(program.to_string_lossy().into_owned())
 }
 
 /// Says what the first byte of its own `cpuid` is and what that answers, twice, and the same again after an exec.
@@ -84,16 +100,7 @@ int main(int argc, char **argv) {
 
 #[test]
 fn where_cpuid_has_stopped_it_traps_the_next_time() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cpuid");
-    fs::create_dir_all(&folder).expect("the folder is ours");
-    let (source, program) = (folder.join("cpuid.c"), folder.join("cpuid"));
-    fs::write(&source, PROGRAM).expect("the folder is ours");
-    let Ok(output) = Command::new("gcc").arg("-o").arg(&program).arg(&source).output() else {
-        println!("skipped: there is no gcc");
-        return;
-    };
-    assert!(output.status.success(), "gcc failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    let program = program.to_string_lossy();
+    let Some(program) = compile("cpuid", PROGRAM) else { return };
     let run = |rewrite| {
         let Run { ending, output, .. } = Case { rewrite, ..case(&[&program]) }.inside();
         assert_eq!(ending, Ending::Exited(0), "{output:?}");
@@ -104,4 +111,35 @@ fn where_cpuid_has_stopped_it_traps_the_next_time() {
     assert_eq!(run(false), ["0f"; 4]);
     // What stops it for the second time is known, and traps from then on.
     assert_eq!(run(true), ["0f", "cc", "cc", "cc"]);
+}
+
+/// Maps three pages as text of which it has changed one, forks, and counts.
+const FORKS: &str = r#"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    volatile char *text = mmap(0, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, open(argv[0], O_RDONLY), 0);
+    for (int page = 0; page < 3; page++) text[page * 4096];
+    text[4096]++;
+    mprotect((void *)text, 3 * 4096, PROT_READ | PROT_EXEC);
+    for (int times = 0; times < 64; times++)
+        if (fork()) wait(0);
+        else _exit(0);
+    for (int i = 0; i < 500 * 1000 * 1000; i++) getppid();
+}
+"#;
+
+/// How much of these pages the guest has in memory, in kB.
+fn resident(guest: &str) -> Option<u64> {
+    let maps = fs::read_to_string(format!("/proc/{guest}/smaps")).ok()?;
+    let mut lines = maps.lines().skip_while(|line| !(line.contains(" r-xp 00000000 ") && line.ends_with("/forks")));
+    lines.find_map(|line| line.strip_prefix("Rss:")?.strip_suffix("kB")?.trim().parse().ok())
+}
+
+#[test]
+fn a_process_that_forks_a_lot_gives_the_files_pages_of_changed_text_back() {
+    let Some(program) = compile("forks", FORKS) else { return };
+    is_told_of(&[&program], |guests| guests.first().filter(|guest| resident(guest) == Some(4)));
 }
