@@ -1,4 +1,4 @@
-//! Builds the blob, a program of its own: freestanding, not position independent, always optimised. Cargo calls this; the
+//! Builds the blob, a program of its own: freestanding, always optimised. Cargo calls this; the
 //! blob's cargo works in this package's output directory, so that the two don't wait for each other.
 
 #![expect(clippy::disallowed_methods, reason = "a build script's business: the environment, and a process")]
@@ -25,7 +25,7 @@ fn main() {
     for (name, _) in inherited {
         cargo.env_remove(name);
     }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=static");
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=pic");
     cargo.args(["build", "--release", "--offline", "--locked", "--quiet"]);
     cargo.arg("--manifest-path").arg(source.join("blob/Cargo.toml"));
     // With a target named, the flags are for the blob alone and not for macros that run in the compiler.

@@ -13,17 +13,27 @@ use fated_kernel::id::{Pid, Tid};
 use fated_kernel::record::{Ended, Record, What};
 use fated_kernel::stats::Counters;
 
-/// Where the arena stands in every process of a host: above the 46 bits in which V8 wants its random places, in what sanitizers
-/// (address, thread) leave to programs, and farther below the place where Linux begins to put mappings than guests reserve.
-pub const ARENA: u64 = 0x7e90_0000_0000;
+/// Where the engine stands in every process of a host, but for stubs: the blob first, and then the arena. Near programs that move, so
+/// that their page tables reach it, too; but farther below them than a jump goes. It is above the 46 bits in which V8 wants
+/// its random places, in what sanitizers (address, thread, memory) leave to programs, and nowhere that Linux puts anything by itself.
+pub const WINDOW: u64 = 0x5550_0000_0000;
+/// The size of all that; `WINDOW` is a multiple of it.
+pub const WINDOW_SIZE: u64 = 16 << 30;
+/// Where the arena stands.
+pub const ARENA: u64 = WINDOW + 2 * BLOCK_SIZE;
 /// The size of its mapping. The file behind it grows with the heap.
-pub const ARENA_SIZE: u64 = 16 << 30;
+pub const ARENA_SIZE: u64 = WINDOW_SIZE - 2 * BLOCK_SIZE;
+/// Where a process has memory of its own if the arena is protected by a key: the stack that it takes signals on, and a page
+/// behind that for `crossing`. Otherwise nothing is mapped between blob and arena.
+pub const PRIVATE: u64 = WINDOW + BLOCK_SIZE;
 /// The size of the kernel's stack, with which the arena begins. Below it nothing is mapped: too deep a call faults.
 pub const STACK_SIZE: u64 = 512 << 10;
-/// How much below the arena guests may not map anything.
-pub const GUARD_SIZE: u64 = 1 << 20;
+/// Where the stack for signals stands in the arena: one for all, as one process runs at a time.
+pub const SIGNALS_AT: u64 = STACK_SIZE;
+/// The size of that.
+pub const SIGNALS_SIZE: u64 = 32 << 10;
 /// Where the buffer stands in the arena.
-pub const BUFFER_AT: u64 = STACK_SIZE;
+pub const BUFFER_AT: u64 = SIGNALS_AT + SIGNALS_SIZE;
 /// The size of the buffer.
 pub const BUFFER_SIZE: u64 = 1 << 20;
 /// Where the control words stand, a page of their own.

@@ -11,11 +11,8 @@ use core::mem::offset_of;
 use fated_kernel::cx::Cx;
 use fated_kernel::timers::SECOND;
 
-use crate::host::{HOST, Host, host};
-use crate::wire::ARENA;
-
-/// The end of what lies too low to be told from the blob at a glance.
-const LOW: u64 = 0x7fff_ffff;
+use crate::host::{Host, host};
+use crate::wire::{WINDOW, WINDOW_SIZE};
 
 /// The readings of the task that runs.
 #[repr(C)]
@@ -40,16 +37,14 @@ global_asm!(
     "enter_clock:",
     "lahf",
     "seto al",
-    "mov [rip + clock_flags], ax",
-    "movabs r11, {host}",
+    "mov [rip + crossing_flags], ax",
+    "lea r11, [rip + host_begin]",
     // One of the first two clocks, and a pointer to what can't be the engine's.
     "cmp rdi, 1",
     "ja 8f",
-    "cmp rsi, {low}",
-    "jbe 8f",
     "mov rax, rsi",
-    "shr rax, {arena_shift}",
-    "cmp eax, {arena_number}",
+    "shr rax, {window_shift}",
+    "cmp eax, {window_number}",
     "je 8f",
     "mov rax, [r11 + {made}]",
     "cmp rax, [r11 + {limit}]",
@@ -64,7 +59,7 @@ global_asm!(
     "clock_writes_seconds:",
     "mov [rsi], rax",
     "inc qword ptr [r11 + {made}]",
-    "movzx eax, word ptr [rip + clock_flags]",
+    "movzx eax, word ptr [rip + crossing_flags]",
     "add al, 0x7f",
     "sahf",
     "mov eax, 0",
@@ -72,19 +67,13 @@ global_asm!(
     ".globl clock_mended",
     "clock_mended:",
     "8:",
-    "movzx eax, word ptr [rip + clock_flags]",
+    "movzx eax, word ptr [rip + crossing_flags]",
     "add al, 0x7f",
     "sahf",
     "mov eax, {number}",
     "jmp enter",
-    ".pushsection .bss.clock, \"aw\", @nobits",
-    ".balign 64",
-    "clock_flags: .skip 64",
-    ".popsection",
-    host = const HOST,
-    low = const LOW,
-    arena_shift = const ARENA.trailing_zeros(),
-    arena_number = const ARENA >> ARENA.trailing_zeros(),
+    window_shift = const WINDOW_SIZE.trailing_zeros(),
+    window_number = const WINDOW >> WINDOW_SIZE.trailing_zeros(),
     number = const linux_raw_sys::general::__NR_clock_gettime,
     made = const offset_of!(Host, readings) + offset_of!(Readings, made),
     limit = const offset_of!(Host, readings) + offset_of!(Readings, limit),

@@ -17,8 +17,9 @@ use fated_kernel::guest::Regs;
 
 use crate::clock;
 use crate::frame::{FEATURES, Frame};
-use crate::host::{HOST, STACK_TOP};
+use crate::host::{HOST, Host, STACK_TOP};
 use crate::keys;
+use crate::wire::WINDOW;
 
 /// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
@@ -59,6 +60,15 @@ impl Leave {
 
 global_asm!(
     ".text",
+    // Where things stand that the blob reaches as it does what is its own.
+    ".set host_begin, __executable_start + {host}",
+    ".set crossing_target, host_begin + {scratch}",
+    ".set crossing_flags, host_begin + {scratch} + 8",
+    ".set arena_is_keyed, host_begin + {keyed}",
+    ".set kernel_stack_top, __executable_start + {stack_top}",
+    ".set crossing_rax, __executable_start + {private}",
+    ".set crossing_rcx, __executable_start + {private} + 8",
+    ".set crossing_rdx, __executable_start + {private} + 16",
     ".set at_r15, {r15}",
     ".set at_r14, {r14}",
     ".set at_r13, {r13}",
@@ -80,7 +90,7 @@ global_asm!(
     ".endm",
     // The arena can't be written to from here on, where there are keys: takes rax, rdx and r10
     ".macro leave_arena",
-    "cmp byte ptr [rip + ARENA_IS_KEYED], 0",
+    "cmp byte ptr [rip + arena_is_keyed], 0",
     "je 8f",
     "mov r10, rcx",
     "set_rights {closed}",
@@ -125,14 +135,13 @@ global_asm!(
     ".globl enter_displaced",
     "enter_displaced:",
     "mov [rip + crossing_target], r11",
-    "movabs r11, {host}",
-    "mov r11, [r11]",
+    "mov r11, [rip + host_begin]",
     ".irp reg, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi",
     "mov [r11 + at_\\reg], \\reg",
     ".endr",
     "mov [r11 + {rax}], rax",
     "mov [r11 + {rsp}], rsp",
-    "movabs rsp, {stack_top}",
+    "lea rsp, [rip + kernel_stack_top]",
     "pushfq",
     "pop rax",
     "mov rbp, [rip + crossing_target]",
@@ -225,7 +234,7 @@ global_asm!(
     "push rcx",
     "push 0x33",
     "push rdx",
-    "cmp byte ptr [rip + ARENA_IS_KEYED], 0",
+    "cmp byte ptr [rip + arena_is_keyed], 0",
     "je 9f",
     "set_rights {closed}",
     "9:",
@@ -241,7 +250,7 @@ global_asm!(
     // run_kernel(function that returns who runs on)
     ".globl run_kernel",
     "run_kernel:",
-    "movabs rsp, {stack_top}",
+    "lea rsp, [rip + kernel_stack_top]",
     "xor ebp, ebp",
     "call rdi",
     "jmp 2b",
@@ -256,15 +265,11 @@ global_asm!(
     "shr rdx, 32",
     "xsave64 [rdi]",
     "ret",
-    ".pushsection .bss.crossing, \"aw\", @nobits",
-    ".balign 64",
-    "crossing_target: .skip 8",
-    "crossing_rax: .skip 8",
-    "crossing_rcx: .skip 8",
-    "crossing_rdx: .skip 40",
-    ".popsection",
-    host = const HOST,
-    stack_top = const STACK_TOP,
+    host = const HOST - WINDOW,
+    stack_top = const STACK_TOP - WINDOW,
+    scratch = const offset_of!(Host, scratch),
+    keyed = const offset_of!(Host, keyed),
+    private = const keys::SCRATCH - WINDOW,
     vectors = const offset_of!(Context, vectors),
     unusual = const UNUSUAL,
     open = const keys::OPEN,
@@ -307,14 +312,13 @@ unsafe extern "C" {
 }
 
 /// Where a rewritten call site goes, with `rcx` as [`enter`] wants it.
-pub fn entry() -> u32 {
-    (if keys::in_use() { enter_keyed } else { enter }) as *const () as u32
+pub fn entry() -> u64 {
+    (if keys::in_use() { enter_keyed } else { enter }) as *const () as u64
 }
 
-/// Where it stands where one goes with the address in `r11` at which the guest runs on.
-pub fn displaced_entry() -> u32 {
-    static ENTRIES: [unsafe extern "C" fn(); 2] = [enter_displaced, enter_displaced_keyed];
-    (&raw const ENTRIES[usize::from(keys::in_use())]) as u32
+/// The same for one that has the address in `r11` at which the guest runs on.
+pub fn displaced_entry() -> u64 {
+    (if keys::in_use() { enter_displaced_keyed } else { enter_displaced }) as *const () as u64
 }
 
 /// What Linux calls for signals: `then`, on the kernel's terms.

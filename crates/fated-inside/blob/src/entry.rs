@@ -17,7 +17,7 @@ use crate::guest::Inside;
 use crate::host::{control, host};
 use crate::outside::{self, finish};
 use crate::wire::{ARENA, ARENA_SIZE, End};
-use crate::{gate, guest, rewrite, sites, sys};
+use crate::{gate, guest, keys, rewrite, sites, sys};
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -39,7 +39,7 @@ pub fn handle_signals() {
     }
 }
 
-/// On the private stack of the process.
+/// On the stack for signals.
 #[unsafe(no_mangle)]
 extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     // SAFETY: Linux hands over a `siginfo` and a `ucontext`.
@@ -319,9 +319,9 @@ pub fn new_image(sp: *const u64) -> ! {
             at = at.add(2);
         }
     }
+    keys::protect();
     if let Some(process) = host().current.get() {
         process.moved_out();
-        process.take_signals();
     }
     handle_signals();
     if host().template.borrow().is_none() {

@@ -5,6 +5,7 @@
 use core::arch::global_asm;
 
 use crate::descriptors::UP;
+use crate::wire::BLOCK_SIZE;
 
 global_asm!(
     // What a function must keep, on the stack whose pointer is left where rdi says.
@@ -38,11 +39,11 @@ global_asm!(
     "mov eax, 15",
     "syscall",
     "ud2",
-    // gate_clone(flags, stack, word): the child takes an argument and a function from its stack
+    // gate_clone(flags, stack): the child takes an argument and a function from its stack
     ".globl gate_clone",
     "gate_clone:",
-    "mov r10, rdx",
     "xor edx, edx",
+    "xor r10d, r10d",
     "xor r8d, r8d",
     "mov eax, 56",
     "syscall",
@@ -53,6 +54,14 @@ global_asm!(
     "pop rdi",
     "pop rax",
     "call rax",
+    "ud2",
+    // gate_leave(word, value, status): ends the process, which uses no memory any more once the word has its value
+    ".globl gate_leave",
+    "gate_leave:",
+    "mov eax, 231",
+    "xchg [rdi], esi",
+    "mov edi, edx",
+    "syscall",
     "ud2",
     // gate_exec(where to keep the stack pointer, fd, path, argv, envp, flags): returns 0 in the new image
     ".globl gate_exec",
@@ -131,7 +140,8 @@ global_asm!(
 unsafe extern "C" {
     fn gate_call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i64;
     pub fn gate_restorer();
-    pub fn gate_clone(flags: u64, stack: u64, word: *mut u32) -> i64;
+    pub fn gate_clone(flags: u64, stack: u64) -> i64;
+    pub fn gate_leave(word: *mut u32, value: u32, status: i32) -> !;
     pub fn gate_exec(keep: *mut u64, fd: u64, path: *const u8, argv: *const u64, envp: *const u64, flags: u64) -> i64;
     pub fn resume_kernel(stack: u64) -> !;
     pub fn leave_kernel(keep: *mut u64, stack: u64, then: extern "C" fn(u64) -> !, argument: u64);
@@ -142,7 +152,6 @@ unsafe extern "C" {
     static copy_faults: u8;
     static copy_mended: u8;
     static __executable_start: u8;
-    static _end: u8;
 }
 
 /// Makes a real system call.
@@ -170,10 +179,9 @@ addresses! {
     faults_at = copy_faults;
     mended_at = copy_mended;
     image_begin = __executable_start;
-    image_end = _end;
 }
 
 /// Whether an address is the blob's own.
 pub fn holds(address: u64) -> bool {
-    (image_begin()..(image_end() + 4095) & !4095).contains(&address)
+    (image_begin()..image_begin() + BLOCK_SIZE).contains(&address)
 }

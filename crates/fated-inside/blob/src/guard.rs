@@ -9,7 +9,7 @@ use fated_kernel::table::{self, Arg};
 use linux_raw_sys::general::*;
 
 use crate::rewrite::{AREA_SIZE, AREAS};
-use crate::wire::{ARENA, ARENA_SIZE, GUARD_SIZE, HEAP_AT, HOST_AT};
+use crate::wire::{ARENA, HEAP_AT, HOST_AT, WINDOW, WINDOW_SIZE};
 use crate::{descriptors, gate, sys};
 
 fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
@@ -18,8 +18,7 @@ fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
 
 /// Whether guests must not touch what stands there.
 pub fn ours(at: u64, len: u64) -> bool {
-    overlaps(at, len, ARENA - GUARD_SIZE, ARENA + ARENA_SIZE)
-        || overlaps(at, len, gate::image_begin(), (gate::image_end() + 4095) & !4095)
+    overlaps(at, len, WINDOW, WINDOW + WINDOW_SIZE)
         || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
 }
 
@@ -55,7 +54,7 @@ fn mapping(call: &Call) -> Option<Errno> {
 }
 
 /// Where nothing is mapped: in front of the arena.
-const NOWHERE: u64 = ARENA - GUARD_SIZE;
+const NOWHERE: u64 = ARENA - 4096;
 
 /// Takes the engine's descriptors and memory out of the arguments.
 fn hide(call: &mut Call) {
@@ -99,7 +98,7 @@ const MOST_BYTES: u64 = 0x7fff_f000;
 
 /// Where what is the engine's begins.
 fn begins() -> impl Iterator<Item = u64> {
-    [ARENA - GUARD_SIZE, gate::image_begin()].into_iter().chain(AREAS)
+    [WINDOW].into_iter().chain(AREAS)
 }
 
 /// Whether the call takes a vector of buffers with one of them in what is the engine's.

@@ -247,7 +247,7 @@ impl Guest for Inside {
             host().huge.count();
             self.process.forks.count();
         }
-        let child = self.process.child(has(CLONE_VM)).ok_or(Errno::EAGAIN)?;
+        let child = self.process.child(has(CLONE_VM));
         let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);
         let real = child.start(shape | u64::from(CLONE_PARENT) | SIGCHLD);
         if let Some(errno) = Errno::of_return(real) {

@@ -44,6 +44,10 @@ pub struct Host {
     pub context: Cell<*const Context>,
     /// What it reads of the clock by itself; `clock` knows where this stands.
     pub readings: Readings,
+    /// Where `crossing` and `clock` put what they find no register for, while nothing else of the kernel runs.
+    pub scratch: [Cell<u64>; 2],
+    /// The arena has a protection key; `crossing` knows where this stands.
+    pub keyed: Cell<bool>,
     heap: UnsafeCell<Heap>,
     /// Where the kernel's stack pointer is kept while it changes processes.
     pub kernel_sp: UnsafeCell<u64>,
@@ -75,6 +79,8 @@ pub struct Host {
     pub records: RefCell<Vec<u8>>,
     /// The run is over: nothing waits for an answer any more.
     pub over: Cell<bool>,
+    /// That the engine has failed is being told.
+    pub broken: Cell<u64>,
     /// What the user knows.
     pub notices: Notices,
     /// A guest has locked a file. From then on, processes give up their files before anybody else runs.
@@ -129,6 +135,8 @@ pub fn create(cpus: u32) {
     set! {
         context: Cell::new(core::ptr::null()),
         readings: Readings::default(),
+        scratch: [const { Cell::new(0) }; 2],
+        keyed: Cell::new(false),
         kernel_sp: UnsafeCell::new(0),
         current: Cell::new(None),
         newest: Cell::new(None),
@@ -144,6 +152,7 @@ pub fn create(cpus: u32) {
         vdso: Cell::new(None),
         records: RefCell::new(Vec::new()),
         over: Cell::new(false),
+        broken: Cell::new(0),
         notices: Notices::default(),
         locks: Cell::new(false),
         yielding: Yielding::default(),

@@ -2,14 +2,13 @@
 //!
 //! What may be written is a register's business (`PKRU`), so that a crossing costs two writes to it and no call. The arena
 //! has the first key that Linux gives in each image; guests get none. Linux itself puts the register's initial value in
-//! force for a signal's handler.
-
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+//! force for a signal's handler, and the guest's stands while it writes the frame; so a process then has a page or two of its own.
 
 use linux_raw_sys::general::*;
 
+use crate::host::host;
 use crate::sys;
-use crate::wire::{ARENA, ARENA_SIZE};
+use crate::wire::{ARENA, ARENA_SIZE, PRIVATE, SIGNALS_AT, SIGNALS_SIZE};
 
 /// The key of the arena.
 const KEY: u64 = 1;
@@ -20,23 +19,24 @@ const INITIAL: u32 = 0x5555_5554;
 pub const OPEN: u32 = INITIAL & !(3 << (2 * KEY));
 /// The register's value in guest code.
 pub const CLOSED: u32 = OPEN | 2 << (2 * KEY);
-
-/// Not 0 if the arena has a key; in the process's own memory, for `crossing`.
-#[unsafe(no_mangle)]
-static ARENA_IS_KEYED: AtomicU8 = AtomicU8::new(0);
+/// Where `crossing` may write in guest code's stead.
+pub const SCRATCH: u64 = PRIVATE + SIGNALS_SIZE;
 
 /// Gives the arena of a new image its key, if there are any.
 pub fn protect() {
-    if sys::call(__NR_pkey_alloc, [0; 6]) != KEY as i64 {
-        return;
-    }
-    let prot = u64::from(PROT_READ | PROT_WRITE);
-    if sys::call(__NR_pkey_mprotect, [ARENA, ARENA_SIZE, prot, KEY, 0, 0]) == 0 {
-        ARENA_IS_KEYED.store(1, Relaxed);
-    }
+    let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
+    let keyed = sys::call(__NR_pkey_alloc, [0; 6]) == KEY as i64
+        && sys::mmap(PRIVATE, SIGNALS_SIZE + 4096, prot, flags, -1, 0).is_ok()
+        && sys::call(__NR_pkey_mprotect, [ARENA, ARENA_SIZE, u64::from(prot), KEY, 0, 0]) == 0;
+    host().keyed.set(keyed);
 }
 
 /// Whether the arena has a key.
 pub fn in_use() -> bool {
-    ARENA_IS_KEYED.load(Relaxed) != 0
+    host().keyed.get()
+}
+
+/// Where the stack stands that a process takes signals on.
+pub fn signal_stack() -> u64 {
+    if in_use() { PRIVATE } else { ARENA + SIGNALS_AT }
 }

@@ -52,7 +52,6 @@ extern "C" fn start(sp: *const u64) -> ! {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);
     }
-    keys::protect();
     if host::exists() { entry::new_image(sp) } else { init::run() }
 }
 

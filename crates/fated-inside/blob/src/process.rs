@@ -4,8 +4,8 @@
 //! other one takes them up from there.
 //!
 //! Linux reaps guests by itself, since the parent of all ignores `SIGCHLD`: so an exit costs the same however many there are.
-//! A process that ends untold wakes the parent, because it keeps the word that the parent sleeps on as the pending entry of
-//! its robust list (`futex_exit_release` in Linux's `kernel/futex/core.c`); one that is told to end takes it away before.
+//! A process that ends untold wakes the parent, because its robust list has the word that the parent sleeps on as a pending
+//! entry (`futex_exit_release` in Linux's `kernel/futex/core.c`); one that is told to end takes it away before.
 //!
 //! Invariants: a [`Process`] is never given back, as its real process reads it until the last moment and the parent whenever
 //! it likes; it is used again when the former is gone and no task refers to it. After [`turn::GONE`] its process doesn't
@@ -15,6 +15,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use linux_raw_sys::general::*;
@@ -22,27 +23,24 @@ use linux_raw_sys::general::*;
 use crate::descriptors::Descriptors;
 use crate::guest::Inside;
 use crate::host::{control, heap, host};
-use crate::rewrite::Sites;
+use crate::rewrite::{Known, Sites};
+use crate::sites::Text;
 use crate::text::Forks;
-use crate::wire::TOLD_TO;
-use crate::{gate, sys};
+use crate::wire::{ARENA, CONTROL_AT, Control, SIGNALS_SIZE, TOLD_TO};
+use crate::{gate, keys, sys};
 
-/// Private stacks of one address space: a process sleeps on one, and takes signals on it.
-pub const STACKS: usize = 16;
-const PRIVATE_STACK: usize = 32 << 10;
-/// The topmost bytes of a private stack: what Linux looks at when the process ends.
-const WATCH: u64 = 64;
+/// What a process sleeps and begins on: a real call of its own is as deep as it gets. With it a [`Process`] is half a page.
+const STACK: usize = 1536;
 
-/// The first one comes last: right in front of what each call of the process writes (`link.ld`).
 #[repr(C, align(64))]
-struct Stacks(UnsafeCell<[[u8; PRIVATE_STACK]; STACKS]>);
-// SAFETY: each stack is used by one process at a time.
-unsafe impl Sync for Stacks {}
-#[unsafe(link_section = ".bss.stacks")]
-static PRIVATE: Stacks = Stacks(UnsafeCell::new([[0; PRIVATE_STACK]; STACKS]));
-/// Which of them are taken. Linux clears a word when a process that shares the memory has really left it: not when it has
-/// been told to end, for it does that on its stack.
-static TAKEN: [AtomicU32; STACKS] = [const { AtomicU32::new(0) }; STACKS];
+struct Stack(UnsafeCell<[u8; STACK]>);
+
+/// What Linux looks at when a process ends: `struct robust_list_head` with an empty ring, no offset, and a pending entry.
+#[repr(C)]
+struct Watch(*const Watch, u64, u64);
+// SAFETY: nobody writes to it.
+unsafe impl Sync for Watch {}
+static WATCH: Watch = Watch(&raw const WATCH, 0, ARENA + CONTROL_AT + offset_of!(Control, deaths) as u64);
 
 /// How often others are let run while something is waited for that takes them no longer than a moment.
 const PATIENCE: u32 = 1000;
@@ -70,8 +68,8 @@ pub struct Process {
     maker: Cell<Option<&'static Process>>,
     /// How many tasks refer to it.
     owners: Cell<u32>,
-    /// Which private stack is its own.
-    slot: Cell<usize>,
+    /// What it sleeps on.
+    stack: Stack,
     /// It shares its parent's memory.
     shares: Cell<bool>,
     /// The task whose extended state its real thread holds.
@@ -84,6 +82,8 @@ pub struct Process {
     pub forks: Forks,
     /// Its program, which its forks have too.
     pub image: RefCell<Rc<Image>>,
+    /// What is known of its address space.
+    known: RefCell<Rc<Known>>,
 }
 
 /// What an exec has made, and forks have in common.
@@ -93,6 +93,8 @@ pub struct Image {
     pub exe: Vec<u8>,
     /// `/proc/self/auxv` as the guest was given it.
     pub auxv: Vec<u8>,
+    /// What has been loaded.
+    pub texts: RefCell<Vec<Text>>,
     /// What is known of its call sites.
     pub sites: RefCell<Sites>,
 }
@@ -120,13 +122,14 @@ impl Process {
             older: host.newest.get(),
             maker: Cell::new(None),
             owners: Cell::new(0),
-            slot: Cell::new(0),
+            stack: Stack(UnsafeCell::new([0; STACK])),
             shares: Cell::new(false),
             holds: Cell::new(core::ptr::null()),
             tasks: Cell::new(1),
             descriptors: Descriptors::default(),
             forks: Forks::default(),
             image: RefCell::default(),
+            known: RefCell::default(),
         };
         let process = Box::leak(Box::new(process));
         host.newest.set(Some(process));
@@ -137,20 +140,20 @@ impl Process {
     pub fn first() -> &'static Process {
         let process = Process::unused();
         process.real.store(sys::getpid(), SeqCst);
-        process.watch();
+        watch();
         process
     }
 
-    /// A new process with one task, which shares the memory of this one or has a copy of it. `None`: too many share it.
-    pub fn child(&'static self, shares: bool) -> Option<&'static Process> {
-        let slot = if shares { free_stack()? } else { self.slot.get() };
+    /// A new process with one task, which shares the memory of this one or has a copy of it.
+    pub fn child(&'static self, shares: bool) -> &'static Process {
         let process = Process::unused();
-        process.slot.set(slot);
+        let known = self.known();
+        process.known.replace(if shares { known } else { Rc::new((*known).clone()) });
         process.shares.set(shares);
         process.maker.set(Some(self));
         process.descriptors.inherit(&self.descriptors);
         process.image.borrow_mut().clone_from(&self.image.borrow());
-        Some(process)
+        process
     }
 
     /// A task refers to it from now on.
@@ -168,37 +171,21 @@ impl Process {
 
     /// It has a new, empty address space.
     pub fn moved_out(&self) {
-        TAKEN[0].store(1, SeqCst);
-        self.slot.set(0);
+        self.known.take();
+        self.image.take();
         self.shares.set(false);
         self.forks.reset();
-        self.watch();
+        watch();
+        take_signals();
     }
 
-    /// Its private stack: lowest address and size.
-    pub fn stack(&self) -> (u64, u64) {
-        let base = &raw const PRIVATE as u64 + ((STACKS - 1 - self.slot.get()) * PRIVATE_STACK) as u64;
-        (base, PRIVATE_STACK as u64 - WATCH)
+    /// What is known of its address space.
+    pub fn known(&self) -> Rc<Known> {
+        self.known.borrow().clone()
     }
 
     fn stack_top(&self) -> u64 {
-        let (base, size) = self.stack();
-        base + size
-    }
-
-    /// From here on the parent is woken when the process ends.
-    pub fn watch(&self) {
-        let list = self.stack_top() as *mut u64;
-        let pending = control().deaths.as_ptr() as u64;
-        // SAFETY: the place above the stack is this process's own. `struct robust_list_head`: an empty ring, no offset.
-        unsafe { list.cast::<[u64; 3]>().write([list as u64, 0, pending]) };
-        sys::call(__NR_set_robust_list, [list as u64, 24, 0, 0, 0, 0]);
-    }
-
-    /// From here on it may end.
-    pub fn unwatch(&self) {
-        // SAFETY: as in `watch`.
-        unsafe { (self.stack_top() as *mut u64).add(2).write_volatile(0) };
+        self.stack.0.get() as u64 + STACK as u64
     }
 
     /// From here on, the kernel runs in this process.
@@ -214,7 +201,7 @@ impl Process {
     #[cold]
     fn take_over(&'static self, me: &'static Process) {
         self.has_turn();
-        // SAFETY: the private stack of this process is unused while it has the turn; `give_turn` never returns, the kernel
+        // SAFETY: the stack of a process is unused while it has the turn; `give_turn` never returns, the kernel
         // is taken up again by `wait_turn`.
         unsafe { gate::leave_kernel(host().kernel_sp.get(), me.stack_top(), give_turn, &raw const *me as u64) };
     }
@@ -270,22 +257,18 @@ impl Process {
 
     /// Makes the real process; it begins by waiting for its turn. `flags` are those of clone(2) that Linux shall see.
     pub fn start(&'static self, flags: u64) -> i64 {
-        let flags = if self.shares.get() { flags | u64::from(CLONE_CHILD_CLEARTID) } else { flags };
         // The child's stack holds what `gate_clone` hands over: an argument and a function.
         let top = self.stack_top() - 64;
         self.turn.store(turn::AWAKE, SeqCst);
-        // SAFETY: the stack is private memory that nobody uses now: the parent's own one serves signals and sleep only.
+        // SAFETY: nobody else uses the stack: it is the child's, and whoever was the same process before has left it.
         let real = unsafe {
             *(top as *mut u64) = &raw const *self as u64;
             *((top + 8) as *mut u64) = begin_child as extern "C" fn(u64) -> ! as usize as u64;
-            gate::gate_clone(flags, top, TAKEN[self.slot.get()].as_ptr())
+            gate::gate_clone(flags, top)
         };
         match u32::try_from(real) {
             Ok(pid) => self.real.store(pid, SeqCst),
             Err(_) => {
-                if self.shares.get() {
-                    TAKEN[self.slot.get()].store(0, SeqCst);
-                }
                 self.turn.store(turn::GONE, SeqCst);
                 host().spare.borrow_mut().push_back(self);
             }
@@ -303,17 +286,26 @@ impl Process {
 
     /// It has given its turn away, or never had one, and nobody gives it another.
     fn leave(&self) -> ! {
-        self.unwatch();
-        self.turn.store(turn::GONE, SeqCst);
-        sys::exit_group(TOLD_TO)
+        unwatch();
+        // SAFETY: the word is this process's own.
+        unsafe { gate::gate_leave(self.turn.as_ptr(), turn::GONE, TOLD_TO) }
     }
+}
 
-    /// Tells Linux which stack signals are taken on.
-    pub fn take_signals(&self) {
-        let (base, size) = self.stack();
-        let stack = [base, 0, size];
-        sys::call(__NR_sigaltstack, [&raw const stack as u64, 0, 0, 0, 0, 0]);
-    }
+/// From here on the parent is woken when the process that calls this ends.
+pub fn watch() {
+    sys::call(__NR_set_robust_list, [&raw const WATCH as u64, size_of::<Watch>() as u64, 0, 0, 0, 0]);
+}
+
+/// From here on it may end.
+pub fn unwatch() {
+    sys::call(__NR_set_robust_list, [0, size_of::<Watch>() as u64, 0, 0, 0, 0]);
+}
+
+/// Tells Linux which stack signals are taken on.
+fn take_signals() {
+    let stack = [keys::signal_stack(), 0, SIGNALS_SIZE];
+    sys::call(__NR_sigaltstack, [&raw const stack as u64, 0, 0, 0, 0, 0]);
 }
 
 /// The real id of a process that is gone though nobody has told it to end. Asked by the parent, while others run.
@@ -327,19 +319,6 @@ pub fn missing() -> Option<u32> {
             return Some(real);
         }
         next = process.older;
-    }
-    None
-}
-
-/// Takes a private stack in the memory of the process that runs. Those that have been told to end are waited for.
-fn free_stack() -> Option<usize> {
-    for _ in 0..PATIENCE {
-        let free = TAKEN.iter().position(|taken| taken.load(SeqCst) == 0);
-        if let Some(slot) = free {
-            TAKEN[slot].store(1, SeqCst);
-            return Some(slot);
-        }
-        sys::call(__NR_sched_yield, [0; 6]);
     }
     None
 }
@@ -387,16 +366,10 @@ extern "C" fn begin_child(me: u64) -> ! {
     // SAFETY: as in `give_turn`.
     let me: &'static Process = unsafe { &*(me as *const Process) };
     sys::die_with_parent();
-    me.watch();
+    watch();
     if me.shares.get() {
-        me.take_signals();
-    } else {
-        // It has inherited the stack for signals. A copy of the memory has none of the others in it.
-        TAKEN
-            .iter()
-            .enumerate()
-            .filter(|(slot, taken)| *slot != me.slot.get() && taken.load(SeqCst) != 0)
-            .for_each(|(_, taken)| taken.store(0, SeqCst));
+        // As Linux has it, a fork alone inherits it.
+        take_signals();
     }
     wait_turn(me)
 }

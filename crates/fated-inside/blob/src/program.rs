@@ -3,6 +3,7 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use fated_engine::notice::{Notice, is_foreign_program};
 use fated_kernel::errno::Errno;
@@ -13,7 +14,7 @@ use crate::elf::Headers;
 use crate::guest::Inside;
 use crate::host::host;
 use crate::outside::{self, finish};
-use crate::process::Image;
+use crate::process::{self, Image};
 use crate::sites::Identity;
 use crate::wire::End;
 use crate::{gate, guest, load, sys};
@@ -192,12 +193,12 @@ impl Program {
         let sp = host().kernel_sp.get();
         let flags = u64::from(AT_EMPTY_PATH);
         host().huge.count();
-        task.process.unwatch();
+        process::unwatch();
         // SAFETY: the kernel's stack lies in the arena; in the new image it is taken up again (`crate::start`).
         let result =
             unsafe { gate::gate_exec(sp, blob as u64, c"".as_ptr().cast(), argv.as_ptr(), env.as_ptr(), flags) };
         if let Some(errno) = Errno::of_return(result) {
-            task.process.watch();
+            process::watch();
             return Err(errno);
         }
         let process = task.process;
@@ -218,7 +219,8 @@ impl Program {
         // The link of an open file can be read; were it not so, the path that was asked for is the best there is.
         let exe = sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", self.file.fd).as_bytes());
         let (exe, auxv) = (exe.unwrap_or(self.name), loaded.auxv);
-        process.image.replace(Rc::new(Image { exe, auxv, ..Image::default() }));
+        let texts = RefCell::new(process.image.borrow().texts.take());
+        process.image.replace(Rc::new(Image { exe, auxv, texts, ..Image::default() }));
         task.context.regs.set(Regs {
             rip: loaded.entry,
             rsp: loaded.stack,

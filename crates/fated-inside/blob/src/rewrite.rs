@@ -17,7 +17,7 @@
 //! rewritten in the parent before it makes the next one ([`catch_up`]).
 
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
+use core::cell::{Cell, RefCell};
 
 use fated_kernel::guest::Guest;
 use linux_raw_sys::general::*;
@@ -46,7 +46,7 @@ const SETTLED: usize = 16;
 pub const AREA_SIZE: u64 = 4 << 20;
 const STUB_SIZE: u64 = 64;
 
-/// Where areas begin: above all mappings and below the stack; below programs that move; below the blob, for programs that don't.
+/// Where areas begin: above all mappings and below the stack; below programs that move; above those that don't.
 pub const AREAS: [u64; 3] = [0x7fff_f800_0000, 0x5555_4000_0000, 0x6f00_0000];
 
 /// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its end.
@@ -57,14 +57,14 @@ struct Room {
 }
 
 /// What is known of this address space.
-struct Known {
+#[derive(Clone, Default)]
+pub struct Known {
     /// `None`: not mapped yet.
-    rooms: [Option<Room>; AREAS.len()],
+    rooms: [Cell<Option<Room>>; AREAS.len()],
     /// How many of [`Sites::worthy`] have been seen to here.
-    seen_to: usize,
+    seen_to: Cell<usize>,
     /// Sites that calls have come from by signal after they had been found worth it: they aren't tried again.
-    tried: [u64; 64],
-    tried_len: usize,
+    tried: RefCell<Vec<u64>>,
 }
 
 /// What a program and its forks know of their call sites.
@@ -83,19 +83,10 @@ impl Default for Sites {
 
 /// The code around a site, which stands behind [`BEFORE`] bytes.
 type Code = [u8; BEFORE + 32];
+/// More than any process has.
+const MOST_TRIED: usize = 64;
 /// More than any program has; what comes later goes on to be a signal.
 const MOST_SITES: usize = 4096;
-
-struct Private(UnsafeCell<Known>);
-// SAFETY: one process of those that share the memory runs at a time.
-unsafe impl Sync for Private {}
-static KNOWN: Private =
-    Private(UnsafeCell::new(Known { rooms: [None; AREAS.len()], seen_to: 0, tried: [0; 64], tried_len: 0 }));
-
-fn known() -> &'static mut Known {
-    // SAFETY: as above, and nobody keeps it.
-    unsafe { &mut *KNOWN.0.get() }
-}
 
 /// A call with this number has come by signal, from the `syscall` instruction that the task has just carried out.
 pub fn noticed(task: &Inside, number: u64) {
@@ -123,15 +114,15 @@ pub fn noticed(task: &Inside, number: u64) {
     }
     catch_up(task);
     // The code around it may have been another where it was found worth it: with other sites in it rewritten.
-    let known = known();
-    if worthy_before
-        && !known.tried[..known.tried_len].contains(&site)
-        && let Some(slot) = known.tried.get_mut(known.tried_len)
-    {
-        *slot = site;
-        known.tried_len += 1;
+    let known = task.process.known();
+    let untried = {
+        let tried = known.tried.borrow();
+        !tried.contains(&site) && tried.len() < MOST_TRIED
+    };
+    if worthy_before && untried {
+        known.tried.borrow_mut().push(site);
         if let Some(code) = code_around(task, site) {
-            let _ = rewrite(site, number, code);
+            let _ = rewrite(&known, site, number, code);
         }
     }
 }
@@ -140,10 +131,11 @@ pub fn noticed(task: &Inside, number: u64) {
 pub fn catch_up(task: &Inside) {
     let image = task.process.image.borrow().clone();
     let sites = image.sites.borrow();
-    let seen_to = core::mem::replace(&mut known().seen_to, sites.worthy.len());
+    let known = task.process.known();
+    let seen_to = known.seen_to.replace(sites.worthy.len());
     for &(site, number, code) in &sites.worthy[seen_to.min(sites.worthy.len())..] {
         if code_around(task, site) == Some(code) {
-            let _ = rewrite(site, number, code);
+            let _ = rewrite(&known, site, number, code);
         }
     }
 }
@@ -154,7 +146,7 @@ fn code_around(task: &Inside, site: u64) -> Option<Code> {
     (task.read(begin, &mut code) == code.len()).then_some(code)
 }
 
-fn rewrite(site: u64, number: u64, code: Code) -> Option<()> {
+fn rewrite(known: &Known, site: u64, number: u64, code: Code) -> Option<()> {
     let (before, after) = code.split_at(BEFORE);
     let last = last_of(before, number).map(|len| (site - len as u64, &before[BEFORE - len..]));
     let done = code[BEFORE..BEFORE + 2] != SYSCALL || last.is_some_and(|(at, old)| stub_of(at, old).is_some());
@@ -165,11 +157,11 @@ fn rewrite(site: u64, number: u64, code: Code) -> Option<()> {
         && old.len() >= JUMP_LEN as usize
         && decode(old)?.moves
     {
-        return put_before(at, old);
+        return put_before(known, at, old);
     }
     let displaced = decode(&after[2..])?;
     let fits = displaced.moves && displaced.len + SYSCALL.len() >= JUMP_LEN as usize;
-    if fits { put_over(site, &after[2..2 + displaced.len]) } else { None }
+    if fits { put_over(known, site, &after[2..2 + displaced.len]) } else { None }
 }
 
 /// The length of the instruction at the end of this code. From wherever one starts to read, sooner or later one reads what the
@@ -199,9 +191,9 @@ fn loads(code: &[u8], number: u32) -> bool {
 }
 
 /// A jump in place of the instruction at `at`, which a `syscall` follows.
-fn put_before(at: u64, old: &[u8]) -> Option<()> {
+fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
     let behind = at + (old.len() + SYSCALL.len()) as u64;
-    let room = room_near(at)?;
+    let (slot, room) = room_near(known, at)?;
     let stub = room.low;
     if stub + STUB_SIZE > room.high {
         return None;
@@ -210,24 +202,24 @@ fn put_before(at: u64, old: &[u8]) -> Option<()> {
     // lea rcx, [behind]
     code.extend([0x48, 0x8d, 0x0d]);
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
-    // mov r11d, entry; jmp r11
-    code.extend([0x41, 0xbb]);
+    // mov r11, entry; jmp r11
+    code.extend([0x49, 0xbb]);
     code.extend(entry(loads(old, __NR_clock_gettime)).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
-    room.low += (code.len() as u64).next_multiple_of(16);
+    slot.set(Some(Room { low: stub + (code.len() as u64).next_multiple_of(16), ..room }));
     place(at, stub, &code)
 }
 
 /// Where a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
-pub fn entry(reads_clock: bool) -> u32 {
+pub fn entry(reads_clock: bool) -> u64 {
     // A reading of the clock writes to the arena, without a look at who may.
-    if reads_clock && !keys::in_use() { clock::enter_clock as *const () as u32 } else { crossing::entry() }
+    if reads_clock && !keys::in_use() { clock::enter_clock as *const () as u64 } else { crossing::entry() }
 }
 
 /// A jump in place of the `syscall` at `site` and of the instruction behind it.
-fn put_over(site: u64, old: &[u8]) -> Option<()> {
+fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     let behind = site + SYSCALL.len() as u64;
-    let room = room_near(site)?;
+    let (slot, room) = room_near(known, site)?;
     // The highest stub from which the distance has the trap in its second byte.
     let from = site + JUMP_LEN;
     let highest = (room.high - STUB_SIZE) as i64 - from as i64;
@@ -243,19 +235,19 @@ fn put_over(site: u64, old: &[u8]) -> Option<()> {
     // lea rcx, [behind]
     code.extend([0x48, 0x8d, 0x0d]);
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
-    // lea r11, [the displaced instruction]; jmp [entry]
-    code.extend([0x4c, 0x8d, 0x1d, 7, 0, 0, 0]);
-    code.extend([0xff, 0x24, 0x25]);
+    // lea r11, [the displaced instruction]; jmp [what follows]
+    code.extend([0x4c, 0x8d, 0x1d, 14, 0, 0, 0]);
+    code.extend([0xff, 0x25, 0, 0, 0, 0]);
     code.extend(crossing::displaced_entry().to_le_bytes());
     code.extend(old);
     code.push(JUMP);
     code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
-    room.high = stub;
+    slot.set(Some(Room { high: stub, ..room }));
     place(site, stub, &code)
 }
 
 /// Where in a stub of [`put_over`] the copy of the displaced instruction begins.
-const DISPLACED_AT: u64 = 21;
+const DISPLACED_AT: u64 = 28;
 
 /// Where a guest is to go on that has met the trap in the jump before `rip`; `None` if there is no such jump.
 pub fn displaced(task: &Inside, rip: u64) -> Option<u64> {
@@ -283,18 +275,18 @@ fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
     i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
 }
 
-/// An area in reach of a jump from `at`, mapped.
-fn room_near(at: u64) -> Option<&'static mut Room> {
+/// An area in reach of a jump from `at`, mapped: where its rest is noted, and that.
+fn room_near(known: &Known, at: u64) -> Option<(&Cell<Option<Room>>, Room)> {
     const REACH: u64 = (1 << 31) - AREA_SIZE;
     let number = AREAS.iter().position(|area| area.abs_diff(at) < REACH)?;
-    let room = &mut known().rooms[number];
-    if room.is_none() {
+    let slot = &known.rooms[number];
+    if slot.get().is_none() {
         let (low, high) = (AREAS[number], AREAS[number] + AREA_SIZE);
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
         sys::mmap(low, AREA_SIZE, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
-        *room = Some(Room { low, high });
+        slot.set(Some(Room { low, high }));
     }
-    room.as_mut()
+    slot.get().map(|room| (slot, room))
 }
 
 /// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.

@@ -8,7 +8,6 @@
 //! Invariant: only what has trapped at that place of that very file is changed, and only if it still looks like it.
 
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
 
 use fated_kernel::guest::FileStat;
 
@@ -40,28 +39,18 @@ pub struct Known {
 }
 
 /// Text that has been loaded: an executable segment of a program or of its interpreter.
-#[derive(Clone, Copy)]
-struct Text {
+pub struct Text {
     begin: u64,
     end: u64,
     offset: u64,
     file: Identity,
 }
 
-struct Private(UnsafeCell<[Option<Text>; 4]>);
-// SAFETY: one process of those that share the memory runs at a time.
-unsafe impl Sync for Private {}
-/// This image's. A copy of the process has a copy of it, a new image has none.
-static TEXTS: Private = Private(UnsafeCell::new([None; 4]));
-
-fn texts() -> &'static mut [Option<Text>; 4] {
-    // SAFETY: as above, and nobody keeps it.
-    unsafe { &mut *TEXTS.0.get() }
-}
-
 /// Where in its file an address stands.
 fn place(at: u64) -> Option<(Identity, u64)> {
-    let text = texts().iter().flatten().find(|text| (text.begin..text.end).contains(&at))?;
+    let image = host().current.get()?.image.borrow();
+    let texts = image.texts.borrow();
+    let text = texts.iter().find(|text| (text.begin..text.end).contains(&at))?;
     Some((text.file, at - text.begin + text.offset))
 }
 
@@ -73,8 +62,8 @@ pub fn are_in(file: Identity, offset: u64, size: u64) -> bool {
 
 /// Text has been mapped, and may be written to if [`are_in`] has said that there are sites.
 pub fn loaded(file: Identity, begin: u64, offset: u64, size: u64) {
-    if let Some(free) = texts().iter_mut().find(|text| text.is_none()) {
-        *free = Some(Text { begin, end: begin + size, offset, file });
+    if let Some(process) = host().current.get() {
+        process.image.borrow().texts.borrow_mut().push(Text { begin, end: begin + size, offset, file });
     }
     let known = host().sites.borrow();
     let offsets = known.iter().filter(|it| it.file == file).flat_map(|it| &it.offsets);

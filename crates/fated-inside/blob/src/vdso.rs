@@ -78,9 +78,9 @@ fn by_jump(number: u32) -> Vec<u8> {
     let mut code = vec![0xb8];
     code.extend(number.to_le_bytes());
     // lea rcx, [behind the syscall]
-    code.extend([0x48, 0x8d, 0x0d, 11, 0, 0, 0]);
-    // mov r11d, entry; jmp r11
-    code.extend([0x41, 0xbb]);
+    code.extend([0x48, 0x8d, 0x0d, 15, 0, 0, 0]);
+    // mov r11, entry; jmp r11
+    code.extend([0x49, 0xbb]);
     code.extend(rewrite::entry(number == __NR_clock_gettime).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
     // syscall; ret
