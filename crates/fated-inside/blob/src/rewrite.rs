@@ -42,8 +42,9 @@ const NEVER: u8 = u8::MAX;
 const BEFORE: usize = 48;
 /// How much of it is read from wherever one starts: by then, nearly all ways to read have become one.
 const SETTLED: usize = 16;
-/// The size of an area, and of the longest stub.
-pub const AREA_SIZE: u64 = 4 << 20;
+/// The size of an area: what one table of pages reaches, as a fork copies each of them and looks through all of it.
+pub const AREA_SIZE: u64 = 2 << 20;
+/// The size of the longest stub.
 const STUB_SIZE: u64 = 64;
 
 /// Where areas begin: above all mappings and below the stack; below programs that move; above those that don't.
