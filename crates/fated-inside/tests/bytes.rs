@@ -5,13 +5,14 @@ mod bytes;
 
 use std::cmp::Ordering;
 
-/// All sizes up to some words, all distances up to more than a word, both ways.
+/// All sizes up to some words and some beyond, all distances up to more than a word, both ways.
 #[test]
 fn overlapping_bytes_are_moved_as_if_they_did_not() {
-    const LEN: usize = 40;
-    let before: Vec<u8> = (0..=LEN as u8 * 2).collect();
-    for count in 0..=LEN {
-        for (to, from) in (0..=20).flat_map(|distance| [(0, distance), (distance, 0)]) {
+    const LEN: usize = 300;
+    const FARTHEST: usize = 20;
+    let before: Vec<u8> = (0..=LEN + FARTHEST).map(|at| (at * 7 % 251) as u8).collect();
+    for count in (0..=80).chain([127, 128, 129, 255, 256, 257, LEN]) {
+        for (to, from) in (0..=FARTHEST).flat_map(|distance| [(0, distance), (distance, 0)]) {
             let (mut moved, mut expected) = (before.clone(), before.clone());
             expected.copy_within(from..from + count, to);
             let start = moved.as_mut_ptr();
@@ -44,11 +45,14 @@ fn the_first_byte_that_differs_decides() {
 
 #[test]
 fn bytes_are_copied_and_filled() {
-    let (from, mut to) = ([1u8, 2, 3, 4, 5], [0u8; 7]);
-    // SAFETY: both are that long.
-    unsafe {
-        bytes::memset(to.as_mut_ptr(), 9, 7);
-        bytes::memcpy(to.as_mut_ptr().add(1), from.as_ptr(), 5);
+    for count in (0..=80).chain([255, 256, 257, 300]) {
+        let from: Vec<u8> = (0..count).map(|at| at as u8).collect();
+        let mut to = vec![9; count + 2];
+        // SAFETY: both are at least that long.
+        unsafe { bytes::memcpy(to.as_mut_ptr().add(1), from.as_ptr(), count) };
+        assert_eq!(to, [&[9], &*from, &[9]].concat());
+        // SAFETY: as above.
+        unsafe { bytes::memset(to.as_mut_ptr().add(1), 0x1_83, count) };
+        assert_eq!(to, [&[9], &*vec![0x83; count], &[9]].concat());
     }
-    assert_eq!(to, [9, 1, 2, 3, 4, 5, 9]);
 }

@@ -87,7 +87,7 @@ impl Cx {
             let in_page = (PAGE - at % PAGE) as usize;
             let want = chunk.len().min(in_page).min(max - text.len());
             let got = self.task.guest.read(at, &mut chunk[..want]);
-            if let Some(end) = chunk[..got].iter().position(|&byte| byte == 0) {
+            if let Some(end) = end_of_text(&chunk[..got]) {
                 text.extend_from_slice(&chunk[..end]);
                 return Ok(text);
             }
@@ -136,5 +136,43 @@ impl Cx {
     /// Writes nanoseconds as a `struct timeval`.
     pub fn write_timeval(&self, addr: u64, ns: u64) -> Result<(), Errno> {
         self.write_words(addr, &[ns / 1_000_000_000, ns % 1_000_000_000 / 1000])
+    }
+}
+
+/// Where the first NUL is.
+pub(crate) fn end_of_text(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // Bytes that are 0, and perhaps others behind them.
+        let zeros = word.wrapping_sub(ONES) & !word & HIGHEST;
+        if zeros != 0 {
+            return Some(index * size_of::<u64>() + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    Some(bytes.len() - rest.len() + rest.iter().position(|&byte| byte == 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end_of_text;
+    use alloc::vec;
+
+    #[test]
+    fn text_ends_at_the_first_nul() {
+        for len in 0..40 {
+            let text = vec![0x80; len];
+            assert_eq!(end_of_text(&text), None);
+            for end in 0..len {
+                let mut text = text.clone();
+                text[end] = 0;
+                text[end + 1..].fill(1);
+                assert_eq!(end_of_text(&text), Some(end), "of {len}");
+                text[end + 1..].fill(0);
+                assert_eq!(end_of_text(&text), Some(end), "of {len}");
+            }
+        }
     }
 }

@@ -186,7 +186,7 @@ static FREE: [bool; PLACES] = {
 
 /// All calls, by ascending number.
 #[must_use]
-pub fn all() -> &'static [CallInfo] {
+pub const fn all() -> &'static [CallInfo] {
     CALLS
 }
 

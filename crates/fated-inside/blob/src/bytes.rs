@@ -1,12 +1,17 @@
 //! What the compiler expects to find: memcpy and its like.
 //!
-//! Processors copy and fill forward at full speed with one instruction, once it has begun, but backward byte by byte; much of what
-//! the kernel copies are names of a few bytes, and of what it compares, paths with a long way in common. Hence words, there.
+//! Processors copy and fill forward at full speed with one instruction, but it takes them as long to begin as to copy a few
+//! hundred bytes, and backward they go byte by byte. Much of what the kernel copies are names of a few bytes and structures of
+//! some words, and of what it compares, paths with a long way in common. Hence words, there.
 
 use core::arch::asm;
 
-/// Up to so many bytes are copied by words.
+/// Up to so many bytes are copied by one or two words.
 const SHORT: usize = 32;
+/// Up to so many by a loop over words.
+pub const MIDDLING: usize = 256;
+/// The bytes of the longest word.
+const WIDE: usize = 16;
 
 /// Copies `count` bytes by a word at the beginning and one at the end, which may overlap; so may the places.
 unsafe fn copy_ends<T>(to: *mut u8, from: *const u8, count: usize) {
@@ -40,6 +45,31 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *
     if count <= SHORT {
         // SAFETY: the caller's promise.
         unsafe { copy_short(to, from, count) };
+        return to;
+    }
+    if count <= MIDDLING {
+        // SAFETY: the caller's promise. Written in assembly, as the compiler would make a call of this function out of a loop. The
+        // last word is read first, for the sake of `memmove`.
+        unsafe {
+            asm!(
+                "movups {last}, [{from} + {end}]",
+                "2:",
+                "movups {word}, [{from} + {at}]",
+                "movups [{to} + {at}], {word}",
+                "add {at}, {WIDE}",
+                "cmp {at}, {end}",
+                "jb 2b",
+                "movups [{to} + {end}], {last}",
+                to = in(reg) to,
+                from = in(reg) from,
+                at = inout(reg) 0_usize => _,
+                end = in(reg) count - WIDE,
+                word = out(xmm_reg) _,
+                last = out(xmm_reg) _,
+                WIDE = const WIDE,
+                options(nostack),
+            );
+        }
         return to;
     }
     // SAFETY: the caller's promise: both are valid for `count` bytes.
@@ -85,9 +115,46 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> 
     to
 }
 
+/// Fills at least as many bytes as a word has with a word at the beginning and one at the end.
+unsafe fn fill_ends<T: Copy>(to: *mut u8, word: T, count: usize) {
+    // SAFETY: the caller's promise: `to` is valid for `count` bytes.
+    unsafe {
+        to.cast::<T>().write_unaligned(word);
+        to.add(count - size_of::<T>()).cast::<T>().write_unaligned(word);
+    }
+}
+
 /// Fills bytes.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
+    if count <= MIDDLING {
+        let word = u64::from_ne_bytes([byte as u8; 8]);
+        // SAFETY: the caller's promise. As for the loop, see `memcpy`.
+        unsafe {
+            match count {
+                WIDE.. => asm!(
+                    "2:",
+                    "movups [{to} + {at}], {word}",
+                    "add {at}, {WIDE}",
+                    "cmp {at}, {end}",
+                    "jb 2b",
+                    "movups [{to} + {end}], {word}",
+                    to = in(reg) to,
+                    at = inout(reg) 0_usize => _,
+                    end = in(reg) count - WIDE,
+                    word = in(xmm_reg) core::arch::x86_64::_mm_set1_epi8(byte as i8),
+                    WIDE = const WIDE,
+                    options(nostack),
+                ),
+                8.. => fill_ends(to, word, count),
+                4.. => fill_ends(to, word as u32, count),
+                2.. => fill_ends(to, word as u16, count),
+                1 => *to = byte as u8,
+                0 => {}
+            }
+        }
+        return to;
+    }
     // SAFETY: the caller's promise.
     unsafe { asm!("rep stosb", inout("rdi") to => _, inout("rcx") count => _, in("al") byte as u8, options(nostack)) };
     to

@@ -17,7 +17,7 @@ use crate::guest::Inside;
 use crate::host::{control, host};
 use crate::outside::{self, finish};
 use crate::wire::{ARENA, ARENA_SIZE, End};
-use crate::{gate, guest, keys, rewrite, sites, sys};
+use crate::{filter, gate, guest, keys, rewrite, sites, sys};
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -59,7 +59,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
         return;
     }
     if gate::holds(at) && !leaving && !stepped {
-        let mended = (at == gate::faults_at()).then(gate::mended_at).or_else(|| clock::mended(at));
+        let mended = gate::mended(at).or_else(|| clock::mended(at));
         if let Some(mended) = mended.filter(|_| [SIGSEGV, SIGBUS].contains(&signal)) {
             // SAFETY: as above; the routine goes on behind what it tried.
             return unsafe { *rip = mended };
@@ -305,6 +305,7 @@ fn decide() -> Result<&'static Inside, End> {
 /// kernel goes on where it called exec.
 pub fn new_image(sp: *const u64) -> ! {
     const ARCH_SET_CPUID: u64 = 0x1012;
+    filter::arm();
     // SAFETY: Linux has put argc, pointers with a null each, and the auxiliary vector there.
     unsafe {
         let mut at = sp.add(1 + *sp as usize + 1);

@@ -4,6 +4,7 @@
 
 use core::arch::global_asm;
 
+use crate::bytes::MIDDLING;
 use crate::descriptors::UP;
 use crate::wire::BLOCK_SIZE;
 
@@ -123,17 +124,58 @@ global_asm!(
     "mov eax, 0x7e57",
     "syscall",
     "ret",
-    // copy_guest(to, from, count): how many bytes are left; a fault in it is mended at copy_mended
+    // copy_guest(to, from, count): how many bytes are left. A fault among words leads to the bytes, one there to the end. In the
+    // former, rcx is by 16 less than what is left.
     ".globl copy_guest",
     "copy_guest:",
     "mov rcx, rdx",
-    ".globl copy_faults",
-    "copy_faults:",
+    "cmp rdx, {middling}",
+    "ja 7f",
+    "sub rcx, 16",
+    "jb 3f",
+    ".globl copy_words",
+    "copy_words:",
+    "movups xmm0, [rsi]",
+    "movups [rdi], xmm0",
+    "add rsi, 16",
+    "add rdi, 16",
+    "sub rcx, 16",
+    "jae copy_words",
+    "3:",
+    "cmp rcx, -8",
+    "jl 4f",
+    "mov rax, [rsi]",
+    "mov [rdi], rax",
+    "add rsi, 8",
+    "add rdi, 8",
+    "sub rcx, 8",
+    "4:",
+    "cmp rcx, -12",
+    "jl copy_rest",
+    "mov eax, [rsi]",
+    "mov [rdi], eax",
+    "add rsi, 4",
+    "add rdi, 4",
+    "sub rcx, 4",
+    ".globl copy_rest",
+    "copy_rest:",
+    "add rcx, 16",
+    "jz copy_end",
+    "6:",
+    "mov al, [rsi]",
+    "mov [rdi], al",
+    "inc rsi",
+    "inc rdi",
+    "dec rcx",
+    "jnz 6b",
+    "jmp copy_end",
+    "7:",
     "rep movsb",
-    ".globl copy_mended",
-    "copy_mended:",
+    ".globl copy_end",
+    "copy_end:",
     "mov rax, rcx",
     "ret",
+    middling = const MIDDLING,
     up = const UP,
 );
 
@@ -149,8 +191,9 @@ unsafe extern "C" {
     pub fn copy_guest(to: u64, from: u64, count: u64) -> u64;
     static gate_begin: u8;
     static gate_end: u8;
-    static copy_faults: u8;
-    static copy_mended: u8;
+    static copy_words: u8;
+    static copy_rest: u8;
+    static copy_end: u8;
     static __executable_start: u8;
 }
 
@@ -165,20 +208,30 @@ pub unsafe fn call(number: u32, args: [u64; 6]) -> i64 {
 }
 
 macro_rules! addresses {
-    ($($name:ident = $symbol:ident;)*) => {$(
+    ($($access:vis $name:ident = $symbol:ident;)*) => {$(
         /// Where it stands.
-        pub fn $name() -> u64 {
+        $access fn $name() -> u64 {
             (&raw const $symbol) as u64
         }
     )*};
 }
 
 addresses! {
-    begin = gate_begin;
-    end = gate_end;
-    faults_at = copy_faults;
-    mended_at = copy_mended;
-    image_begin = __executable_start;
+    pub begin = gate_begin;
+    pub end = gate_end;
+    words = copy_words;
+    rest = copy_rest;
+    copied = copy_end;
+    pub image_begin = __executable_start;
+}
+
+/// Where `copy_guest` goes on if the instruction at this address of its own faults.
+pub fn mended(at: u64) -> Option<u64> {
+    match at {
+        _ if (words()..rest()).contains(&at) => Some(rest()),
+        _ if (rest()..copied()).contains(&at) => Some(copied()),
+        _ => None,
+    }
 }
 
 /// Whether an address is the blob's own.

@@ -22,10 +22,93 @@ pub fn ours(at: u64, len: u64) -> bool {
         || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
 }
 
+/// Which arguments of a call may name something of the engine's: bits, the lowest one for the first argument.
+#[derive(Clone, Copy)]
+struct Shape {
+    descriptors: u8,
+    addresses: u8,
+    /// Addresses with the length behind them.
+    buffers: u8,
+    /// More is to be looked at than that.
+    is_special: bool,
+}
+
+/// By a call's place.
+static SHAPES: [Shape; table::PLACES] = {
+    let mut shapes = [Shape { descriptors: 0, addresses: 0, buffers: 0, is_special: false }; table::PLACES];
+    let calls = table::all();
+    let mut index = 0;
+    while index < calls.len() {
+        let shape = &mut shapes[calls[index].number as usize];
+        let args = calls[index].args;
+        let mut place = 0;
+        while place < args.len() {
+            match args[place] {
+                Arg::Fd | Arg::Dir => shape.descriptors |= 1 << place,
+                Arg::In | Arg::Out if place + 1 < args.len() && matches!(args[place + 1], Arg::Len) => {
+                    shape.buffers |= 1 << place;
+                    shape.addresses |= 1 << place;
+                }
+                Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr => shape.addresses |= 1 << place,
+                _ => {}
+            }
+            place += 1;
+        }
+        let number = calls[index].number as u32;
+        shape.is_special = changes_mappings(number) || takes_vector(number) || number == __NR_close_range;
+        index += 1;
+    }
+    shapes
+};
+
+/// Whether a call changes mappings.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+const fn changes_mappings(number: u32) -> bool {
+    matches!(
+        number,
+        __NR_mmap
+            | __NR_munmap
+            | __NR_mprotect
+            | __NR_madvise
+            | __NR_mlock
+            | __NR_mlock2
+            | __NR_munlock
+            | __NR_msync
+            | __NR_mbind
+            | __NR_mremap
+    )
+}
+
+/// Whether a call takes a vector of buffers.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+const fn takes_vector(number: u32) -> bool {
+    matches!(number, __NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2)
+}
+
+/// Whether it is plain that a call names nothing of the engine's: so of nearly all, and this is a part of what each costs.
+fn is_harmless(call: &Call) -> bool {
+    let shape = &SHAPES[table::place(call.number)];
+    let names = |place: usize| {
+        let (bit, value) = (1 << place, call.args[place]);
+        shape.descriptors & bit != 0 && descriptors::guarded(value)
+            || shape.addresses & bit != 0 && {
+                let len = if shape.buffers & bit != 0 { call.args[place + 1] } else { 1 };
+                ours(value, len)
+            }
+    };
+    !shape.is_special && !(0..call.args.len()).any(names)
+}
+
 /// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
 /// engine away from the guest, or let the guest in. What names something of the engine's then names nothing at all, so that
 /// Linux finds the first error of several.
+#[inline]
 pub fn instead(call: &mut Call) -> Option<i64> {
+    if is_harmless(call) { None } else { look_closely(call) }
+}
+
+#[cold]
+fn look_closely(call: &mut Call) -> Option<i64> {
     if call.number as u32 == __NR_close_range {
         return Some(close_range(call.args));
     }
@@ -41,14 +124,11 @@ pub fn instead(call: &mut Call) -> Option<i64> {
 fn mapping(call: &Call) -> Option<Errno> {
     let [a, b, c, d, e, _] = call.args;
     match call.number as u32 {
-        __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 && ours(a, b) => Some(Errno::ENOMEM),
-        __NR_munmap | __NR_mprotect | __NR_madvise | __NR_mlock | __NR_mlock2 | __NR_munlock | __NR_msync
-        | __NR_mbind
-            if ours(a, b) =>
-        {
-            Some(Errno::ENOMEM)
-        }
+        // A wish, unless it is to be there.
+        __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
         __NR_mremap if ours(a, b) || d & u64::from(MREMAP_FIXED) != 0 && ours(e, c) => Some(Errno::EFAULT),
+        __NR_mremap => None,
+        number if changes_mappings(number) && ours(a, b) => Some(Errno::ENOMEM),
         _ => None,
     }
 }
@@ -102,22 +182,18 @@ fn begins() -> impl Iterator<Item = u64> {
 }
 
 /// Whether the call takes a vector of buffers with one of them in what is the engine's.
-#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn vector_is_ours(call: &Call) -> bool {
     const MOST: u64 = 1024;
-    let (__NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2) = call.number as u32
-    else {
-        return false;
-    };
     // What can't be read here, Linux can't read either, and says so.
-    (0..call.args[2].min(MOST)).any(|index| {
-        let mut part = [0_u64; 2];
-        let size = size_of_val(&part) as u64;
-        let Some(from) = call.args[1].checked_add(index * size) else { return false };
-        // SAFETY: `part` can be written; a fault at the other address is mended.
-        let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
-        left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))
-    })
+    takes_vector(call.number as u32)
+        && (0..call.args[2].min(MOST)).any(|index| {
+            let mut part = [0_u64; 2];
+            let size = size_of_val(&part) as u64;
+            let Some(from) = call.args[1].checked_add(index * size) else { return false };
+            // SAFETY: `part` can be written; a fault at the other address is mended.
+            let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
+            left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))
+        })
 }
 
 /// close_range(2) around the engine's descriptors.

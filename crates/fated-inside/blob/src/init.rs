@@ -22,7 +22,7 @@ use crate::outside::{Supervisor, buffer, finish};
 use crate::process::{self, Process};
 use crate::program::Program;
 use crate::wire::{ARENA_FD, End, Plan, Reader, TEXT_FD};
-use crate::{entry, gate, sys};
+use crate::{entry, filter, sys};
 
 const SIGCHLD: u64 = 17;
 const SIG_IGN: u64 = 1;
@@ -142,9 +142,7 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     const PR_SET_NO_NEW_PRIVS: u64 = 38;
     step("make rdtsc trap", __NR_prctl, [PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0])?;
     step("give up new privileges", __NR_prctl, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0])?;
-    let filter = filter();
-    let program = [filter.len() as u64, filter.as_ptr() as u64];
-    step("install the system call filter", __NR_seccomp, [1, 0, &raw const program as u64, 0, 0, 0]).map(drop)
+    filter::install().map_err(|errno| End::NoStart("install the system call filter".into(), errno))
 }
 
 /// Nothing blocked, all that isn't handled ignored: the kernel raises its own signals, those of others are not the guests'.
@@ -175,28 +173,6 @@ fn streams(placeholders: bool) -> Result<(), Errno> {
     }
     Ok(())
 }
-
-/// Seven instructions: calls are permitted from the gate alone (`struct sock_filter`; classic BPF).
-fn filter() -> [u64; 7] {
-    let op = |code: u64, jt: u64, jf: u64, k: u64| code | jt << 16 | jf << 24 | k << 32;
-    const LOAD: u64 = 0x20;
-    const EQUAL: u64 = 0x15;
-    const AT_LEAST: u64 = 0x35;
-    const RETURN: u64 = 0x06;
-    const POINTER: u64 = 8;
-    [
-        op(LOAD, 0, 0, POINTER + 4),
-        op(EQUAL, 0, 3, gate::begin() >> 32),
-        op(LOAD, 0, 0, POINTER),
-        op(AT_LEAST, 0, 1, gate::begin() & 0xffff_ffff),
-        op(AT_LEAST, 0, 1, gate::end() & 0xffff_ffff),
-        op(RETURN, 0, 0, u64::from(SECCOMP_RET_TRAP)),
-        op(RETURN, 0, 0, u64::from(SECCOMP_RET_ALLOW)),
-    ]
-}
-
-const SECCOMP_RET_TRAP: u32 = 0x0003_0000;
-const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
 
 /// As execvp(3): the first candidate that is there; one that may not be executed only if there is no other.
 fn find(plan: &Plan) -> Result<Program, Errno> {

@@ -1,7 +1,7 @@
 //! The blob: the simulated kernel in a freestanding program of its own, mapped at one address into every guest of a host.
 //!
 //! A guest's process is an image of this program into which the guest's own program has been loaded. Its system calls
-//! trap (`entry`), because a seccomp filter permits them from one page only (`gate`); the kernel answers them in the
+//! trap (`entry`), because Linux takes them from one page only (`filter`, `gate`); the kernel answers them in the
 //! guest's own process, on a stack and with state that all guests of the host share (`host`).
 
 #![no_std]
@@ -16,6 +16,7 @@ mod descriptors;
 mod elf;
 mod entry;
 mod files;
+mod filter;
 mod frame;
 mod gate;
 mod guard;

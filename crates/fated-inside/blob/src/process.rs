@@ -27,7 +27,7 @@ use crate::rewrite::{Known, Sites};
 use crate::sites::Text;
 use crate::text::Forks;
 use crate::wire::{ARENA, CONTROL_AT, Control, SIGNALS_SIZE, TOLD_TO};
-use crate::{gate, keys, sys};
+use crate::{filter, gate, keys, sys};
 
 /// What a process sleeps and begins on: a real call of its own is as deep as it gets. With it a [`Process`] is half a page.
 const STACK: usize = 1536;
@@ -365,6 +365,7 @@ fn wait_turn(me: &'static Process) -> ! {
 extern "C" fn begin_child(me: u64) -> ! {
     // SAFETY: as in `give_turn`.
     let me: &'static Process = unsafe { &*(me as *const Process) };
+    filter::arm();
     sys::die_with_parent();
     watch();
     if me.shares.get() {

@@ -392,9 +392,10 @@ impl Cx {
         match self.file(fd) {
             Some(open) if !is_real(&open) => open.file.stat(self),
             open => {
-                let known = open.and_then(|open| open.downcast::<Directory>()?.take_status(self));
-                let real = known.map_or_else(|| self.task.guest.stat(fd, b"", 0), Ok)?;
-                Ok(self.kernel.fs.mend(&self.kernel, &real))
+                if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
+                    return Ok(self.kernel.fs.mend(&self.kernel, &known));
+                }
+                Ok(self.kernel.fs.mend(&self.kernel, &self.task.guest.stat(fd, b"", 0)?))
             }
         }
     }

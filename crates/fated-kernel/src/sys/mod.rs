@@ -473,7 +473,7 @@ fn handler(number: u32) -> Handler {
         __NR_pidfd_send_signal => |cx, call| now(pidfd::pidfd_send_signal(cx, call.args)),
         __NR_pidfd_getfd => |cx, call| now(pidfd::pidfd_getfd(cx, call.args)),
         // paths, files, directories
-        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => |cx, call| path::open(cx, *call),
+        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => |cx, call| path::open(cx, call),
         __NR_stat | __NR_lstat | __NR_fstat | __NR_newfstatat => |cx, call| now(stat::stat(cx, *call)),
         __NR_statx => |cx, call| now(stat::statx(cx, call.args)),
         __NR_statfs | __NR_fstatfs => |cx, call| now(stat::statfs(cx, *call)),

@@ -48,11 +48,13 @@ impl Place {
 }
 
 pub fn read(cx: &Cx, a: Args) -> Step {
-    read_to(cx, a[0], &Place::One(a[1], a[2]), false)
+    let Some(open) = made(cx, a[0]) else { return pass() };
+    read_to(cx, open, &Place::One(a[1], a[2]), false)
 }
 
 pub fn readv(cx: &Cx, a: Args) -> Step {
-    read_to(cx, a[0], &Place::Many(a[1], a[2]), false)
+    let Some(open) = made(cx, a[0]) else { return pass() };
+    read_to(cx, open, &Place::Many(a[1], a[2]), false)
 }
 
 pub fn write(cx: &Cx, a: Args) -> Step {
@@ -94,7 +96,10 @@ pub fn preadv2(cx: &Cx, a: Args) -> Step {
     let place = Place::Many(a[1], a[2]);
     match check_flags(cx, a[0], a[5]) {
         Err(error) => Step::Failed(error),
-        Ok(nowait) if a[3] == CURRENT => read_to(cx, a[0], &place, nowait),
+        Ok(nowait) if a[3] == CURRENT => match made(cx, a[0]) {
+            Some(open) => read_to(cx, open, &place, nowait),
+            None => pass(),
+        },
         Ok(_) => read_at(cx, a[0], &place, a[3]),
     }
 }
@@ -122,8 +127,12 @@ pub(super) async fn wait_for(cx: &Cx, open: &OpenFile, bits: u32) -> Result<(), 
     }
 }
 
-fn read_to(cx: &Cx, fd: u64, place: &Place, nowait: bool) -> Step {
-    let Some(open) = cx.file(fd as i32).filter(|open| !open.file.is_native()) else { return pass() };
+/// The file behind a descriptor, if it is the kernel's own.
+fn made(cx: &Cx, fd: u64) -> Option<Rc<OpenFile>> {
+    cx.file(fd as i32).filter(|open| !open.file.is_native())
+}
+
+fn read_to(cx: &Cx, open: Rc<OpenFile>, place: &Place, nowait: bool) -> Step {
     if !open.readable() {
         return Step::Failed(Errno::EBADF);
     }

@@ -69,64 +69,72 @@ fn stat_target(cx: &Cx, target: &Target) -> Result<FileStat, Errno> {
     }
 }
 
-/// A structure that is filled from front to back.
-struct Encoder(Vec<u8>);
+/// A structure of so many bytes that is filled from front to back; the rest stays zero.
+struct Encoder<const SIZE: usize> {
+    bytes: [u8; SIZE],
+    len: usize,
+}
 
-impl Encoder {
-    fn new(size: usize) -> Encoder {
-        Encoder(Vec::with_capacity(size))
+impl<const SIZE: usize> Encoder<SIZE> {
+    fn new() -> Self {
+        Encoder { bytes: [0; SIZE], len: 0 }
     }
 
-    fn u64(&mut self, values: &[u64]) -> &mut Self {
-        values.iter().for_each(|value| self.0.extend_from_slice(&value.to_le_bytes()));
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, value: [u8; N]) {
+        if let Some(to) = self.bytes.get_mut(self.len..self.len + N) {
+            to.copy_from_slice(&value);
+        }
+        self.len += N;
+    }
+
+    #[inline(always)]
+    fn u64<const N: usize>(&mut self, values: [u64; N]) -> &mut Self {
+        values.into_iter().for_each(|value| self.put(value.to_le_bytes()));
         self
     }
 
-    fn u32(&mut self, values: &[u32]) -> &mut Self {
-        values.iter().for_each(|value| self.0.extend_from_slice(&value.to_le_bytes()));
-        self
-    }
-
-    fn zeros(&mut self, up_to: usize) -> &mut Self {
-        self.0.resize(up_to, 0);
+    #[inline(always)]
+    fn u32<const N: usize>(&mut self, values: [u32; N]) -> &mut Self {
+        values.into_iter().for_each(|value| self.put(value.to_le_bytes()));
         self
     }
 
     /// `struct timespec`.
+    #[inline(always)]
     fn timespec(&mut self, ns: i64) -> &mut Self {
-        self.u64(&[ns.div_euclid(NANOS) as u64, ns.rem_euclid(NANOS) as u64])
+        self.u64([ns.div_euclid(NANOS) as u64, ns.rem_euclid(NANOS) as u64])
     }
 
     /// `struct statx_timestamp`.
+    #[inline(always)]
     fn timestamp(&mut self, ns: i64) -> &mut Self {
-        self.u64(&[ns.div_euclid(NANOS) as u64]).u32(&[ns.rem_euclid(NANOS) as u32, 0])
+        self.u64([ns.div_euclid(NANOS) as u64]).u32([ns.rem_euclid(NANOS) as u32, 0])
     }
 }
 
 /// `struct stat` of `<asm/stat.h>`.
-fn encode_stat(stat: &FileStat) -> Vec<u8> {
-    const SIZE: usize = 144;
-    let mut bytes = Encoder::new(SIZE);
-    bytes.u64(&[stat.dev, stat.ino, stat.nlink.into()]).u32(&[stat.mode, stat.uid, stat.gid, 0]);
-    bytes.u64(&[stat.rdev, stat.size, stat.blksize.into(), stat.blocks]);
-    bytes.timespec(stat.atime_ns).timespec(stat.mtime_ns).timespec(stat.ctime_ns).zeros(SIZE);
-    bytes.0
+fn encode_stat(stat: &FileStat) -> [u8; 144] {
+    let mut bytes = Encoder::new();
+    bytes.u64([stat.dev, stat.ino, stat.nlink.into()]).u32([stat.mode, stat.uid, stat.gid, 0]);
+    bytes.u64([stat.rdev, stat.size, stat.blksize.into(), stat.blocks]);
+    bytes.timespec(stat.atime_ns).timespec(stat.mtime_ns).timespec(stat.ctime_ns);
+    bytes.bytes
 }
 
 /// `struct statx` of `<linux/stat.h>`.
-fn encode_statx(stat: &FileStat) -> Vec<u8> {
-    const SIZE: usize = 256;
+fn encode_statx(stat: &FileStat) -> [u8; 256] {
     const MOUNT: u64 = 1;
     let born = if stat.btime_ns.is_some() { STATX_BTIME } else { 0 };
-    let mut bytes = Encoder::new(SIZE);
-    bytes.u32(&[STATX_BASIC_STATS | STATX_MNT_ID | born, stat.blksize]).u64(&[stat.attributes]);
-    bytes.u32(&[stat.nlink, stat.uid, stat.gid, stat.mode & 0xffff]);
-    bytes.u64(&[stat.ino, stat.size, stat.blocks, stat.attributes_mask]);
+    let mut bytes = Encoder::new();
+    bytes.u32([STATX_BASIC_STATS | STATX_MNT_ID | born, stat.blksize]).u64([stat.attributes]);
+    bytes.u32([stat.nlink, stat.uid, stat.gid, stat.mode & 0xffff]);
+    bytes.u64([stat.ino, stat.size, stat.blocks, stat.attributes_mask]);
     bytes.timestamp(stat.atime_ns).timestamp(stat.btime_ns.unwrap_or(0));
     bytes.timestamp(stat.ctime_ns).timestamp(stat.mtime_ns);
     let ((rmajor, rminor), (major, minor)) = (fs::device_parts(stat.rdev), fs::device_parts(stat.dev));
-    bytes.u32(&[rmajor, rminor, major, minor]).u64(&[MOUNT]).zeros(SIZE);
-    bytes.0
+    bytes.u32([rmajor, rminor, major, minor]).u64([MOUNT]);
+    bytes.bytes
 }
 
 /// statfs(2), fstatfs(2): a disk of a fixed size, half of it free.
@@ -163,8 +171,7 @@ fn magic_of(stat: &FileStat) -> u64 {
 }
 
 /// `struct statfs` of `<asm-generic/statfs.h>`.
-fn encode_statfs(magic: u64) -> Vec<u8> {
-    const SIZE: usize = 120;
+fn encode_statfs(magic: u64) -> [u8; 120] {
     const BLOCK: u64 = fs::BLOCK_SIZE as u64;
     const BLOCKS: u64 = (128 << 30) / BLOCK;
     const INODES: u64 = 8 << 20;
@@ -173,11 +180,11 @@ fn encode_statfs(magic: u64) -> Vec<u8> {
     const VALID: u64 = 0x20;
     let on_disk = matches!(magic, EXT4 | TMPFS);
     let (blocks, inodes) = if on_disk { (BLOCKS, INODES) } else { (0, 0) };
-    let mut bytes = Encoder::new(SIZE);
+    let mut bytes = Encoder::new();
     // Type, size of a block, blocks, free ones, those for all users, inodes, free ones, id of the file system.
-    bytes.u64(&[magic, BLOCK, blocks, blocks / 2, blocks / 2, inodes, inodes / 2, 0]);
-    bytes.u64(&[NAME_MAX, BLOCK, RELATIME | VALID]).zeros(SIZE);
-    bytes.0
+    bytes.u64([magic, BLOCK, blocks, blocks / 2, blocks / 2, inodes, inodes / 2, 0]);
+    bytes.u64([NAME_MAX, BLOCK, RELATIME | VALID]);
+    bytes.bytes
 }
 
 /// A time as a caller of utimensat(2) gives it.

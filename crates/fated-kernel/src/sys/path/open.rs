@@ -28,17 +28,17 @@ const TMPFILE: u32 = 0o20_000_000;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
-struct Request {
-    call: Call,
+struct Request<'a> {
+    call: &'a Call,
     arg: PathArg,
     flags: u32,
     resolve: u32,
 }
 
-impl Request {
+impl<'a> Request<'a> {
     #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-    fn decode(cx: &Cx, call: Call) -> Result<Request, Errno> {
-        let a = call.args;
+    fn decode(cx: &Cx, call: &'a Call) -> Result<Request<'a>, Errno> {
+        let a = &call.args;
         let request = |arg, flags: u64| Request { call, arg, flags: flags as u32, resolve: 0 };
         Ok(match call.number as u32 {
             __NR_open => request(PathArg::plain(0), a[1]),
@@ -77,12 +77,12 @@ impl Request {
 }
 
 /// open(2) and its kin.
-pub fn open(cx: &Cx, call: Call) -> Step {
+pub fn open(cx: &Cx, call: &Call) -> Step {
     match begin(cx, call) {
         Ok(Begun::Over(outcome)) => now(Ok(outcome)),
         Ok(Begun::Fifo(fifo)) => {
-            let (request, stat, path) = *fifo;
-            later(cx, open_fifo(cx.clone(), request, stat, path))
+            let (flags, stat, path) = *fifo;
+            later(cx, open_fifo(cx.clone(), flags, stat, path))
         }
         Err(error) => Step::Failed(error),
     }
@@ -92,10 +92,10 @@ pub fn open(cx: &Cx, call: Call) -> Step {
 enum Begun {
     Over(Outcome),
     /// A named pipe waits for its other end.
-    Fifo(Box<(Request, FileStat, Vec<u8>)>),
+    Fifo(Box<(u32, FileStat, Vec<u8>)>),
 }
 
-fn begin(cx: &Cx, call: Call) -> Result<Begun, Errno> {
+fn begin(cx: &Cx, call: &Call) -> Result<Begun, Errno> {
     let request = Request::decode(cx, call)?;
     let path = request.arg.read(cx, &call.args)?;
     let dirfd = request.arg.dirfd(&call.args);
@@ -130,14 +130,14 @@ fn begin(cx: &Cx, call: Call) -> Result<Begun, Errno> {
                 return Err(Errno::ENOTDIR);
             }
             let file = if request.has(O_PATH) { open.file.clone() } else { open.file.reopen(cx, request.flags)? };
-            install(cx, request, file).map(Begun::Over)
+            install(cx, request.flags, file).map(Begun::Over)
         }
         Place::Real(_) => Err(Errno::EIO),
     }
 }
 
-fn install(cx: &Cx, request: Request, file: Rc<dyn File>) -> Result<Outcome, Errno> {
-    cx.install(file, request.flags).map(|fd| Outcome::Value(fd as u64))
+fn install(cx: &Cx, flags: u32, file: Rc<dyn File>) -> Result<Outcome, Errno> {
+    cx.install(file, flags).map(|fd| Outcome::Value(fd as u64))
 }
 
 fn open_made(cx: &Cx, request: Request, node: &Node, target: &Target) -> Result<Outcome, Errno> {
@@ -158,8 +158,8 @@ fn open_made(cx: &Cx, request: Request, node: &Node, target: &Target) -> Result<
         permitted(cx, &node.stat(cx, &path), wanted)?;
     }
     match node {
-        Node::Directory(dir) => install(cx, request, Directory::made(dir.clone(), path)),
-        Node::File(source) => install(cx, request, Snapshot::new(source.clone(), path, request.flags)),
+        Node::Directory(dir) => install(cx, request.flags, Directory::made(dir.clone(), path)),
+        Node::File(source) => install(cx, request.flags, Snapshot::new(source.clone(), path, request.flags)),
         Node::Device(device) => open_device(cx, request, *device, target),
         Node::Link(_) | Node::Jump(_) => Err(Errno::ELOOP),
     }
@@ -167,14 +167,14 @@ fn open_made(cx: &Cx, request: Request, node: &Node, target: &Target) -> Result<
 
 fn open_device(cx: &Cx, request: Request, device: Device, target: &Target) -> Result<Outcome, Errno> {
     match device {
-        _ if device.is_native() => pass(cx, request.call, &[(request.arg, target)]),
-        Device::Random | Device::Urandom => install(cx, request, Rc::new(Random(device))),
-        _ => install(cx, request, Stream::terminal(cx).ok_or(Errno::ENXIO)?),
+        _ if device.is_native() => pass(cx, *request.call, &[(request.arg, target)]),
+        Device::Random | Device::Urandom => install(cx, request.flags, Rc::new(Random(device))),
+        _ => install(cx, request.flags, Stream::terminal(cx).ok_or(Errno::ENXIO)?),
     }
 }
 
 fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat, Errno>) -> Result<Begun, Errno> {
-    let passed = || pass(cx, request.call, &[(request.arg, target)]).map(Begun::Over);
+    let passed = || pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over);
     let stat = match stat {
         Ok(stat) => stat,
         Err(Errno::ENOENT) if request.has(O_CREAT) => return create(cx, request, target).map(Begun::Over),
@@ -196,7 +196,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
             if !other && is_busy(cx, stat) {
                 return Err(Errno::ETXTBSY);
             }
-            let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
+            let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
             let number = cx.kernel.fs.mend(&cx.kernel, stat).ino;
             if request.has(O_TRUNC) {
                 cx.kernel.fs.touched(&cx.kernel, number);
@@ -205,7 +205,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         }
         kind::DIRECTORY if request.has(TMPFILE) => create(cx, request, target).map(Begun::Over),
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
-            let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
+            let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
             let path = real_path(cx, target, fd);
             if walk::has_name(&path) {
                 cx.kernel.fs.note_directory(&path, stat);
@@ -215,7 +215,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
         kind::FIFO => {
             let mended = cx.kernel.fs.mend(&cx.kernel, stat);
-            Ok(Begun::Fifo(Box::new((request, mended, target.path.clone()))))
+            Ok(Begun::Fifo(Box::new((request.flags, mended, target.path.clone()))))
         }
         kind::CHARACTER => match devices::of(stat) {
             Some(device) => open_device(cx, request, device, target).map(Begun::Over),
@@ -270,7 +270,7 @@ fn track_file(cx: &Cx, request: Request, fd: u64, vino: u64, real: &FileStat) ->
 /// Makes a file that isn't there, or one without a name.
 fn create(cx: &Cx, request: Request, target: &Target) -> Result<Outcome, Errno> {
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
-    let fd = carry_out(cx, request.call, &[(request.arg, target)])?;
+    let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
     let real = cx.task.guest.stat(fd as i32, b"", 0)?;
     let number = fs.created(kernel, &real);
     if !request.has(TMPFILE)
@@ -282,22 +282,22 @@ fn create(cx: &Cx, request: Request, target: &Target) -> Result<Outcome, Errno> 
 }
 
 /// Opens a named pipe: an end without `O_NONBLOCK` waits until the other one has been opened (fifo(7)).
-async fn open_fifo(cx: Cx, request: Request, stat: FileStat, path: Vec<u8>) -> SysResult {
-    let wanted = match request.flags & O_ACCMODE {
+async fn open_fifo(cx: Cx, flags: u32, stat: FileStat, path: Vec<u8>) -> SysResult {
+    let wanted = match flags & O_ACCMODE {
         0 => 4,
         O_WRONLY => 2,
         _ => 6,
     };
     permitted(&cx, &stat, wanted)?;
     let pipe = cx.kernel.fs.fifo(&cx.kernel, stat.ino);
-    let nonblocking = request.has(O_NONBLOCK);
+    let nonblocking = flags & O_NONBLOCK != 0;
     if wanted == 2 && nonblocking && !pipe.ends().0 {
         return Err(Errno::ENXIO);
     }
     // An end that came and went while this one slept has been there, too.
     let others = |(readers, writers): (u64, u64)| if wanted == 4 { writers } else { readers };
     let before = others(pipe.opened());
-    let end = pipe.open(request.flags);
+    let end = pipe.open(flags);
     let waits = wanted != 6 && !nonblocking;
     let there = |(readers, writers): (bool, bool)| if wanted == 4 { writers } else { readers };
     while waits && !there(pipe.ends()) && others(pipe.opened()) == before {
@@ -306,5 +306,5 @@ async fn open_fifo(cx: Cx, request: Request, stat: FileStat, path: Vec<u8>) -> S
             Woken::Event | Woken::Timeout => {}
         }
     }
-    install(&cx, request, Fifo::new(end, path, stat))
+    install(&cx, flags, Fifo::new(end, path, stat))
 }
