@@ -222,34 +222,32 @@ impl Fs {
 
     /// A stat as guests may see it.
     pub fn mend(&self, kernel: &Kernel, real: &FileStat) -> FileStat {
-        if let Some(device) = devices::of(real)
-            && self.is_in_dev(real.dev)
+        let mut stat = *real;
+        self.mend_in_place(kernel, &mut stat);
+        stat
+    }
+
+    /// Makes what the real Linux has said what guests may see.
+    pub fn mend_in_place(&self, kernel: &Kernel, stat: &mut FileStat) {
+        if let Some(device) = devices::of(stat)
+            && self.is_in_dev(stat.dev)
         {
-            return device.stat(kernel);
+            *stat = device.stat(kernel);
+            return;
         }
-        let ino = self.number(real.dev, real.ino);
-        let times = self.times_of(kernel, ino, real.mtime_ns);
-        let size = if real.is(kind::DIRECTORY) { DIRECTORY_SIZE } else { real.size };
+        let ino = self.number(stat.dev, stat.ino);
+        let times = self.times_of(kernel, ino, stat.mtime_ns);
+        if stat.is(kind::DIRECTORY) {
+            stat.size = DIRECTORY_SIZE;
+        }
         // Links are short enough to stand in their inode.
-        let blocks = if real.is(kind::LINK) { 0 } else { size.div_ceil(u64::from(BLOCK_SIZE)).saturating_mul(8) };
-        FileStat {
-            mode: real.mode,
-            nlink: real.nlink,
-            uid: real.uid,
-            gid: real.gid,
-            dev: self.device(real.dev),
-            rdev: real.rdev,
-            ino,
-            size,
-            blksize: BLOCK_SIZE,
-            blocks,
-            attributes: 0,
-            attributes_mask: 0,
-            atime_ns: times.atime_ns,
-            mtime_ns: times.mtime_ns,
-            ctime_ns: times.ctime_ns,
-            btime_ns: Some(times.btime_ns),
-        }
+        let inline = stat.is(kind::LINK);
+        stat.blocks = if inline { 0 } else { stat.size.div_ceil(u64::from(BLOCK_SIZE)).saturating_mul(8) };
+        stat.blksize = BLOCK_SIZE;
+        (stat.dev, stat.ino) = (self.device(stat.dev), ino);
+        (stat.attributes, stat.attributes_mask) = (0, 0);
+        (stat.atime_ns, stat.mtime_ns, stat.ctime_ns) = (times.atime_ns, times.mtime_ns, times.ctime_ns);
+        stat.btime_ns = Some(times.btime_ns);
     }
 
     /// Whether a device is one that no guest may see: the real `/proc` or `/sys`, wherever they are mounted.
@@ -395,7 +393,11 @@ impl Cx {
                 if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
                     return Ok(self.kernel.fs.mend(&self.kernel, &known));
                 }
-                Ok(self.kernel.fs.mend(&self.kernel, &self.task.guest.stat(fd, b"", 0)?))
+                let mut real = self.task.guest.stat(fd, b"", 0);
+                if let Ok(stat) = &mut real {
+                    self.kernel.fs.mend_in_place(&self.kernel, stat);
+                }
+                real
             }
         }
     }

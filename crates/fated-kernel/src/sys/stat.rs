@@ -19,14 +19,16 @@ const NANOS: i64 = 1_000_000_000;
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub fn stat(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let a = call.args;
-    let (stat, to) = match call.number as u32 {
-        __NR_stat => (stat_path(cx, AT_FDCWD, a[0], 0)?, a[1]),
-        __NR_lstat => (stat_path(cx, AT_FDCWD, a[0], NOFOLLOW)?, a[1]),
-        __NR_fstat => (cx.stat_descriptor(a[0] as i32)?, a[1]),
-        __NR_newfstatat => (stat_path(cx, a[0] as i32, a[1], a[3] as u32)?, a[2]),
+    let number = call.number as u32;
+    let stat = match number {
+        __NR_stat => stat_path(cx, AT_FDCWD, a[0], 0),
+        __NR_lstat => stat_path(cx, AT_FDCWD, a[0], NOFOLLOW),
+        __NR_fstat => cx.stat_descriptor(a[0] as i32),
+        __NR_newfstatat => stat_path(cx, a[0] as i32, a[1], a[3] as u32),
         _ => return Err(Errno::ENOSYS),
     };
-    cx.write(to, &encode_stat(&stat))?;
+    let to = if number == __NR_newfstatat { a[2] } else { a[1] };
+    cx.write(to, &encode_stat(stat.as_ref().map_err(|&error| error)?))?;
     Ok(0)
 }
 
