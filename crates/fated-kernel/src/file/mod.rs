@@ -8,7 +8,7 @@ use crate::errno::Errno;
 use crate::guest::FileStat;
 use crate::queue::Queue;
 use crate::user::Buffers;
-use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
+use alloc::{rc::Rc, string::String, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::fmt::Debug;
@@ -190,62 +190,70 @@ pub struct Descriptor {
 /// A table of the descriptors that the kernel knows.
 #[derive(Debug, Default)]
 pub struct Files {
-    table: RefCell<BTreeMap<i32, Descriptor>>,
+    /// By number.
+    table: RefCell<Vec<Option<Descriptor>>>,
+}
+
+/// Where a descriptor stands. Nothing does where a negative number leads.
+fn index(fd: i32) -> usize {
+    fd as u32 as usize
 }
 
 impl Files {
     /// What descriptor `fd` is, if the kernel knows it.
     #[must_use]
     pub fn get(&self, fd: i32) -> Option<Rc<OpenFile>> {
-        self.table.borrow().get(&fd).map(|d| d.open.clone())
+        self.table.borrow().get(index(fd))?.as_ref().map(|descriptor| descriptor.open.clone())
     }
 
     /// The descriptor itself.
     #[must_use]
     pub fn descriptor(&self, fd: i32) -> Option<Descriptor> {
-        self.table.borrow().get(&fd).cloned()
+        self.table.borrow().get(index(fd))?.clone()
     }
 
     /// Enters a descriptor whose placeholder the real process has. What stood there is closed.
     pub fn set(&self, fd: i32, open: Rc<OpenFile>, cloexec: bool) {
-        let old = self.table.borrow_mut().insert(fd, Descriptor { open, cloexec });
+        let mut table = self.table.borrow_mut();
+        if table.len() <= index(fd) {
+            table.resize(index(fd) + 1, None);
+        }
+        let old = table.get_mut(index(fd)).and_then(|place| place.replace(Descriptor { open, cloexec }));
+        drop(table);
         drop(old);
     }
 
     /// Sets the close-on-exec flag, and returns what it was.
     pub fn set_cloexec(&self, fd: i32, cloexec: bool) -> Option<bool> {
-        self.table.borrow_mut().get_mut(&fd).map(|descriptor| core::mem::replace(&mut descriptor.cloexec, cloexec))
+        let mut table = self.table.borrow_mut();
+        table.get_mut(index(fd))?.as_mut().map(|it| core::mem::replace(&mut it.cloexec, cloexec))
     }
 
     /// Forgets a descriptor that the real process closes.
     pub fn remove(&self, fd: i32) -> Option<Descriptor> {
-        self.table.borrow_mut().remove(&fd)
+        self.table.borrow_mut().get_mut(index(fd))?.take()
     }
 
     /// All numbers, in order.
     #[must_use]
     pub fn numbers(&self) -> Vec<i32> {
-        self.table.borrow().keys().copied().collect()
+        let table = self.table.borrow();
+        let numbers = table.iter().zip(0..).filter(|(place, _)| place.is_some());
+        numbers.map(|(_, fd)| fd).collect()
     }
 
     /// A copy, as fork makes it.
     #[must_use]
     pub fn copy(&self) -> Rc<Files> {
-        Rc::new(Files { table: RefCell::new(self.table.borrow().clone()) })
+        let table = self.table.borrow();
+        let len = table.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        Rc::new(Files { table: RefCell::new(table.get(..len).unwrap_or_default().to_vec()) })
     }
 
     /// Drops what exec closes.
     pub fn close_on_exec(&self) {
-        let mut kept = BTreeMap::new();
-        let mut closed = Vec::new();
-        for (fd, descriptor) in core::mem::take(&mut *self.table.borrow_mut()) {
-            if descriptor.cloexec {
-                closed.push(descriptor);
-            } else {
-                kept.insert(fd, descriptor);
-            }
-        }
-        *self.table.borrow_mut() = kept;
+        let closes = |place: &&mut Option<Descriptor>| place.as_ref().is_some_and(|it| it.cloexec);
+        let closed: Vec<_> = self.table.borrow_mut().iter_mut().filter(closes).map(Option::take).collect();
         drop(closed);
     }
 }

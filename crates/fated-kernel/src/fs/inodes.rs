@@ -31,6 +31,8 @@ pub struct Inodes {
     devices: Vec<u64>,
     /// A hash table with open addressing, whose size is a power of two. Nothing is ever removed, and nobody asks for its order.
     table: Vec<Row>,
+    /// The row that was found last: what is looked up next is often its neighbour.
+    last: Row,
     /// The numbers; 0 for an inode that hasn't been met.
     groups: Vec<Group>,
     /// By number: which of `times` are the inode's, counted from 1.
@@ -61,6 +63,15 @@ impl Inodes {
             self.devices.len() - 1
         });
         let (inos, device) = (ino / GROUP, device as u32);
+        let row = self.row(inos, device)?;
+        let group = row.group as usize - 1;
+        self.groups.get_mut(group)?.get_mut((ino % GROUP) as usize)
+    }
+
+    fn row(&mut self, inos: u64, device: u32) -> Option<Row> {
+        if self.last.group != 0 && (self.last.inos, self.last.device) == (inos, device) {
+            return Some(self.last);
+        }
         let mut at = self.find(inos, device);
         if self.table.get(at).is_none_or(|row| row.group == 0) {
             if self.groups.len() * 2 >= self.table.len() {
@@ -70,8 +81,8 @@ impl Inodes {
             self.groups.push(Group::default());
             *self.table.get_mut(at)? = Row { inos, device, group: u32::try_from(self.groups.len()).ok()? };
         }
-        let group = self.table.get(at)?.group as usize - 1;
-        self.groups.get_mut(group)?.get_mut((ino % GROUP) as usize)
+        self.last = *self.table.get(at)?;
+        Some(self.last)
     }
 
     /// Makes the table twice as large.

@@ -1,4 +1,5 @@
-//! What is in a directory, its names in one piece of memory.
+//! What is in a directory, as getdents64(2) has it: records in one piece of memory, which guests get as they stand but for two
+//! numbers.
 
 use alloc::vec::Vec;
 
@@ -13,91 +14,141 @@ pub struct Entry<'a> {
     pub kind: u8,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    /// The first bytes of the name as a number, by which most names are told apart. `.` and `..` have 0: they come before all
-    /// other names that can be.
-    prefix: u64,
-    ino: u64,
-    /// Where the name begins in [`Listing::names`].
-    at: u32,
-    len: u16,
-    kind: u8,
-}
+/// A record begins with inode, offset of the next, its own length and a kind. Then comes the name, with zeros up to a full word,
+/// one at least.
+const LEN_AT: usize = 16;
+const KIND_AT: usize = 18;
+const NAME_AT: usize = 19;
+/// A record has at least so many bytes.
+const SHORTEST: usize = 24;
+
+/// How many bits of a key are an index.
+const INDEX_BITS: u32 = 24;
 
 /// All entries of a directory.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    names: Vec<u8>,
-    rows: Vec<Row>,
+    records: Vec<u8>,
+    /// Where each begins.
+    places: Vec<u32>,
+    /// The entries in order. Each is the first bytes of its name, by which most are told apart, and then the index of its place:
+    /// processors sort numbers of one word faster than anything else.
+    keys: Vec<u64>,
 }
 
 impl Listing {
     /// Adds an entry.
     pub fn push(&mut self, entry: Entry) {
-        // A name has at most 255 bytes.
-        let (Ok(at), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(entry.name.len())) else { return };
-        self.names.extend_from_slice(entry.name);
-        self.rows.push(Row { prefix: prefix(entry.name), ino: entry.ino, at, len, kind: entry.kind });
+        let len = (NAME_AT + entry.name.len() + 1).next_multiple_of(size_of::<u64>());
+        let begin = self.records.len();
+        self.records.extend_from_slice(&entry.ino.to_le_bytes());
+        self.records.extend_from_slice(&[0; 8]);
+        self.records.extend_from_slice(&(len as u16).to_le_bytes());
+        self.records.push(entry.kind);
+        self.records.extend_from_slice(entry.name);
+        self.records.resize(begin + len, 0);
+        self.index(begin);
     }
 
-    /// Adds what getdents64(2) has written: of each entry inode, offset of the next, length of the record, kind, and name with a
-    /// NUL.
-    pub fn push_records(&mut self, mut records: &[u8]) {
-        const NAME: usize = 19;
-        /// Records are filled up to a multiple of this.
-        const ROUND: usize = 8;
-        self.names.reserve(records.len());
-        self.rows.reserve(records.len() / (NAME + 5));
-        while let Some((head, tail)) = records.split_at_checked(NAME) {
-            let len = usize::from(u16::from_le_bytes([head[16], head[17]])).max(NAME);
-            let ino = head[..8].try_into().map_or(0, u64::from_le_bytes);
-            // The end of the name is near that of its record.
-            let sure = (len - NAME).saturating_sub(ROUND).min(tail.len());
-            let rest = tail.get(sure..).unwrap_or_default();
-            let end = sure + rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
-            self.push(Entry { name: tail.get(..end).unwrap_or_default(), ino, kind: head[18] });
-            records = records.get(len..).unwrap_or_default();
+    /// Adds what getdents64(2) has written.
+    pub fn push_records(&mut self, records: &[u8]) {
+        let mut begin = self.records.len();
+        self.records.extend_from_slice(records);
+        self.places.reserve(records.len() / SHORTEST);
+        self.keys.reserve(records.len() / SHORTEST);
+        while let Some(len) = self.index(begin) {
+            begin += len;
         }
+        self.records.truncate(begin);
+    }
+
+    /// Takes note of the record that begins there, and clears what Linux leaves behind its name. Returns its length; `None` if
+    /// none stands there.
+    fn index(&mut self, begin: usize) -> Option<usize> {
+        let rest = self.records.get_mut(begin..)?;
+        let head = rest.first_chunk::<SHORTEST>()?;
+        let [.., a, b, c, d, e] = *head;
+        let len = usize::from(u16::from_le_bytes([head[LEN_AT], head[LEN_AT + 1]]));
+        let last = rest.get_mut(..len)?.last_chunk_mut().filter(|_| len >= SHORTEST && len % size_of::<u64>() == 0)?;
+        // In the shortest records, something else comes before the name.
+        let others = if len == SHORTEST { 0xff_ffff } else { 0 };
+        let word = u64::from_le_bytes(*last);
+        *last = (word & before_nul(word | others)).to_le_bytes();
+        let prefix = match name_of(rest.get(..len)?) {
+            // They come before all other names that can be.
+            b"." | b".." => 0,
+            _ => u64::from_be_bytes([0, 0, 0, a, b, c, d, e]),
+        };
+        let place = self.places.len() as u64;
+        if place < 1 << INDEX_BITS {
+            self.places.push(u32::try_from(begin).ok()?);
+            self.keys.push(prefix << INDEX_BITS | place);
+        }
+        Some(len)
     }
 
     /// Sorts the entries by name, in bytes; `.` and `..` come before all other names that can be.
     pub fn sort(&mut self) {
-        let names = &self.names;
-        self.rows
-            .sort_unstable_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| name_of(names, a).cmp(name_of(names, b))));
+        let Listing { records, places, keys } = self;
+        keys.sort_unstable();
+        for alike in keys.chunk_by_mut(|a, b| a >> INDEX_BITS == b >> INDEX_BITS).filter(|alike| alike.len() > 1) {
+            let name = |&key: &u64| name_of(record(records, places, key));
+            alike.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        }
     }
 
-    /// At least as many bytes as getdents64(2) has to tell.
+    /// How many bytes getdents64(2) has to tell.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        const LONGEST_REST: usize = 27;
-        self.names.len() + self.rows.len() * LONGEST_REST
+        self.records.len()
     }
 
     /// Replaces each inode number, in order.
     pub fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
-        self.rows.iter_mut().for_each(|row| row.ino = number(row.ino));
+        for &key in &self.keys {
+            let begin = place(&self.places, key);
+            if let Some(ino) = self.records.get_mut(begin..).and_then(<[u8]>::first_chunk_mut) {
+                *ino = number(u64::from_le_bytes(*ino)).to_le_bytes();
+            }
+        }
     }
 
-    /// The entries from the one with index `from` on.
-    pub fn entries(&self, from: usize) -> impl Iterator<Item = Entry<'_>> {
-        let rows = self.rows.get(from..).unwrap_or_default();
-        rows.iter().map(|row| Entry { name: name_of(&self.names, row), ino: row.ino, kind: row.kind })
+    /// The records from the one with index `from` on.
+    pub fn records(&self, from: usize) -> impl Iterator<Item = &[u8]> {
+        self.keys.get(from..).unwrap_or_default().iter().map(|&key| record(&self.records, &self.places, key))
     }
 }
 
-fn prefix(name: &[u8]) -> u64 {
-    let mut bytes = [0; size_of::<u64>()];
-    if !matches!(name, b"." | b"..") {
-        bytes.iter_mut().zip(name).for_each(|(to, &byte)| *to = byte);
-    }
-    u64::from_be_bytes(bytes)
+/// What a record says.
+#[must_use]
+pub fn entry(record: &[u8]) -> Entry<'_> {
+    let ino = record.first_chunk().map_or(0, |ino| u64::from_le_bytes(*ino));
+    Entry { name: name_of(record), ino, kind: record.get(KIND_AT).copied().unwrap_or_default() }
 }
 
-fn name_of<'a>(names: &'a [u8], row: &Row) -> &'a [u8] {
-    let begin = row.at as usize;
-    names.get(begin..begin + usize::from(row.len)).unwrap_or_default()
+fn place(places: &[u32], key: u64) -> usize {
+    let index = key as usize & ((1 << INDEX_BITS) - 1);
+    places.get(index).map_or(usize::MAX, |&place| place as usize)
+}
+
+fn record<'a>(records: &'a [u8], places: &[u32], key: u64) -> &'a [u8] {
+    let rest = records.get(place(places, key)..).unwrap_or_default();
+    let len = rest.get(LEN_AT..).and_then(<[u8]>::first_chunk).map_or(0, |len| u16::from_le_bytes(*len));
+    rest.get(..len.into()).unwrap_or_default()
+}
+
+/// The name in a record, which ends before the zeros of the last word.
+fn name_of(record: &[u8]) -> &[u8] {
+    let zeros = record.last_chunk().map_or(0, |last| u64::from_le_bytes(*last).leading_zeros()) / u8::BITS;
+    record.get(NAME_AT..record.len() - zeros as usize).unwrap_or_default()
+}
+
+/// The bits of the bytes that come before the first NUL of a word.
+fn before_nul(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let zeros = word.wrapping_sub(ONES) & !word & ONES << 7;
+    let first = zeros & zeros.wrapping_neg();
+    (first >> 7).wrapping_sub(1)
 }
 
 #[cfg(test)]
@@ -121,12 +172,12 @@ mod tests {
             listing.push(Entry { name, ino, kind: 8 });
         }
         listing.sort();
-        let names: Vec<&[u8]> = listing.entries(0).map(|entry| entry.name).collect();
+        let names: Vec<&[u8]> = listing.records(0).map(|record| entry(record).name).collect();
         assert_eq!(names, [&b"."[..], b"..", b"!", b".a", b"a", b"a long name a", b"a long name b", b"ab", b"b"]);
         listing.renumber(|ino| ino * 10);
-        let inos: Vec<u64> = listing.entries(4).map(|entry| entry.ino).collect();
+        let inos: Vec<u64> = listing.records(4).map(|record| entry(record).ino).collect();
         assert_eq!(inos, [30, 90, 80, 70, 10]);
-        assert_eq!(listing.entries(10).count(), 0);
+        assert_eq!(listing.records(10).count(), 0);
     }
 
     #[test]
@@ -134,18 +185,34 @@ mod tests {
         let record = |ino: u8, name: &[u8], len: u8| {
             let mut bytes = Vec::from([ino, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, len, 0, 4]);
             bytes.extend_from_slice(name);
-            bytes.resize(len.into(), 0);
+            bytes.push(0);
+            // Linux leaves there what has been there.
+            bytes.resize(len.into(), b'x');
             bytes
         };
+        let names: Vec<Vec<u8>> = (1..=40).map(|len| Vec::from(&b"abcdefgh".repeat(5)[..len])).collect();
         let mut listing = Listing::default();
-        listing.push_records(&[record(5, b"four", 24), record(6, b"longer name", 32)].concat());
-        let entries: Vec<Entry> = listing.entries(0).collect();
-        assert_eq!(
-            entries,
-            [Entry { name: b"four", ino: 5, kind: 4 }, Entry { name: b"longer name", ino: 6, kind: 4 }]
+        for name in &names {
+            let len = (name.len() + 20).next_multiple_of(8) as u8;
+            listing.push_records(&[record(name.len() as u8, name, len), record(99, b"next", 24)].concat());
+        }
+        listing.sort();
+        let entries: Vec<Entry> = listing.records(0).map(entry).collect();
+        let expected = names.iter().map(|name| Entry { name, ino: name.len() as u64, kind: 4 });
+        assert_eq!(entries[..40], expected.collect::<Vec<_>>());
+        assert!(entries[40..].iter().all(|&next| next == Entry { name: b"next", ino: 99, kind: 4 }));
+        let mut same = Listing::default();
+        entries.iter().for_each(|&entry| same.push(entry));
+        let without_next = |record: &[u8]| [&record[..8], &record[16..]].concat();
+        assert!(
+            same.records(0).map(without_next).eq(listing.records(0).map(without_next)),
+            "nothing behind a name is told"
         );
         // Not Linux's doing, but no reason to fail.
-        listing.push_records(&[0; 30]);
-        assert_eq!(listing.entries(2).count(), 1);
+        let whole = listing.encoded_len();
+        for len in [0, 8, 23, 25, 200] {
+            listing.push_records(&record(1, b"a", 24).iter().copied().take(16).chain([len; 14]).collect::<Vec<u8>>());
+        }
+        assert_eq!((listing.records(80).count(), listing.encoded_len()), (0, whole));
     }
 }

@@ -124,13 +124,20 @@ fn is_single(path: &[u8]) -> bool {
     !path.contains(&b'/') && path != b".." && path != b"."
 }
 
-/// What the path of the single name `name` in the directory behind `dirfd` is, where nothing of the kernel's own can stand; the path
-/// is `None` if it isn't known.
+/// The directory behind `open`, if nothing of the kernel's own can stand in it.
+fn real_directory(open: &OpenFile) -> Option<&Directory> {
+    open.downcast::<Directory>().filter(|directory| directory.is_real() && directory.path() != b"/")
+}
+
+/// Whether `name` is a single one in the directory behind `dirfd`, where nothing of the kernel's own can stand.
+pub(crate) fn is_name_in(cx: &Cx, dirfd: i32, name: &[u8]) -> bool {
+    !name.is_empty() && is_single(name) && cx.file(dirfd).is_some_and(|open| real_directory(&open).is_some())
+}
+
+/// What the path of such a name is; `None` inside if it isn't known.
 pub(crate) fn name_in(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<Option<Vec<u8>>> {
     let open = cx.file(dirfd).filter(|_| is_single(name) && !name.is_empty())?;
-    let directory = open.downcast::<Directory>()?;
-    directory.real_number().filter(|_| directory.path() != b"/")?;
-    Some(directory.known_path(cx).map(|path| [path, b"/", name].concat()))
+    Some(real_directory(&open)?.known_path(cx).map(|path| [path, b"/", name].concat()))
 }
 
 /// Whether a path is known to lead to a regular file, without a look.

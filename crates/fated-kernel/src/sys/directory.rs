@@ -5,9 +5,9 @@ use crate::errno::Errno;
 use crate::file::OpenFile;
 use crate::file::directory::Directory;
 use crate::fs::kind;
-use crate::fs::listing::Entry;
 use crate::guest::Call;
 use alloc::{rc::Rc, vec::Vec};
+use core::ops::Range;
 use linux_raw_sys::general::{__NR_getdents64, FD_CLOEXEC};
 
 /// Both calls.
@@ -17,21 +17,19 @@ pub fn getdents(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let directory = open.downcast::<Directory>().ok_or(Errno::ENOTDIR)?;
     let listing = directory.list(cx, fd as i32)?;
     let from = usize::try_from(directory.position()).unwrap_or(usize::MAX);
-    let encode = if call.number as u32 == __NR_getdents64 { encode_new } else { encode_old };
+    let is_new = call.number as u32 == __NR_getdents64;
     let size = size as u32 as usize;
     let mut bytes = Vec::with_capacity(size.min(listing.encoded_len()));
     let mut position = directory.position();
-    for entry in listing.entries(from) {
-        let end = bytes.len();
-        encode(&entry, position + 1, &mut bytes);
-        if bytes.len() > size {
-            bytes.truncate(end);
+    for record in listing.records(from) {
+        if bytes.len() + record.len() > size {
             if bytes.is_empty() {
                 return Err(Errno::EINVAL);
             }
             break;
         }
         position += 1;
+        encode(record, position, is_new, &mut bytes);
     }
     cx.write(to, &bytes)?;
     directory.set_position(position);
@@ -62,46 +60,37 @@ fn open_directory(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
     Ok(open)
 }
 
-/// `struct linux_dirent64`: inode, offset of the next, length, kind, name.
-fn encode_new(entry: &Entry, next: u64, to: &mut Vec<u8>) {
-    const NAME: usize = 19;
-    let len = (NAME + entry.name.len() + 1).next_multiple_of(8);
-    let end = to.len() + len;
-    head(entry, next, len, to);
-    to.push(entry.kind);
-    to.extend_from_slice(entry.name);
-    to.resize(end, 0);
-}
-
-/// `struct linux_dirent`: the kind stands in the last byte.
-fn encode_old(entry: &Entry, next: u64, to: &mut Vec<u8>) {
-    const NAME: usize = 18;
-    let len = (NAME + entry.name.len() + 2).next_multiple_of(8);
-    let end = to.len() + len;
-    head(entry, next, len, to);
-    to.extend_from_slice(entry.name);
-    to.resize(end - 1, 0);
-    to.push(entry.kind);
-}
-
-fn head(entry: &Entry, next: u64, len: usize, to: &mut Vec<u8>) {
-    to.extend_from_slice(&entry.ino.to_le_bytes());
-    to.extend_from_slice(&next.to_le_bytes());
-    to.extend_from_slice(&(len as u16).to_le_bytes());
+/// Adds a record with the offset of the next: a `struct linux_dirent64`, or the older `struct linux_dirent`, in which the kind
+/// stands behind the name, in the last byte.
+fn encode(record: &[u8], next: u64, is_new: bool, to: &mut Vec<u8>) {
+    const NEXT: Range<usize> = 8..16;
+    const KIND: usize = 18;
+    let begin = to.len();
+    to.extend_from_slice(record);
+    let Some(record) = to.get_mut(begin..) else { return };
+    if let Some(place) = record.get_mut(NEXT) {
+        place.copy_from_slice(&next.to_le_bytes());
+    }
+    if !is_new && let Some(rest) = record.get_mut(KIND..) {
+        rest.rotate_left(1);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::listing::{Entry, Listing};
 
     #[test]
     fn records_have_linuxs_layout() {
-        let entry = Entry { name: b"name", ino: 5, kind: 8 };
+        let mut listing = Listing::default();
+        listing.push(Entry { name: b"name", ino: 5, kind: 8 });
+        let record = listing.records(0).next().expect("it has one");
         let (mut new, mut old) = (Vec::new(), Vec::new());
-        encode_new(&entry, 3, &mut new);
+        encode(record, 3, true, &mut new);
+        encode(record, 3, false, &mut old);
         assert_eq!((new.len(), new[0], new[8], new[16], new[18]), (24, 5, 3, 24, 8));
         assert_eq!(&new[19..24], b"name\0");
-        encode_old(&entry, 3, &mut old);
         assert_eq!((old.len(), old[16], old[23]), (24, 24, 8));
         assert_eq!(&old[18..23], b"name\0");
     }

@@ -3,7 +3,7 @@
 use super::{Args, Outcome, SysResult};
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::walk::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
+use crate::fs::walk::{self, AT_FDCWD, NOFOLLOW, Place, Target, walk};
 use crate::fs::{self, kind};
 use crate::guest::{Call, FileStat};
 use alloc::vec::Vec;
@@ -60,7 +60,22 @@ fn stat_path(cx: &Cx, dirfd: i32, path: u64, flags: u32) -> Result<FileStat, Err
             cx.stat_descriptor(dirfd)
         };
     }
+    if flags & NOFOLLOW != 0 && walk::is_name_in(cx, dirfd, &path) {
+        return stat_name(cx, dirfd, &path);
+    }
     stat_target(cx, &walk(cx, dirfd, &path, flags & NOFOLLOW == 0)?)
+}
+
+/// What stands at a name in a real directory: as walking there, of which nothing else is wanted.
+fn stat_name(cx: &Cx, dirfd: i32, name: &[u8]) -> Result<FileStat, Errno> {
+    let mut real = cx.task.guest.stat(dirfd, name, NOFOLLOW);
+    if let Ok(stat) = &mut real {
+        if cx.kernel.fs.is_foreign(cx, stat.dev) {
+            return Err(Errno::EACCES);
+        }
+        cx.kernel.fs.mend_in_place(&cx.kernel, stat);
+    }
+    real
 }
 
 fn stat_target(cx: &Cx, target: &Target) -> Result<FileStat, Errno> {

@@ -99,7 +99,7 @@ fn begin(cx: &Cx, call: &Call) -> Result<Begun, Errno> {
     let request = Request::decode(cx, call)?;
     let path = request.arg.read(cx, &call.args)?;
     let dirfd = request.arg.dirfd(&call.args);
-    if request.only_reads() && walk::is_plain(cx, dirfd, &path) {
+    if request.only_reads() && !request.has(O_DIRECTORY) && walk::is_plain(cx, dirfd, &path) {
         return Ok(Begun::Over(Outcome::Pass));
     }
     if request.only_reads()
