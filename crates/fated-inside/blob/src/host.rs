@@ -89,8 +89,6 @@ pub struct Host {
     pub yielding: Yielding,
     /// Whether there are huge pages.
     pub huge: Huge,
-    /// Linux dispatches guests' calls to their own process.
-    pub dispatches: Cell<bool>,
     /// Call sites are rewritten.
     pub rewrite: Cell<bool>,
     /// What the supervisor wants to be run.
@@ -159,7 +157,6 @@ pub fn create(cpus: u32) {
         locks: Cell::new(false),
         yielding: Yielding::default(),
         huge: Huge::default(),
-        dispatches: Cell::new(false),
         rewrite: Cell::new(true),
         plan: RefCell::new(None),
     }
