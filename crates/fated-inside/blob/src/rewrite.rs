@@ -42,30 +42,54 @@ const NEVER: u8 = u8::MAX;
 const BEFORE: usize = 48;
 /// How much of it is read from wherever one starts: by then, nearly all ways to read have become one.
 const SETTLED: usize = 16;
-/// The size of an area: what one table of pages reaches, as a fork copies each of them and looks through all of it.
+/// The size of an area: what one table of pages reaches, as a fork copies each of them.
 pub const AREA_SIZE: u64 = 2 << 20;
+/// How much of it is for calls from before, and how much is mapped at once: a fork looks through all that is.
+const PART_SIZE: u64 = 64 << 10;
 /// The size of the longest stub.
 const STUB_SIZE: u64 = 64;
 
 /// Where areas begin: above all mappings and below the stack; below programs that move; above those that don't.
 pub const AREAS: [u64; 3] = [0x7fff_f800_0000, 0x5555_4000_0000, 0x6f00_0000];
 
-/// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its end.
+/// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its second
+/// part.
 #[derive(Clone, Copy)]
 struct Room {
+    begin: u64,
     low: u64,
     high: u64,
+    /// Up to where it is mapped.
+    mapped: u64,
+}
+
+/// Maps an area at least up to `end`.
+fn map(room: &Cell<Room>, end: u64) -> Option<()> {
+    let known = room.get();
+    let mapped = end.next_multiple_of(PART_SIZE);
+    if mapped > known.mapped {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+        sys::mmap(known.mapped, mapped - known.mapped, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
+        room.set(Room { mapped, ..known });
+    }
+    Some(())
 }
 
 /// What is known of this address space.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Known {
-    /// `None`: not mapped yet.
-    rooms: [Cell<Option<Room>>; AREAS.len()],
+    rooms: [Cell<Room>; AREAS.len()],
     /// How many of [`Sites::worthy`] have been seen to here.
     seen_to: Cell<usize>,
     /// Sites that calls have come from by signal after they had been found worth it: they aren't tried again.
     tried: RefCell<Vec<u64>>,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        let room = |begin| Cell::new(Room { begin, low: begin, high: begin + PART_SIZE, mapped: begin });
+        Known { rooms: AREAS.map(room), seen_to: Cell::default(), tried: RefCell::default() }
+    }
 }
 
 /// What a program and its forks know of their call sites.
@@ -194,11 +218,12 @@ fn loads(code: &[u8], number: u32) -> bool {
 /// A jump in place of the instruction at `at`, which a `syscall` follows.
 fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
     let behind = at + (old.len() + SYSCALL.len()) as u64;
-    let (slot, room) = room_near(known, at)?;
-    let stub = room.low;
-    if stub + STUB_SIZE > room.high {
+    let room = room_near(known, at)?;
+    let stub = room.get().low;
+    if stub + STUB_SIZE > room.get().begin + PART_SIZE {
         return None;
     }
+    map(room, stub + STUB_SIZE)?;
     let mut code = Vec::from(old);
     // lea rcx, [behind]
     code.extend([0x48, 0x8d, 0x0d]);
@@ -207,7 +232,7 @@ fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
     code.extend([0x49, 0xbb]);
     code.extend(entry(loads(old, __NR_clock_gettime)).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
-    slot.set(Some(Room { low: stub + (code.len() as u64).next_multiple_of(16), ..room }));
+    room.set(Room { low: stub + (code.len() as u64).next_multiple_of(16), ..room.get() });
     place(at, stub, &code)
 }
 
@@ -220,18 +245,19 @@ pub fn entry(reads_clock: bool) -> u64 {
 /// A jump in place of the `syscall` at `site` and of the instruction behind it.
 fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     let behind = site + SYSCALL.len() as u64;
-    let (slot, room) = room_near(known, site)?;
-    // The highest stub from which the distance has the trap in its second byte.
+    let room = room_near(known, site)?;
+    // The lowest stub from which the distance has the trap in its second byte.
     let from = site + JUMP_LEN;
-    let highest = (room.high - STUB_SIZE) as i64 - from as i64;
-    let mut far = highest & !0xffff | i64::from(TRAP) << 8 | 0xc0;
-    if far > highest {
-        far -= 0x1_0000;
+    let lowest = room.get().high as i64 - from as i64;
+    let mut far = lowest & !0xffff | i64::from(TRAP) << 8 | 0xc0;
+    if far < lowest {
+        far += 0x1_0000;
     }
     let stub = from.wrapping_add_signed(far);
-    if stub < room.low {
+    if stub + STUB_SIZE > room.get().begin + AREA_SIZE {
         return None;
     }
+    map(room, stub + STUB_SIZE)?;
     let mut code = Vec::new();
     // lea rcx, [behind]
     code.extend([0x48, 0x8d, 0x0d]);
@@ -243,7 +269,7 @@ fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     code.extend(old);
     code.push(JUMP);
     code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
-    slot.set(Some(Room { high: stub, ..room }));
+    room.set(Room { high: stub + STUB_SIZE, ..room.get() });
     place(site, stub, &code)
 }
 
@@ -276,18 +302,10 @@ fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
     i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
 }
 
-/// An area in reach of a jump from `at`, mapped: where its rest is noted, and that.
-fn room_near(known: &Known, at: u64) -> Option<(&Cell<Option<Room>>, Room)> {
+/// The area in reach of a jump from `at`.
+fn room_near(known: &Known, at: u64) -> Option<&Cell<Room>> {
     const REACH: u64 = (1 << 31) - AREA_SIZE;
-    let number = AREAS.iter().position(|area| area.abs_diff(at) < REACH)?;
-    let slot = &known.rooms[number];
-    if slot.get().is_none() {
-        let (low, high) = (AREAS[number], AREAS[number] + AREA_SIZE);
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
-        sys::mmap(low, AREA_SIZE, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
-        slot.set(Some(Room { low, high }));
-    }
-    slot.get().map(|room| (slot, room))
+    known.rooms.iter().find(|room| room.get().begin.abs_diff(at) < REACH)
 }
 
 /// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.
