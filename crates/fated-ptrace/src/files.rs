@@ -143,6 +143,7 @@ fn parse_stat(bytes: &[u8]) -> Option<TaskStat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fated_kernel::fs::listing;
 
     fn own() -> RealTid {
         RealTid::try_from(std::process::id()).unwrap()
@@ -152,7 +153,7 @@ mod tests {
     fn a_directory_is_listed_whole() {
         let dir = std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
         let listing = list(own(), dir.as_raw_fd()).unwrap();
-        let names: Vec<_> = listing.entries(0).map(|entry| entry.name.to_vec()).collect();
+        let names: Vec<_> = listing.records(0).map(|record| listing::entry(record).name.to_vec()).collect();
         for expected in ["Cargo.toml", "src", "."] {
             assert!(names.iter().any(|name| name == expected.as_bytes()), "{expected} in {names:?}");
         }
