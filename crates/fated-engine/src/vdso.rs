@@ -1,7 +1,7 @@
 //! The vDSO that guests are shown: a small shared object whose functions are system calls and nothing else.
 //!
-//! Linux's own reads the real clock from pages beside it. So an engine takes those pages away when a program starts, and writes
-//! this image over all of Linux's: the mapping keeps the place and the name that Linux has given it. Whoever asks the vDSO for
+//! Linux's own reads the real clock from pages beside it. So an engine takes those pages away when a program starts, and puts
+//! this image in place of Linux's, under the name that Linux has given that. Whoever asks the vDSO for
 //! the time then makes a call like any other. It is the same on every machine and on both engines, but for the few bytes
 //! of each function that the engine inside makes faster.
 //!

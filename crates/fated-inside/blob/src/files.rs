@@ -7,7 +7,7 @@ use fated_kernel::fs::listing::Listing;
 use fated_kernel::guest::FileStat;
 use linux_raw_sys::general::*;
 
-use crate::{descriptors, guard, outside, sys};
+use crate::{descriptors, guard, outside, sys, vdso};
 
 /// How much of a directory is read at once.
 const PORTION: usize = 32 << 10;
@@ -76,8 +76,7 @@ pub fn proc_file(name: &str) -> Result<Vec<u8>, Errno> {
         return Ok(bytes
             .split_inclusive(|&byte| byte == b'\n')
             .filter(|line| !hidden(line))
-            .flatten()
-            .copied()
+            .flat_map(|line| vdso::line(line).unwrap_or_else(|| line.to_vec()))
             .collect());
     }
     Ok(bytes)

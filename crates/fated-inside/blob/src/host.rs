@@ -75,6 +75,8 @@ pub struct Host {
     pub auxv: RefCell<Vec<[u64; 2]>>,
     /// Where Linux maps its vDSO in an image of the blob.
     pub vdso: Cell<Option<vdso::Real>>,
+    /// The inode of the file that fated's is mapped from; 0 if it isn't there yet.
+    pub vdso_inode: Cell<u64>,
     /// Lines of the log that the supervisor hasn't got yet.
     pub records: RefCell<Vec<u8>>,
     /// The run is over: nothing waits for an answer any more.
@@ -150,6 +152,7 @@ pub fn create(cpus: u32) {
         sites: RefCell::new(Vec::new()),
         auxv: RefCell::new(Vec::new()),
         vdso: Cell::new(None),
+        vdso_inode: Cell::new(0),
         records: RefCell::new(Vec::new()),
         over: Cell::new(false),
         broken: Cell::new(0),

@@ -126,7 +126,7 @@ pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
     };
     let static_pie = headers.moves && linker.is_none();
     let brk = if static_pie { DYNAMIC_BASE.next_multiple_of(PAGE) } else { bias.wrapping_add(high) };
-    vdso.as_ref().map_or(Ok(()), Vdso::write)?;
+    vdso.as_ref().map_or(Ok(()), Vdso::map)?;
     let stack = Stack::build(program, random, bias, linker, vdso.map_or(0, |vdso| vdso.at))?;
     tell_linux(headers, bias, brk, &stack)?;
     if headers.segments.iter().any(|it| it.kind == PT_GNU_STACK && it.flags & 1 != 0) {

@@ -13,7 +13,7 @@ use core::cell::Cell;
 
 use linux_raw_sys::general::*;
 
-use crate::{guard, sys};
+use crate::{guard, sys, vdso};
 
 const PAGE: u64 = 4096;
 /// How many forks show that there will be more. It is done again whenever there have been twice as many.
@@ -46,7 +46,7 @@ pub fn mappings() -> Vec<(u64, u64)> {
         let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
         let (from, to) = words.next()?.split_once('-')?;
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
-        let text = words.next()? == "r-xp" && words.nth(2)? != "0";
+        let text = words.next()? == "r-xp" && words.nth(2)? != "0" && vdso::line(line).is_none();
         text.then_some((number(from)?, number(to)?))
     };
     maps.split(|&byte| byte == b'\n').filter_map(mapping).collect()

@@ -1,4 +1,6 @@
-//! The vDSO of a program that is loaded: Linux's mapping with fated's image in it, and without the real clocks before it.
+//! The vDSO of a program that is loaded: fated's image where Linux has put its own, and nothing where that had the real clocks.
+//!
+//! It is mapped from the blob's file, like the text: so a fork leaves it out until a process changes it.
 //!
 //! Where call sites are rewritten, its functions enter the kernel by a jump from the first call on. They do so wherever a guest
 //! moves them to.
@@ -11,7 +13,10 @@ use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
 use crate::host::host;
-use crate::{rewrite, sys};
+use crate::{descriptors, files, rewrite, sys};
+
+/// Where it stands in that file: behind all else.
+const AT: u64 = 4 << 20;
 
 /// Linux's mapping in the image at hand.
 pub struct Vdso {
@@ -28,48 +33,53 @@ impl Vdso {
         Ok(Some(Vdso { real, at: real.code }))
     }
 
-    /// Linux maps it last, below what has just been mapped: takes it away meanwhile, and puts it there again.
+    /// Linux maps it last, below what has just been mapped: takes it away, and keeps the place where it would be.
     pub fn below(vdso: &mut Option<Vdso>, program: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno> {
-        /// Somewhere that nothing else is.
-        const ASIDE: u64 = 0x2000_0000_0000;
         let Some(vdso) = vdso else { return program() };
-        vdso.move_to(ASIDE)?;
+        let (clocks, size) = (vdso.real.clocks(), vdso.real.size());
+        unmap(vdso.at, size)?;
         let bias = program()?;
         // There is room for both where Linux puts it, whatever becomes of its clocks.
-        let clocks = vdso.real.clocks();
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-        let base = sys::mmap(0, clocks + vdso.real.size(), PROT_NONE, flags, -1, 0)?;
-        vdso.move_to(base + clocks)?;
+        let base = sys::mmap(0, clocks + size, PROT_NONE, flags, -1, 0)?;
         unmap(base, clocks)?;
+        vdso.at = base + clocks;
         Ok(bias)
     }
 
-    fn move_to(&mut self, to: u64) -> Result<(), Errno> {
-        const MAYMOVE_FIXED: u64 = (MREMAP_MAYMOVE | MREMAP_FIXED) as u64;
+    /// Puts fated's in its place.
+    pub fn map(&self) -> Result<(), Errno> {
+        let [_, blob, _] = descriptors::own();
         let size = self.real.size();
-        sys::ask(__NR_mremap, [self.at, size, size, MAYMOVE_FIXED, to, 0])?;
-        self.at = to;
-        Ok(())
-    }
-
-    /// Makes it fated's.
-    pub fn write(&self) -> Result<(), Errno> {
-        let size = self.real.size();
-        let protect = |prot: u32| sys::ask(__NR_mprotect, [self.at, size, u64::from(prot), 0, 0, 0]).map(drop);
-        protect(PROT_READ | PROT_WRITE)?;
-        // SAFETY: this mapping, which may be written to now; no program runs yet that knows it.
-        let mapping = unsafe { core::slice::from_raw_parts_mut(self.at as *mut u8, size as usize) };
-        let (image, rest) = mapping.split_at_mut(IMAGE.len());
-        image.copy_from_slice(&IMAGE);
-        rest.fill(0);
-        if host().rewrite.get() {
-            for (at, number) in functions() {
-                let code = by_jump(number);
-                image[at..at + code.len()].copy_from_slice(&code);
-            }
+        if host().vdso_inode.get() == 0 {
+            let image = image(size as usize);
+            sys::ask(__NR_pwrite64, [blob as u64, image.as_ptr() as u64, size, AT, 0, 0])?;
+            let file = alloc::format!("/proc/self/fd/{blob}");
+            host().vdso_inode.set(files::stat(AT_FDCWD, file.as_bytes(), 0)?.ino);
         }
-        protect(PROT_READ | PROT_EXEC)
+        sys::mmap(self.at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, blob, AT).map(drop)
     }
+}
+
+/// What the mapping holds.
+fn image(size: usize) -> Vec<u8> {
+    let mut image = IMAGE.to_vec();
+    image.resize(size, 0);
+    if host().rewrite.get() {
+        for (at, number) in functions() {
+            let code = by_jump(number);
+            image[at..at + code.len()].copy_from_slice(&code);
+        }
+    }
+    image
+}
+
+/// A line of `/proc/self/maps` as Linux has it for its own, if it is one for the vDSO. All else of the blob's file is hidden.
+pub fn line(line: &[u8]) -> Option<Vec<u8>> {
+    let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let (range, perms) = (words.next()?, words.next()?);
+    let inode = words.nth(2)?.parse() == Ok(host().vdso_inode.get());
+    (inode && words.next() == Some("/memfd:fated")).then(|| alloc::format!("{range} {perms} 00000000 00:00 0 [vdso]\n").into())
 }
 
 /// A function that enters the kernel at once. The `syscall` is for calls that are restarted.
