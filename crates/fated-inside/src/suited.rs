@@ -8,6 +8,8 @@ use crate::wire::XSTATE_ROOM;
 pub(crate) fn check() -> Result<(), Error> {
     let why = if !has_bases() {
         "processor or Linux lacks FSGSBASE (Linux 5.9 or newer has it)".into()
+    } else if !has_dispatch() {
+        "Linux lacks Syscall User Dispatch (5.11 or newer has it), or a sandbox withholds it".into()
     } else if signal_frame() > XSTATE_ROOM as u64 && xstate_size() > XSTATE_ROOM {
         format!("the processor's extended state takes {} bytes, more than {XSTATE_ROOM}", xstate_size())
     } else {
@@ -21,6 +23,14 @@ fn has_bases() -> bool {
     const FSGSBASE: u64 = 2;
     // SAFETY: takes a number.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & FSGSBASE != 0 }
+}
+
+/// Whether Linux dispatches calls back to who makes them (`blob/src/filter.rs`): then that can be turned off, too.
+fn has_dispatch() -> bool {
+    const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+    const PR_SYS_DISPATCH_OFF: u64 = 0;
+    // SAFETY: takes numbers, and changes nothing: this thread's calls aren't dispatched.
+    unsafe { libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0_u64, 0_u64, 0_u64) == 0 }
 }
 
 /// How much room a signal frame needs, the extended state in it included; the most there is, if Linux doesn't tell (before 5.14).
