@@ -111,6 +111,11 @@ impl Descriptors {
     }
 }
 
+/// Whether what a call has returned may be a descriptor that tells of the guest's being near.
+pub fn may_be_near(result: i64) -> bool {
+    result >= NEAR as i64
+}
+
 /// Whether a call of fcntl(2) makes a descriptor.
 fn duplicates(call: &Call) -> bool {
     [F_DUPFD, F_DUPFD_CLOEXEC].contains(&(call.args[1] as u32))

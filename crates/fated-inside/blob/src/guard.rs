@@ -29,7 +29,7 @@ struct Shape {
     addresses: u8,
     /// Addresses with the length behind them.
     buffers: u8,
-    /// More is to be looked at than that.
+    /// It is to be looked at for itself, before or afterwards.
     is_special: bool,
 }
 
@@ -55,7 +55,7 @@ static SHAPES: [Shape; table::PLACES] = {
             place += 1;
         }
         let number = calls[index].number as u32;
-        shape.is_special = changes_mappings(number) || takes_vector(number) || number == __NR_close_range;
+        shape.is_special = changes_mappings(number) || takes_vector(number) || is_noted(number);
         index += 1;
     }
     shapes
@@ -85,8 +85,26 @@ const fn takes_vector(number: u32) -> bool {
     matches!(number, __NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2)
 }
 
-/// Whether it is plain that a call names nothing of the engine's: so of nearly all, and this is a part of what each costs.
-fn is_harmless(call: &Call) -> bool {
+/// Whether the engine takes note of it: of where descriptors go, of locks and of the bases of segments.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+const fn is_noted(number: u32) -> bool {
+    matches!(
+        number,
+        __NR_close_range
+            | __NR_dup2
+            | __NR_dup3
+            | __NR_fcntl
+            | __NR_pipe2
+            | __NR_flock
+            | __NR_prlimit64
+            | __NR_arch_prctl
+    )
+}
+
+/// Whether it is plain that a call names nothing of the engine's, and that nothing is to be noted but a descriptor that it returns: so
+/// of nearly all, and this is a part of what each costs.
+#[inline]
+pub fn is_harmless(call: &Call) -> bool {
     let shape = &SHAPES[table::place(call.number)];
     let names = |place: usize| {
         let (bit, value) = (1 << place, call.args[place]);
@@ -102,13 +120,7 @@ fn is_harmless(call: &Call) -> bool {
 /// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
 /// engine away from the guest, or let the guest in. What names something of the engine's then names nothing at all, so that
 /// Linux finds the first error of several.
-#[inline]
 pub fn instead(call: &mut Call) -> Option<i64> {
-    if is_harmless(call) { None } else { look_closely(call) }
-}
-
-#[cold]
-fn look_closely(call: &mut Call) -> Option<i64> {
     if call.number as u32 == __NR_close_range {
         return Some(close_range(call.args));
     }

@@ -17,7 +17,7 @@ use crate::frame::Frame;
 use crate::guard::{self, ours};
 use crate::host::host;
 use crate::process::Process;
-use crate::{files, gate, program, rewrite, sys};
+use crate::{descriptors, files, gate, program, rewrite, sys};
 
 const SIGCHLD: u64 = 17;
 
@@ -77,12 +77,9 @@ impl Inside {
 
     /// Lets Linux carry out a call in this process.
     fn ask(&self, mut call: Call) -> i64 {
-        self.process.descriptors.before(&call);
-        if let Some(result) = guard::instead(&mut call) {
+        let harmless = guard::is_harmless(&call);
+        if !harmless && let Some(result) = self.begin_special(&mut call) {
             return result;
-        }
-        if locks(&call) {
-            host().locks.set(true);
         }
         if !self.is_live() {
             self.set_aside();
@@ -91,11 +88,30 @@ impl Inside {
         }
         // SAFETY: the kernel hands on what the guest may ask for; what is the engine's has been left out above.
         let result = unsafe { gate::call(call.number as u32, call.args) };
+        if !harmless || descriptors::may_be_near(result) {
+            self.end_special(&call, result);
+        }
+        result
+    }
+
+    /// What comes before a call that isn't plainly harmless; what the call comes to if Linux may not be asked.
+    #[cold]
+    fn begin_special(&self, call: &mut Call) -> Option<i64> {
+        self.process.descriptors.before(call);
+        let result = guard::instead(call);
+        if result.is_none() && locks(call) {
+            host().locks.set(true);
+        }
+        result
+    }
+
+    /// What comes after it, and after one that may have made a descriptor.
+    #[cold]
+    fn end_special(&self, call: &Call, result: i64) {
         if call.number as u32 == __NR_arch_prctl {
             self.read_bases();
         }
-        self.process.descriptors.after(&call, result);
-        result
+        self.process.descriptors.after(call, result);
     }
 
     /// Whether its real thread holds its extended state and its bases of fs and gs, as they were when it came here.

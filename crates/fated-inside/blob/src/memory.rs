@@ -12,6 +12,8 @@ const CLASSES: usize = 40;
 /// The smallest block has room for the link of the free list.
 const SMALLEST: usize = 16;
 const PAGE: usize = 4096;
+/// A heap that outgrows so many of the arena's blocks is one that grows: then they are made huge pages, one by one.
+const FEW: usize = 1;
 
 /// The allocator's state, in the arena.
 ///
@@ -42,7 +44,7 @@ impl Heap {
         if top > self.end || sys::call(__NR_ftruncate, [arena as u64, size, 0, 0, 0, 0]) != 0 {
             return false;
         }
-        if self.huge {
+        if self.huge || self.blocks() > FEW {
             Self::collapse(self.top, top);
         }
         self.top = top;

@@ -1,7 +1,7 @@
 //! Directories: their entries in order of name, read as a whole at the first call and after each rewind, as on a file
 //! system that shows a directory as it was.
 
-use super::File;
+use super::{File, O_CLOEXEC, O_NONBLOCK};
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::listing::Listing;
@@ -11,6 +11,7 @@ use crate::guest::FileStat;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use linux_raw_sys::general::{O_DIRECTORY, O_LARGEFILE, O_NOCTTY, O_NOFOLLOW};
 
 /// An open directory.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ struct Real {
     moves: u64,
     /// Whether its real position may have been moved.
     moved: Cell<bool>,
+    /// The flags that it is open with, if they are known.
+    flags: Cell<Option<u32>>,
     /// Its status when it was opened, and how many changes the run had made until then.
     status: Cell<Option<(FileStat, u64)>>,
 }
@@ -46,15 +49,19 @@ impl Directory {
         Rc::new(Directory { place, path, listing: RefCell::default(), position: Cell::new(0) })
     }
 
-    /// A real directory, just opened, whose path is now `path`.
+    /// A real directory, just opened with `flags` of open(2), whose path is now `path`.
     #[must_use]
-    pub fn real(cx: &Cx, stat: &FileStat, path: Vec<u8>) -> Rc<Directory> {
+    pub fn real(cx: &Cx, stat: &FileStat, path: Vec<u8>, flags: u32) -> Rc<Directory> {
+        /// Linux keeps these as they are, but for the last two.
+        const USUAL: u32 = O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_LARGEFILE | O_NOCTTY | O_CLOEXEC;
         let fs = &cx.kernel.fs;
+        let kept = flags & !(O_NOCTTY | O_CLOEXEC) | O_LARGEFILE;
         let real = Real {
             number: fs.number(stat.dev, stat.ino),
             dev: stat.dev,
             moves: fs.moves(),
             moved: Cell::new(false),
+            flags: Cell::new((flags & !USUAL == 0).then_some(kept)),
             status: Cell::new(Some((*stat, fs.changes()))),
         };
         Directory::new(Place::Real(real), path)
@@ -63,10 +70,11 @@ impl Directory {
     /// A real directory that somebody else has opened.
     #[must_use]
     pub fn inherited(cx: &Cx, stat: &FileStat, path: Vec<u8>) -> Rc<Directory> {
-        let directory = Directory::real(cx, stat, path);
+        let directory = Directory::real(cx, stat, path, 0);
         if let Place::Real(real) = &directory.place {
             real.moved.set(true);
             real.status.set(None);
+            real.flags.set(None);
         }
         directory
     }
@@ -102,6 +110,19 @@ impl Directory {
     pub fn take_status(&self, cx: &Cx) -> Option<FileStat> {
         let Place::Real(real) = &self.place else { return None };
         real.status.take().filter(|&(_, changes)| changes == cx.kernel.fs.changes()).map(|(stat, _)| stat)
+    }
+
+    /// The flags that a real one is open with, if they are known.
+    #[must_use]
+    pub fn flags(&self) -> Option<u32> {
+        if let Place::Real(real) = &self.place { real.flags.get() } else { None }
+    }
+
+    /// They may be others from now on.
+    pub fn forget_flags(&self) {
+        if let Place::Real(real) = &self.place {
+            real.flags.set(None);
+        }
     }
 
     /// Where it stood when it was opened, without links.

@@ -43,11 +43,12 @@ pub struct Inodes {
 impl Inodes {
     /// Where in the table a group stands, or would stand.
     fn find(&self, inos: u64, device: u32) -> usize {
-        // The golden ratio, for it spreads what follows each other.
+        // The golden ratio, for it spreads what follows each other: all but neighbours, which are looked up together.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        const NEIGHBOURS: u64 = 8;
         let mask = self.table.len().wrapping_sub(1);
-        let hash = (inos ^ u64::from(device) << 48).wrapping_mul(SPREAD);
-        let mut at = (hash >> 32) as usize & mask;
+        let hash = (inos / NEIGHBOURS ^ u64::from(device) << 48).wrapping_mul(SPREAD);
+        let mut at = ((hash >> 32) * NEIGHBOURS + inos % NEIGHBOURS) as usize & mask;
         while let Some(row) = self.table.get(at)
             && row.group != 0
             && (row.inos, row.device) != (inos, device)

@@ -22,18 +22,20 @@ const NAME_AT: usize = 19;
 /// A record has at least so many bytes.
 const SHORTEST: usize = 24;
 
-/// How many bits of a key are an index.
-const INDEX_BITS: u32 = 24;
+/// What names begin with that come before all others that can be: `.` and `..`.
+const DOT: u128 = 0x2e << 88;
+const DOT_DOT: u128 = 0x2e2e << 80;
+
+/// How many bits of a key are a place.
+const PLACE_BITS: u32 = u32::BITS;
 
 /// All entries of a directory.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     records: Vec<u8>,
-    /// Where each begins.
-    places: Vec<u32>,
-    /// The entries in order. Each is the first bytes of its name, by which most are told apart, and then the index of its place:
-    /// processors sort numbers of one word faster than anything else.
-    keys: Vec<u64>,
+    /// The entries in order. Each is the first twelve bytes of its name, by which nearly all are told apart, and then where its record
+    /// begins: numbers are sorted faster than anything else.
+    keys: Vec<u128>,
 }
 
 impl Listing {
@@ -54,7 +56,6 @@ impl Listing {
     pub fn push_records(&mut self, records: &[u8]) {
         let mut begin = self.records.len();
         self.records.extend_from_slice(records);
-        self.places.reserve(records.len() / SHORTEST);
         self.keys.reserve(records.len() / SHORTEST);
         while let Some(len) = self.index(begin) {
             begin += len;
@@ -66,33 +67,30 @@ impl Listing {
     /// none stands there.
     fn index(&mut self, begin: usize) -> Option<usize> {
         let rest = self.records.get_mut(begin..)?;
-        let head = rest.first_chunk::<SHORTEST>()?;
-        let [.., a, b, c, d, e] = *head;
-        let len = usize::from(u16::from_le_bytes([head[LEN_AT], head[LEN_AT + 1]]));
-        let last = rest.get_mut(..len)?.last_chunk_mut().filter(|_| len >= SHORTEST && len % size_of::<u64>() == 0)?;
+        let len = usize::from(len_of(rest));
+        let (words, []) = rest.get_mut(..len)?.as_chunks_mut() else { return None };
+        let shortest = words.len() * size_of::<u64>() == SHORTEST;
+        let last = words.last_mut().filter(|_| len >= SHORTEST)?;
         // In the shortest records, something else comes before the name.
-        let others = if len == SHORTEST { 0xff_ffff } else { 0 };
+        let others = if shortest { 0xff_ffff } else { 0 };
         let word = u64::from_le_bytes(*last);
         *last = (word & before_nul(word | others)).to_le_bytes();
-        let prefix = match name_of(rest.get(..len)?) {
-            // They come before all other names that can be.
-            b"." | b".." => 0,
-            _ => u64::from_be_bytes([0, 0, 0, a, b, c, d, e]),
+        let word = |index: usize| words.get(index).map_or(0, |&word| u128::from(u64::from_be_bytes(word)));
+        // Five bytes of the one and seven of the other.
+        let prefix = match (word(2) & 0xff_ffff_ffff) << 56 | word(3) >> 8 {
+            DOT | DOT_DOT => 0,
+            prefix => prefix,
         };
-        let place = self.places.len() as u64;
-        if place < 1 << INDEX_BITS {
-            self.places.push(u32::try_from(begin).ok()?);
-            self.keys.push(prefix << INDEX_BITS | place);
-        }
+        self.keys.push(prefix << PLACE_BITS | u128::from(u32::try_from(begin).ok()?));
         Some(len)
     }
 
     /// Sorts the entries by name, in bytes; `.` and `..` come before all other names that can be.
     pub fn sort(&mut self) {
-        let Listing { records, places, keys } = self;
+        let Listing { records, keys } = self;
         keys.sort_unstable();
-        for alike in keys.chunk_by_mut(|a, b| a >> INDEX_BITS == b >> INDEX_BITS).filter(|alike| alike.len() > 1) {
-            let name = |&key: &u64| name_of(record(records, places, key));
+        for alike in keys.chunk_by_mut(|a, b| a >> PLACE_BITS == b >> PLACE_BITS).filter(|alike| alike.len() > 1) {
+            let name = |&key: &u128| name_of(record(records, key));
             alike.sort_unstable_by(|a, b| name(a).cmp(name(b)));
         }
     }
@@ -106,8 +104,7 @@ impl Listing {
     /// Replaces each inode number, in order.
     pub fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
         for &key in &self.keys {
-            let begin = place(&self.places, key);
-            if let Some(ino) = self.records.get_mut(begin..).and_then(<[u8]>::first_chunk_mut) {
+            if let Some(ino) = self.records.get_mut(place(key)..).and_then(<[u8]>::first_chunk_mut) {
                 *ino = number(u64::from_le_bytes(*ino)).to_le_bytes();
             }
         }
@@ -115,7 +112,7 @@ impl Listing {
 
     /// The records from the one with index `from` on.
     pub fn records(&self, from: usize) -> impl Iterator<Item = &[u8]> {
-        self.keys.get(from..).unwrap_or_default().iter().map(|&key| record(&self.records, &self.places, key))
+        self.keys.get(from..).unwrap_or_default().iter().map(|&key| record(&self.records, key))
     }
 }
 
@@ -126,15 +123,19 @@ pub fn entry(record: &[u8]) -> Entry<'_> {
     Entry { name: name_of(record), ino, kind: record.get(KIND_AT).copied().unwrap_or_default() }
 }
 
-fn place(places: &[u32], key: u64) -> usize {
-    let index = key as usize & ((1 << INDEX_BITS) - 1);
-    places.get(index).map_or(usize::MAX, |&place| place as usize)
+/// Where the record of a key begins.
+fn place(key: u128) -> usize {
+    key as u32 as usize
 }
 
-fn record<'a>(records: &'a [u8], places: &[u32], key: u64) -> &'a [u8] {
-    let rest = records.get(place(places, key)..).unwrap_or_default();
-    let len = rest.get(LEN_AT..).and_then(<[u8]>::first_chunk).map_or(0, |len| u16::from_le_bytes(*len));
-    rest.get(..len.into()).unwrap_or_default()
+fn record(records: &[u8], key: u128) -> &[u8] {
+    let rest = records.get(place(key)..).unwrap_or_default();
+    rest.get(..len_of(rest).into()).unwrap_or_default()
+}
+
+/// What the record at the beginning says of its length.
+fn len_of(records: &[u8]) -> u16 {
+    records.get(LEN_AT..).and_then(<[u8]>::first_chunk).map_or(0, |len| u16::from_le_bytes(*len))
 }
 
 /// The name in a record, which ends before the zeros of the last word.

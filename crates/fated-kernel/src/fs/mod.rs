@@ -385,6 +385,15 @@ pub fn is_real(open: &OpenFile) -> bool {
 }
 
 impl Cx {
+    /// The same, of a descriptor that the real Linux knows.
+    fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
+        let mut real = self.task.guest.stat(fd, b"", 0);
+        if let Ok(stat) = &mut real {
+            self.kernel.fs.mend_in_place(&self.kernel, stat);
+        }
+        real
+    }
+
     /// What stands behind descriptor `fd`, as the guest may see it.
     pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
         match self.file(fd) {
@@ -393,11 +402,7 @@ impl Cx {
                 if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
                     return Ok(self.kernel.fs.mend(&self.kernel, &known));
                 }
-                let mut real = self.task.guest.stat(fd, b"", 0);
-                if let Ok(stat) = &mut real {
-                    self.kernel.fs.mend_in_place(&self.kernel, stat);
-                }
-                real
+                self.stat_real(fd)
             }
         }
     }

@@ -170,7 +170,17 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         }
         command => match open {
             Some(open) if !is_real(&open) => now(emulated(&open, command, arg)),
-            _ => pass(),
+            Some(open) => match (open.downcast::<Directory>(), command) {
+                (Some(directory), c::F_GETFL) => {
+                    directory.flags().map_or(Step::Pass, |flags| Step::Value(flags.into()))
+                }
+                (Some(directory), c::F_SETFL) => {
+                    directory.forget_flags();
+                    pass()
+                }
+                _ => pass(),
+            },
+            None => pass(),
         },
     }
 }
@@ -226,6 +236,10 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
                 let on = cx.read_u32(arg)? != 0;
                 open.flags.set(open.flags.get() & !O_NONBLOCK | if on { O_NONBLOCK } else { 0 });
                 Ok(0.into())
+            }
+            Some(open) => {
+                open.downcast::<Directory>().into_iter().for_each(Directory::forget_flags);
+                Ok(Outcome::Pass)
             }
             _ => Ok(Outcome::Pass),
         },

@@ -69,11 +69,10 @@ fn stat_path(cx: &Cx, dirfd: i32, path: u64, flags: u32) -> Result<FileStat, Err
 /// What stands at a name in a real directory: as walking there, of which nothing else is wanted.
 fn stat_name(cx: &Cx, dirfd: i32, name: &[u8]) -> Result<FileStat, Errno> {
     let mut real = cx.task.guest.stat(dirfd, name, NOFOLLOW);
-    if let Ok(stat) = &mut real {
-        if cx.kernel.fs.is_foreign(cx, stat.dev) {
-            return Err(Errno::EACCES);
-        }
-        cx.kernel.fs.mend_in_place(&cx.kernel, stat);
+    match &mut real {
+        Ok(stat) if cx.kernel.fs.is_foreign(cx, stat.dev) => real = Err(Errno::EACCES),
+        Ok(stat) => cx.kernel.fs.mend_in_place(&cx.kernel, stat),
+        Err(_) => {}
     }
     real
 }

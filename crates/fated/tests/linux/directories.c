@@ -2,6 +2,10 @@
 #include "check.h"
 #include "folder.h"
 #include <dirent.h>
+#include <sys/ioctl.h>
+
+/* What Linux sets, and hides from 64-bit programs. */
+#define LARGE 0100000
 
 struct old_entry {
     unsigned long ino, off;
@@ -117,6 +121,23 @@ int main(void) {
     FAILS(ENOENT, syscall(SYS_getdents64, gone, buf, sizeof buf));
     CHECK(!fstat(gone, &stat) && stat.st_nlink == 0);
     closedir(dir);
+
+    /* The flags that one is open with, whoever changes them. */
+    int flagged = open("/usr", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    GIVES(O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | LARGE, fcntl(flagged, F_GETFL));
+    twin = dup(flagged);
+    GIVES(0, fcntl(twin, F_SETFL, 0));
+    GIVES(O_DIRECTORY | O_NOFOLLOW | LARGE, fcntl(flagged, F_GETFL));
+    int on = 1;
+    GIVES(0, ioctl(flagged, FIONBIO, &on));
+    GIVES(O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | LARGE, fcntl(twin, F_GETFL));
+    close(twin);
+    close(flagged);
+    flagged = open("/usr", O_RDONLY | O_DIRECTORY | O_NOATIME);
+    GIVES(O_DIRECTORY | LARGE, fcntl(flagged, F_GETFL) & ~O_NOATIME);
+    GIVES(0, ioctl(flagged, FIONBIO, &on));
+    GIVES(O_DIRECTORY | O_NONBLOCK | LARGE, fcntl(flagged, F_GETFL) & ~O_NOATIME);
+    close(flagged);
 
     /* Generated ones. */
     dir = opendir("/proc/self/fd");

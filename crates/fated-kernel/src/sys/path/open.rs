@@ -210,7 +210,7 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
             if walk::has_name(&path) {
                 cx.kernel.fs.note_directory(&path, stat);
             }
-            Ok(Begun::Over(track(cx, request, fd, Directory::real(cx, stat, path))))
+            Ok(Begun::Over(track(cx, request, fd, Directory::real(cx, stat, path, request.flags))))
         }
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
         kind::FIFO => {
@@ -238,7 +238,7 @@ fn open_in_directory(cx: &Cx, request: Request, path: Option<Vec<u8>>) -> Result
         return Err(Errno::EACCES);
     }
     let path = path.unwrap_or_else(|| path_of(cx, fd));
-    Ok(track(cx, request, fd, Directory::real(cx, &stat, path)))
+    Ok(track(cx, request, fd, Directory::real(cx, &stat, path, request.flags)))
 }
 
 fn path_of(cx: &Cx, fd: u64) -> Vec<u8> {
