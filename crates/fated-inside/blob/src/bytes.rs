@@ -9,7 +9,7 @@ use core::arch::asm;
 /// Up to so many bytes are copied by one or two words.
 const SHORT: usize = 32;
 /// Up to so many by a loop over words.
-pub const MIDDLING: usize = 256;
+pub const MIDDLING: usize = 512;
 /// The bytes of the longest word.
 const WIDE: usize = 16;
 

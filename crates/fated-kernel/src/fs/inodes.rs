@@ -47,7 +47,7 @@ impl Inodes {
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         const NEIGHBOURS: u64 = 8;
         let mask = self.table.len().wrapping_sub(1);
-        let hash = (inos / NEIGHBOURS ^ u64::from(device) << 48).wrapping_mul(SPREAD);
+        let hash = ((inos / NEIGHBOURS) ^ (u64::from(device) << 48)).wrapping_mul(SPREAD);
         let mut at = ((hash >> 32) * NEIGHBOURS + inos % NEIGHBOURS) as usize & mask;
         while let Some(row) = self.table.get(at)
             && row.group != 0

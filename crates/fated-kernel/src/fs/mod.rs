@@ -100,6 +100,16 @@ impl Times {
     }
 }
 
+/// A directory that has been opened by its name in another one.
+#[derive(Debug, Default)]
+struct Named {
+    /// The number of the other one.
+    parent: u64,
+    name: Vec<u8>,
+    /// Its status then, and how many changes the run had made until then. `None` if somebody has been told.
+    status: Option<(FileStat, u64)>,
+}
+
 /// What the kernel knows of real files.
 #[derive(Debug)]
 pub struct Fs {
@@ -114,6 +124,8 @@ pub struct Fs {
     /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
     /// removal of a directory can make one of them something else.
     directories: RefCell<BTreeMap<Vec<u8>, u64>>,
+    /// The directory that was opened last. Who opens one like that then makes sure that the name still stands for it.
+    named: RefCell<Named>,
     /// Paths of regular files.
     plain: RefCell<Plain>,
     /// How many directories have been moved.
@@ -143,6 +155,7 @@ impl Fs {
             devices: RefCell::default(),
             foreign: Cell::default(),
             directories: RefCell::default(),
+            named: RefCell::default(),
             plain: RefCell::default(),
             moves: Cell::default(),
             changes: Cell::default(),
@@ -313,6 +326,23 @@ impl Fs {
         }
         cwds.insert(pid, path.clone());
         Ok(path)
+    }
+
+    /// The directory with this status has just been opened by its name in another one.
+    pub(crate) fn note_named(&self, parent: u64, name: &[u8], status: &FileStat) {
+        let mut named = self.named.borrow_mut();
+        (named.parent, named.status) = (parent, Some((*status, self.changes())));
+        named.name.clear();
+        named.name.extend_from_slice(name);
+    }
+
+    /// The status of the directory that was opened last, if it was by this name and nothing can have changed since. It is told once: who
+    /// asks twice looks for changes by others.
+    pub(crate) fn take_named(&self, parent: u64, name: &[u8]) -> Option<FileStat> {
+        let mut named = self.named.borrow_mut();
+        let (status, changes) = named.status.filter(|_| named.parent == parent && named.name == name)?;
+        named.status = None;
+        (changes == self.changes()).then_some(status)
     }
 
     /// Whether a regular file is known to stand at `path`, which is absolute.

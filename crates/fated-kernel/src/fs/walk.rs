@@ -129,9 +129,10 @@ fn real_directory(open: &OpenFile) -> Option<&Directory> {
     open.downcast::<Directory>().filter(|directory| directory.is_real() && directory.path() != b"/")
 }
 
-/// Whether `name` is a single one in the directory behind `dirfd`, where nothing of the kernel's own can stand.
-pub(crate) fn is_name_in(cx: &Cx, dirfd: i32, name: &[u8]) -> bool {
-    !name.is_empty() && is_single(name) && cx.file(dirfd).is_some_and(|open| real_directory(&open).is_some())
+/// The number of the directory behind `dirfd`, if `name` is a single one in it and nothing of the kernel's own can stand there.
+pub(crate) fn parent_of(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<u64> {
+    let open = cx.file(dirfd).filter(|_| is_single(name) && !name.is_empty())?;
+    real_directory(&open)?.real_number()
 }
 
 /// What the path of such a name is; `None` inside if it isn't known.

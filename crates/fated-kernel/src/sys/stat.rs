@@ -60,18 +60,22 @@ fn stat_path(cx: &Cx, dirfd: i32, path: u64, flags: u32) -> Result<FileStat, Err
             cx.stat_descriptor(dirfd)
         };
     }
-    if flags & NOFOLLOW != 0 && walk::is_name_in(cx, dirfd, &path) {
-        return stat_name(cx, dirfd, &path);
+    match walk::parent_of(cx, dirfd, &path) {
+        Some(parent) if flags & NOFOLLOW != 0 => stat_name(cx, dirfd, &path, parent),
+        _ => stat_target(cx, &walk(cx, dirfd, &path, flags & NOFOLLOW == 0)?),
     }
-    stat_target(cx, &walk(cx, dirfd, &path, flags & NOFOLLOW == 0)?)
 }
 
 /// What stands at a name in a real directory: as walking there, of which nothing else is wanted.
-fn stat_name(cx: &Cx, dirfd: i32, name: &[u8]) -> Result<FileStat, Errno> {
-    let mut real = cx.task.guest.stat(dirfd, name, NOFOLLOW);
+fn stat_name(cx: &Cx, dirfd: i32, name: &[u8], parent: u64) -> Result<FileStat, Errno> {
+    let fs = &cx.kernel.fs;
+    let mut real = match fs.take_named(parent, name) {
+        Some(known) => Ok(known),
+        None => cx.task.guest.stat(dirfd, name, NOFOLLOW),
+    };
     match &mut real {
-        Ok(stat) if cx.kernel.fs.is_foreign(cx, stat.dev) => real = Err(Errno::EACCES),
-        Ok(stat) => cx.kernel.fs.mend_in_place(&cx.kernel, stat),
+        Ok(stat) if fs.is_foreign(cx, stat.dev) => real = Err(Errno::EACCES),
+        Ok(stat) => fs.mend_in_place(&cx.kernel, stat),
         Err(_) => {}
     }
     real

@@ -122,6 +122,28 @@ int main(void) {
     CHECK(!fstat(gone, &stat) && stat.st_nlink == 0);
     closedir(dir);
 
+    /* A name that one has been opened by stands for what it stands for now. */
+    GIVES(0, mkdir("named", 0755));
+    own = open(".", O_RDONLY);
+    struct stat before, after;
+    for (int turn = 0; turn < 5; turn++) {
+        int opened = openat(own, "named", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        GIVES(0, fstat(opened, &before));
+        if (turn == 1) GIVES(0, chmod("named", 0700));
+        if (turn == 2) GIVES(0, mkdir("named/below", 0755));
+        if (turn == 3) GIVES(0, rename("named", "other") || mkdir("named", 0711));
+        if (turn == 4) GIVES(0, rmdir("named") || symlink("other", "named"));
+        for (int again = 0; again < 2; again++) {
+            GIVES(0, fstatat(own, "named", &after, AT_SYMLINK_NOFOLLOW));
+            GIVES(turn < 3, before.st_ino == after.st_ino);
+            GIVES(turn == 0 || turn == 2, before.st_mode == after.st_mode);
+            if (turn < 3) GIVES(turn == 2, after.st_nlink > before.st_nlink);
+        }
+        close(opened);
+    }
+    close(own);
+    GIVES(0, unlink("named") || rmdir("other/below") || rmdir("other"));
+
     /* The flags that one is open with, whoever changes them. */
     int flagged = open("/usr", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     GIVES(O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | LARGE, fcntl(flagged, F_GETFL));

@@ -104,9 +104,10 @@ fn begin(cx: &Cx, call: &Call) -> Result<Begun, Errno> {
     }
     if request.only_reads()
         && request.flags & DIRECTORY_ITSELF == DIRECTORY_ITSELF
-        && let Some(path) = walk::name_in(cx, dirfd, &path)
+        && let Some(parent) = walk::parent_of(cx, dirfd, &path)
     {
-        return open_in_directory(cx, request, path).map(Begun::Over);
+        let known = walk::name_in(cx, dirfd, &path).flatten();
+        return open_in_directory(cx, request, (parent, &path), known).map(Begun::Over);
     }
     let target = walk(cx, dirfd, &path, request.follows())?;
     if target.detour || !matches!(target.place, Place::Real(_)) {
@@ -229,14 +230,21 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
 /// What lets a directory be opened, but no link to one.
 const DIRECTORY_ITSELF: u32 = O_DIRECTORY | O_NOFOLLOW;
 
-/// Opens a directory by its name in another one, and looks at it then; what is none fails. Its path is `path` if that is known.
-fn open_in_directory(cx: &Cx, request: Request, path: Option<Vec<u8>>) -> Result<Outcome, Errno> {
+/// Opens a directory by its name in another one, whose number stands before it, and looks at it then; what is none fails. Its path is
+/// `path` if that is known.
+fn open_in_directory(
+    cx: &Cx,
+    request: Request,
+    (parent, name): (u64, &[u8]),
+    path: Option<Vec<u8>>,
+) -> Result<Outcome, Errno> {
     let fd = cx.native(request.call.number, request.call.args)?;
     let stat = cx.task.guest.stat(fd as i32, b"", 0)?;
     if cx.kernel.fs.is_foreign(cx, stat.dev) {
         cx.native(__NR_close.into(), [fd, 0, 0, 0, 0, 0])?;
         return Err(Errno::EACCES);
     }
+    cx.kernel.fs.note_named(parent, name, &stat);
     let path = path.unwrap_or_else(|| path_of(cx, fd));
     Ok(track(cx, request, fd, Directory::real(cx, &stat, path, request.flags)))
 }
