@@ -88,6 +88,9 @@ impl Cx {
             let want = chunk.len().min(in_page).min(max - text.len());
             let got = self.task.guest.read(at, &mut chunk[..want]);
             if let Some(end) = end_of_text(&chunk[..got]) {
+                if text.is_empty() {
+                    return Ok(chunk[..end].to_vec());
+                }
                 text.extend_from_slice(&chunk[..end]);
                 return Ok(text);
             }

@@ -11,12 +11,11 @@
 use core::cell::Cell;
 
 use fated_kernel::guest::Call;
-use fated_kernel::table::{self, Ret};
 use linux_raw_sys::general::*;
 
 use crate::host::host;
 use crate::wire::{ARENA_FD, BLOB_FD, TEXT_FD};
-use crate::{gate, sys};
+use crate::{gate, guard, sys};
 
 /// How much farther up they go.
 pub const UP: i32 = 1024 - TEXT_FD;
@@ -103,17 +102,13 @@ impl Descriptors {
             _ if (result as u64) < NEAR => 0,
             __NR_fcntl if !duplicates(call) => 0,
             __NR_fcntl => result as u64,
-            _ => table::call(call.number).filter(|info| info.ret == Ret::Fd).map_or(0, |_| result as u64),
+            _ if guard::opens(call) => result as u64,
+            _ => 0,
         };
         if newest >= NEAR {
             self.raise();
         }
     }
-}
-
-/// Whether what a call has returned may be a descriptor that tells of the guest's being near.
-pub fn may_be_near(result: i64) -> bool {
-    result >= NEAR as i64
 }
 
 /// Whether a call of fcntl(2) makes a descriptor.

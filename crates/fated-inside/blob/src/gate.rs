@@ -125,7 +125,8 @@ global_asm!(
     "syscall",
     "ret",
     // copy_guest(to, from, count): how many bytes are left. A fault among words leads to the bytes, one there to the end. In the
-    // former, rcx is by 16 less than what is left.
+    // former, rcx is by 16 less than what is left. The words are no wider than those that much of it has just been written by, or
+    // processors would wait until that is done.
     ".globl copy_guest",
     "copy_guest:",
     "mov rcx, rdx",
@@ -135,8 +136,10 @@ global_asm!(
     "jb 3f",
     ".globl copy_words",
     "copy_words:",
-    "movups xmm0, [rsi]",
-    "movups [rdi], xmm0",
+    "mov rax, [rsi]",
+    "mov r8, [rsi + 8]",
+    "mov [rdi], rax",
+    "mov [rdi + 8], r8",
     "add rsi, 16",
     "add rdi, 16",
     "sub rcx, 16",

@@ -5,7 +5,7 @@
 
 use fated_kernel::errno::Errno;
 use fated_kernel::guest::Call;
-use fated_kernel::table::{self, Arg};
+use fated_kernel::table::{self, Arg, Ret};
 use linux_raw_sys::general::*;
 
 use crate::rewrite::{AREA_SIZE, AREAS};
@@ -29,13 +29,16 @@ struct Shape {
     addresses: u8,
     /// Addresses with the length behind them.
     buffers: u8,
+    /// It returns a descriptor.
+    opens: bool,
     /// It is to be looked at for itself, before or afterwards.
     is_special: bool,
 }
 
 /// By a call's place.
 static SHAPES: [Shape; table::PLACES] = {
-    let mut shapes = [Shape { descriptors: 0, addresses: 0, buffers: 0, is_special: false }; table::PLACES];
+    let mut shapes =
+        [Shape { descriptors: 0, addresses: 0, buffers: 0, opens: false, is_special: false }; table::PLACES];
     let calls = table::all();
     let mut index = 0;
     while index < calls.len() {
@@ -55,6 +58,7 @@ static SHAPES: [Shape; table::PLACES] = {
             place += 1;
         }
         let number = calls[index].number as u32;
+        shape.opens = matches!(calls[index].ret, Ret::Fd);
         shape.is_special = changes_mappings(number) || takes_vector(number) || is_noted(number);
         index += 1;
     }
@@ -115,6 +119,12 @@ pub fn is_harmless(call: &Call) -> bool {
             }
     };
     !shape.is_special && !(0..call.args.len()).any(names)
+}
+
+/// Whether what a call returns is a descriptor.
+#[inline]
+pub fn opens(call: &Call) -> bool {
+    SHAPES[table::place(call.number)].opens
 }
 
 /// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the

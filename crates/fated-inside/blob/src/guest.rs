@@ -17,7 +17,7 @@ use crate::frame::Frame;
 use crate::guard::{self, ours};
 use crate::host::host;
 use crate::process::Process;
-use crate::{descriptors, files, gate, program, rewrite, sys};
+use crate::{files, gate, program, rewrite, sys};
 
 const SIGCHLD: u64 = 17;
 
@@ -88,7 +88,7 @@ impl Inside {
         }
         // SAFETY: the kernel hands on what the guest may ask for; what is the engine's has been left out above.
         let result = unsafe { gate::call(call.number as u32, call.args) };
-        if !harmless || descriptors::may_be_near(result) {
+        if !harmless || guard::opens(&call) {
             self.end_special(&call, result);
         }
         result
@@ -105,8 +105,7 @@ impl Inside {
         result
     }
 
-    /// What comes after it, and after one that may have made a descriptor.
-    #[cold]
+    /// What comes after it, and after one that makes a descriptor.
     fn end_special(&self, call: &Call, result: i64) {
         if call.number as u32 == __NR_arch_prctl {
             self.read_bases();

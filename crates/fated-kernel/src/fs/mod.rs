@@ -416,6 +416,7 @@ pub fn is_real(open: &OpenFile) -> bool {
 
 impl Cx {
     /// The same, of a descriptor that the real Linux knows.
+    #[inline(never)]
     fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
         let mut real = self.task.guest.stat(fd, b"", 0);
         if let Ok(stat) = &mut real {
