@@ -11,7 +11,7 @@ pub enum Policy {
     /// Any ready task, drawn from the seed.
     Random,
     /// Probabilistic concurrency testing: seeded priorities, `changes` seeded points at which the running task drops to the
-    /// lowest one (Burckhardt et al., ASPLOS 2010).
+    /// lowest one (Burckhardt et al., ASPLOS 2010). So does one that makes very many calls, as it may wait for others by that.
     Pct {
         /// How many such points there are.
         changes: u32,

@@ -127,8 +127,7 @@ impl Scheduler {
     /// The running task gives its turn to the next one, at the end of the call it is in.
     pub(crate) fn yield_turn(&self, task: &Task) {
         if matches!(self.policy, Policy::Pct { .. }) {
-            self.lowest.set(self.lowest.get().saturating_sub(1));
-            task.priority.set(self.lowest.get());
+            return self.outrank_by_all(task);
         }
         let (_, length) = task.slice.get();
         task.slice.set((length, length));
@@ -158,15 +157,27 @@ impl Scheduler {
         !self.ready.borrow().is_empty()
     }
 
+    /// Under PCT, lets all others run before a task.
+    fn outrank_by_all(&self, task: &Task) {
+        self.lowest.set(self.lowest.get().saturating_sub(1));
+        task.priority.set(self.lowest.get());
+        let (_, length) = task.slice.get();
+        task.slice.set((0, length));
+    }
+
     /// Counts a call under PCT.
     fn is_outranked(&self, task: &Task) -> bool {
         let (left, changes) = self.change.get();
+        let (used, length) = task.slice.get();
+        task.slice.set((used + 1, length));
         if left == 0 && changes > 0 {
             self.change.set((self.rng.below(CHANGE_SPAN), changes - 1));
-            self.lowest.set(self.lowest.get() - 1);
-            task.priority.set(self.lowest.get());
+            self.outrank_by_all(task);
         } else {
             self.change.set((left.saturating_sub(1), changes));
+            if used >= LONGEST_SPIN {
+                self.outrank_by_all(task);
+            }
         }
         let ready = self.ready.borrow();
         ready.iter().any(|other| other.priority.get() > task.priority.get())
@@ -175,6 +186,9 @@ impl Scheduler {
 
 /// Under PCT, the calls between two changes of priority are drawn below this.
 const CHANGE_SPAN: u64 = 2000;
+/// Under PCT, how many calls a task makes before those that it outranks run all the same: it may spin until one of them does
+/// something.
+const LONGEST_SPIN: u32 = 20_000;
 
 impl Kernel {
     /// Wakes a task that sleeps; the first reason counts. Anyone else is left alone.

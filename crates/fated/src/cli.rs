@@ -131,7 +131,7 @@ pub struct RunArgs {
     pub fresh: Option<PathBuf>,
 
     /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct or pct:N
-    /// (seeded priorities with N changes, 3 unless told; finds rare orders)
+    /// (seeded priorities with N changes, 3 unless told, and one whenever a task spins; finds rare orders)
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy, help_heading = "Scheduling and time")]
     pub policy: Policy,
 

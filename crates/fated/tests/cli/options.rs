@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("world", &[], world),
     ("seed", &[], seed),
     ("policies", &[], policies),
+    ("spinning", &[], spinning),
     ("stacks_do_not_depend_on_the_order_of_variables", &[], order_of_variables),
 ];
 
@@ -186,6 +187,16 @@ fn policies() {
         let orders: Vec<String> = seeds.iter().map(|seed| order(seed)).collect();
         assert!(orders.iter().any(|order| *order != orders[0]), "{policy}: no seed changes the order");
         assert_eq!(orders[3], order(seeds[3]), "{policy}");
+    }
+}
+
+/// Whoever spins until another one does something gets what it wants, whatever their priorities are.
+fn spinning() {
+    let script = "(while :; do kill -0 $$; done) & sleep 0.01; kill $!; wait; echo over";
+    for policy in ["rr", "random", "pct:0", "pct"] {
+        for seed in ["1", "2", "3", "4"] {
+            run(&["--policy", policy, "--seed", seed, "sh", "-c", script]).code(0).stdout("over\n");
+        }
     }
 }
 
