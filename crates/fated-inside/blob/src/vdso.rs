@@ -79,7 +79,8 @@ pub fn line(line: &[u8]) -> Option<Vec<u8>> {
     let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let (range, perms) = (words.next()?, words.next()?);
     let inode = words.nth(2)?.parse() == Ok(host().vdso_inode.get());
-    (inode && words.next() == Some("/memfd:fated")).then(|| alloc::format!("{range} {perms} 00000000 00:00 0 [vdso]\n").into())
+    (inode && words.next() == Some("/memfd:fated"))
+        .then(|| alloc::format!("{range} {perms} 00000000 00:00 0 [vdso]\n").into())
 }
 
 /// A function that enters the kernel at once. The `syscall` is for calls that are restarted.
