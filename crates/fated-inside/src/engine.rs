@@ -200,7 +200,9 @@ impl Engine {
         if died != 0 {
             return Some(died);
         }
-        (running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH)).then_some(running)
+        let is_gone = running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH);
+        // Whoever ends as it should has given its turn away before.
+        (is_gone && control.running.load(SeqCst) == running).then_some(running)
     }
 
     /// What the run has cost.

@@ -315,7 +315,8 @@ pub fn missing() -> Option<u32> {
     while let Some(process) = next {
         let real = process.real.load(SeqCst);
         let gone = real != 0 && sys::call(__NR_kill, [u64::from(real), 0, 0, 0, 0, 0]) == ESRCH;
-        if gone && !process.is_ending() {
+        // What is used for another one meanwhile has another id before it is no longer ending.
+        if gone && !process.is_ending() && process.real.load(SeqCst) == real {
             return Some(real);
         }
         next = process.older;
