@@ -258,6 +258,15 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
+    /// Measure what an idle process and an idle thread take of memory, natively and under both engines
+    Memory {
+        /// How many of them there are
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+        max: u32,
+        /// How to measure and print.
+        #[command(flatten)]
+        common: BenchArgs,
+    },
     /// Time whole programs natively and under both engines
     Programs {
         /// How to measure and print.

@@ -7,11 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
-fn read(path: &str) -> String {
+/// A file of `/proc`; nothing if it can't be read.
+pub fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+/// What stands behind a name and a colon.
+pub fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let (_, value) = text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim() == key))?;
     Some(value.trim())
 }

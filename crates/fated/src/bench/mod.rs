@@ -4,6 +4,7 @@
 mod call;
 mod engines;
 mod machine;
+mod memory;
 mod programs;
 mod stop;
 mod strace;
@@ -22,6 +23,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Stop { max, common } => ("stop", common, stop::measure(*max, common)?),
         Bench::Call { common } => ("call", common, call::measure(common)?),
         Bench::Engines { max, common } => ("engines", common, engines::measure(*max, common)?),
+        Bench::Memory { max, common } => ("memory", common, memory::measure(*max, common)?),
         Bench::Programs { common } => ("programs", common, programs::measure(common)?),
         Bench::Strace { common } => ("strace", common, strace::measure(common)?),
         Bench::Floor { idle, rounds } => return stop::print_floor(*idle, *rounds),

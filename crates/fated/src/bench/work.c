@@ -4,8 +4,8 @@
 //
 // Prepares, then writes a byte to standard output and reads one from standard input, which says what to do before the next
 // exchange: 0 nothing, k > 0 as many as 2^(k-1) units, the end of input to end. Whoever is at the other end has the
-// real time, which a simulated clock hides. With N, that many children wait in pause() meanwhile. Exit codes: 0 done,
-// 2 wrong use, 3 not so many children possible, 1 anything else.
+// real time, which a simulated clock hides. With N, that many children wait in pause() meanwhile, or threads in the mode
+// of that name. Exit codes: 0 done, 2 wrong use, 3 not so many children or threads possible, 1 anything else.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -140,6 +140,19 @@ static void program(void) {
 // A fork and the wait for that child, while others idle.
 
 static pid_t *idlers;
+// Where each says that it has come as far as its pause().
+static int arrivals[2];
+
+static void idle_on(void) {
+  if (write(arrivals[1], "", 1) != 1) exit(1);
+  for (;;) pause();
+}
+
+static void await_arrivals(void) {
+  char byte;
+  for (long i = 0; i < idle; i++)
+    if (read(arrivals[0], &byte, 1) != 1) fail("wait for those that idle");
+}
 
 static void reap_idlers(long made) {
   for (long i = 0; i < made; i++) kill(idlers[i], SIGKILL);
@@ -162,10 +175,32 @@ static void make_idlers(void) {
       // Nobody stays behind if the parent is killed.
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != self) _exit(0);
-      for (;;) pause();
+      idle_on();
     }
     idlers[i] = child;
   }
+  await_arrivals();
+}
+
+static void *idle_thread(void *unused) {
+  idle_on();
+  return unused;
+}
+
+static void none(void) {}
+
+static void threads(void) {
+  for (long i = 0; i < idle; i++) {
+    pthread_t thread;
+    int why = pthread_create(&thread, NULL, idle_thread, NULL);
+    if (why) {
+      fprintf(stderr, "work: only %ld of %ld threads: %s\n", i, idle, strerror(why));
+      exit(3);
+    }
+  }
+  await_arrivals();
+  in_rounds(none);
+  exit(0);
 }
 
 static void fork_and_wait(int any) {
@@ -187,13 +222,15 @@ int main(int argc, char **argv) {
   } modes[] = {
       {"call", call, NULL},       {"clock", clock_read, NULL},     {"pipe", NULL, pipe_trips},
       {"file", file, NULL},       {"thread", NULL, thread_trips},  {"exec", program, NULL},
-      {"wait-pid", wait_pid, NULL}, {"wait-any", wait_any, NULL},
+      {"wait-pid", wait_pid, NULL}, {"wait-any", wait_any, NULL},  {"processes", none, NULL},
+      {"threads", NULL, threads},
   };
   if (argc < 2) return 2;
   idle = argc > 2 ? atol(argv[2]) : 0;
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (strcmp(argv[1], modes[i].name)) continue;
-    make_idlers();
+    if (pipe(arrivals)) fail("make a pipe");
+    if (modes[i].whole != threads) make_idlers();
     if (modes[i].whole)
       modes[i].whole();
     else

@@ -63,7 +63,7 @@ pub const PASSES: u32 = 4;
 pub struct Load {
     /// A mode of the program.
     pub mode: &'static str,
-    /// How many children idle meanwhile.
+    /// How many children, or threads, idle meanwhile.
     pub idle: u32,
 }
 
@@ -104,18 +104,29 @@ impl Work {
 
     /// Microseconds for one unit of `load` in the best round, less what the best empty round took. `None` if so many children are not possible.
     pub fn time(&self, under: Under, load: Load) -> anyhow::Result<Option<f64>> {
+        self.with(under, load, |_, input, output| self.rounds(input, output))
+    }
+
+    /// Starts the program, and lets `measure` have its id (or that of what it is started by) and its pipes. The program ends when its
+    /// input does. `None` as from [`Work::time`].
+    pub fn with<T>(
+        &self,
+        under: Under,
+        load: Load,
+        measure: impl FnOnce(u32, ChildStdin, ChildStdout) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
         super::progress(&format!("{} under {}, {} idle", load.mode, under.label(), load.idle));
         let mut command = Command::new("taskset");
         command.arg("-c").arg(self.cpu.to_string()).args(wrapper(under, self.cpu, self.engine)?).arg(self.path());
         command.args([load.mode, &load.idle.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("failed to run taskset: install util-linux")?;
-        let best = match (child.stdin.take(), child.stdout.take()) {
-            (Some(input), Some(output)) => self.rounds(input, output),
+        let measured = match (child.stdin.take(), child.stdout.take()) {
+            (Some(input), Some(output)) => measure(child.id(), input, output),
             _ => bail!("failed to talk to the measured program"),
         };
         let status = child.wait().context("failed to wait for the measured program")?;
         match status.code() {
-            Some(0) => Ok(Some(best?)),
+            Some(0) => Ok(Some(measured?)),
             Some(3) => Ok(None),
             _ => bail!("failed to measure {} under {}: it ended with {status}", load.mode, under.label()),
         }
@@ -144,8 +155,7 @@ impl Work {
 
     /// Tells the program what to do, and finds out how long a unit takes, in microseconds.
     fn rounds(&self, mut input: ChildStdin, mut output: ChildStdout) -> anyhow::Result<f64> {
-        // It is ready.
-        output.read_exact(&mut [0]).context("failed to talk to the measured program")?;
+        await_ready(&mut output)?;
         let mut round = |order: u8| -> io::Result<Duration> {
             // What delays this side only makes a time longer, so the shortest one stays right.
             let start = Instant::now();
@@ -181,6 +191,11 @@ impl Drop for Work {
         // What can't be removed lies in the directory for temporary files.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Waits until the program has prepared what it was told to.
+pub fn await_ready(output: &mut ChildStdout) -> anyhow::Result<()> {
+    output.read_exact(&mut [0]).context("failed to talk to the measured program")
 }
 
 /// What stands before the program.

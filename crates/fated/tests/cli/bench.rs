@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("bench_stop", &["cc", "taskset"], stop),
     ("bench_call", &["cc", "taskset"], call),
     ("bench_engines", &["cc", "taskset"], engines),
+    ("bench_memory", &["cc", "taskset"], memory),
     ("bench_programs", &["gcc", "make", "python3", "git", "find", "taskset"], programs),
     ("bench_strace", &["cc", "taskset", "strace"], strace),
 ];
@@ -48,6 +49,10 @@ fn strace() {
 
 fn engines() {
     table(&["bench", "engines", "--max", "2"], 5);
+}
+
+fn memory() {
+    table(&["bench", "memory", "--max", "3"], 5);
 }
 
 fn programs() {

@@ -158,6 +158,8 @@ int main(int argc, char **argv) {
     pthread_create(&thread, NULL, tell_tid, NULL);
     pthread_join(thread, NULL);
     CHECK(seen_tid > 0 && seen_tid != getpid());
+    /* Who joins it is woken before it is gone. */
+    while (syscall(SYS_tgkill, getpid(), seen_tid, 0) == 0) sched_yield();
     FAILS(ESRCH, syscall(SYS_tgkill, getpid(), seen_tid, 0));
     FAILS(ECHILD, waitpid(seen_tid, &status, 0));
     pthread_create(&thread, NULL, fork_here, NULL);
