@@ -93,16 +93,27 @@ impl Default for Known {
 }
 
 /// What a program and its forks know of their call sites.
+#[derive(Default)]
 pub struct Sites {
-    /// Calls by site; a newcomer takes the place of another one with the same place.
-    calls: [(u64, u8); 64],
+    /// Calls by site. Each has a place in one row; a newcomer takes that of whichever there needs it least, so that a few sites
+    /// that are busy at a time don't chase each other away.
+    calls: [[(u64, u8); 4]; 16],
     /// Those that are worth it, each with the number of its call and the code around it.
     worthy: Vec<(u64, u64, Code)>,
 }
 
-impl Default for Sites {
-    fn default() -> Sites {
-        Sites { calls: [(0, 0); 64], worthy: Vec::new() }
+impl Sites {
+    /// Where the calls of a site are counted.
+    fn entry(&mut self, site: u64) -> &mut (u64, u8) {
+        let row = &mut self.calls[(site >> 1 ^ site >> 7) as usize % 16];
+        let place = row.iter().position(|entry| entry.0 == site).unwrap_or_else(|| {
+            // One that is dealt with mostly makes no more calls by signal.
+            let least = (0..row.len()).min_by_key(|&at| if row[at].1 == NEVER { 0 } else { row[at].1 }).unwrap_or(0);
+            let worthy = self.worthy.iter().any(|it| it.0 == site);
+            row[least] = (site, if worthy { NEVER } else { 0 });
+            least
+        });
+        &mut row[place]
     }
 }
 
@@ -120,10 +131,7 @@ pub fn noticed(task: &Inside, number: u64) {
     let worthy_before;
     {
         let mut sites = image.sites.borrow_mut();
-        let entry = &mut sites.calls[(site >> 1 ^ site >> 7) as usize % 64];
-        if entry.0 != site {
-            *entry = (site, 0);
-        }
+        let entry = sites.entry(site);
         worthy_before = entry.1 == NEVER;
         if !worthy_before {
             entry.1 += 1;
