@@ -8,12 +8,14 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write as _;
 
+use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::{Call, Exec, FileStat, Guest, Outside, Regs, Spawn};
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::Tid;
+use fated_kernel::ports::{Exec, Guest, Outside, Spawn};
 use fated_kernel::record::{Record, What};
-use fated_kernel::table;
+use fated_kernel::syscall::table;
 
 /// What the guest does, as `(number, arguments)`; the child of a fork does what comes after it says.
 pub type Script = &'static [(u64, [u64; 6])];

@@ -1,6 +1,6 @@
 //! The one CPU of a run.
 
-use fated_kernel::guest::Outside;
+use fated_kernel::ports::Outside;
 
 use crate::error::Error;
 use crate::sys::{self, Os};

@@ -2,7 +2,8 @@
 
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{FileStat, Outside};
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::ports::Outside;
 use fated_kernel::record::Record;
 use std::cell::RefCell;
 use std::fmt;

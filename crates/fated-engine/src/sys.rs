@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::FileStat;
+use fated_kernel::fs::inode::FileStat;
 
 /// The result of a system call.
 pub type Os<T> = Result<T, Errno>;

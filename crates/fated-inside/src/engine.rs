@@ -12,8 +12,8 @@ use fated_engine::signals::{self, Signals};
 use fated_engine::{Error, Launch, OneCpu, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::Outside;
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
+use fated_kernel::ports::Outside;
 use fated_kernel::stats::Counters;
 
 use crate::blob::Blob;

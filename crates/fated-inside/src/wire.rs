@@ -6,9 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use fated_kernel::arch::Call;
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, FileStat};
+use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::{Pid, Tid};
 use fated_kernel::record::{Ended, Record, What};
 use fated_kernel::stats::Counters;
@@ -256,11 +257,11 @@ impl Plan {
 /// How a run came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// See [`fated_kernel::kernel::Ending`].
+    /// See [`fated_kernel::host::Ending`].
     Exited(i32),
-    /// See [`fated_kernel::kernel::Ending`].
+    /// See [`fated_kernel::host::Ending`].
     Deadlock(Vec<String>),
-    /// See [`fated_kernel::kernel::Ending`].
+    /// See [`fated_kernel::host::Ending`].
     Broken(String),
     /// The first program could not be started: errno of the exec.
     NoProgram(Errno),

@@ -5,12 +5,14 @@
 #![expect(missing_docs, reason = "criterion's macros make public functions without docs")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fated_kernel::arch::{Call, Regs};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::{Call, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::host::{Boot, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::{Boot, Kernel, Next};
+use fated_kernel::ports::{Exec, Guest, Outside, Spawn, Stop};
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
 use std::cell::{Cell, RefCell};

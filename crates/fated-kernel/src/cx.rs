@@ -1,8 +1,8 @@
 //! What a system call works with: the kernel, the task that made it, and that task's memory.
 
 use crate::errno::Errno;
-use crate::kernel::Kernel;
-use crate::task::{Process, Task};
+use crate::host::Kernel;
+use crate::process::task::{Process, Task};
 use alloc::{rc::Rc, vec, vec::Vec};
 
 /// The context of a call.

@@ -1,28 +1,25 @@
 //! A simulated Linux kernel as a value: tasks, signals, time, descriptors. Time, entropy and the real world come in through
-//! [`guest::Guest`] and [`guest::Outside`], which an engine implements; the kernel does no I/O of its own.
+//! [`ports::Guest`] and [`ports::Outside`], which an engine implements; the kernel does no I/O of its own.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod arch;
 pub mod config;
 pub mod cx;
 pub mod errno;
-pub mod family;
-pub mod file;
 pub mod fs;
-pub mod futex;
-pub mod guest;
+pub mod host;
 pub mod id;
-pub mod kernel;
-pub mod log;
-pub mod queue;
+pub mod ipc;
+pub mod mm;
+pub mod net;
+pub mod ports;
+pub mod process;
 pub mod record;
-pub mod rng;
 pub mod sched;
 pub mod signal;
 pub mod stats;
-pub mod sys;
-pub mod table;
-pub mod task;
-pub mod timers;
-pub mod user;
+pub mod syscall;
+pub mod time;
+pub mod tty;

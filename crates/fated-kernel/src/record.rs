@@ -1,7 +1,7 @@
 //! One line of the log of calls.
 
+use crate::arch::Call;
 use crate::errno::Errno;
-use crate::guest::Call;
 use crate::id::{Pid, Tid};
 use alloc::{string::String, vec::Vec};
 

@@ -1,6 +1,7 @@
 //! Counters of a run.
 
-use crate::table::{self, PLACES};
+use crate::syscall::table;
+use crate::syscall::table::PLACES;
 use alloc::vec::Vec;
 use core::cell::Cell;
 

@@ -5,8 +5,8 @@ use crate::process::reap;
 use crate::sys::{self, Os, RealTid};
 use crate::tracee::SECCOMP_STOP;
 use fated_engine::{Error, start};
+use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::Regs;
 use std::ptr;
 use std::time::{Duration, Instant};
 

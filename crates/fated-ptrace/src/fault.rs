@@ -2,7 +2,7 @@
 
 use crate::sys::SignalInfo;
 use fated_engine::cpuid::Cpuid;
-use fated_kernel::guest::{Fault, Regs};
+use fated_kernel::arch::{Fault, Regs};
 
 /// An instruction that the engine answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

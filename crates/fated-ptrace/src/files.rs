@@ -2,8 +2,8 @@
 
 use crate::sys::{self, Os, RealTid};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::FileStat;
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -143,7 +143,7 @@ fn parse_stat(bytes: &[u8]) -> Option<TaskStat> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fated_kernel::fs::listing;
+    use fated_kernel::fs::dirent;
 
     fn own() -> RealTid {
         RealTid::try_from(std::process::id()).unwrap()
@@ -153,7 +153,7 @@ mod tests {
     fn a_directory_is_listed_whole() {
         let dir = std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
         let listing = list(own(), dir.as_raw_fd()).unwrap();
-        let names: Vec<_> = listing.records(0).map(|record| listing::entry(record).name.to_vec()).collect();
+        let names: Vec<_> = listing.records(0).map(|record| dirent::entry(record).name.to_vec()).collect();
         for expected in ["Cargo.toml", "src", "."] {
             assert!(names.iter().any(|name| name == expected.as_bytes()), "{expected} in {names:?}");
         }

@@ -4,7 +4,8 @@
 //! Linux; only the engine can change whether `cpuid` faults.
 
 use crate::sys;
-use fated_kernel::table::{self, Passage};
+use fated_kernel::syscall::table;
+use fated_kernel::syscall::table::Passage;
 use libc::sock_filter;
 use std::mem::offset_of;
 

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use fated_engine::sys::check;
 pub(crate) use fated_engine::sys::{Os, kill, last, poll, read, statx, write};
+use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::Regs;
 
 /// A real process or thread id.
 pub(crate) type RealTid = libc::pid_t;

@@ -13,10 +13,12 @@ use crate::sys::{self, Os, RealTid};
 use crate::{exec, memory, xstate};
 use fated_engine::notice::Notice;
 use fated_engine::signals;
+use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::{Call, Exec, FileStat, Guest, Regs, Spawn, Stop};
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::Tid;
+use fated_kernel::ports::{Exec, Guest, Spawn, Stop};
 use std::cell::Cell;
 use std::rc::Rc;
 

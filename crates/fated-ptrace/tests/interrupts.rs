@@ -3,7 +3,7 @@
 mod passthrough;
 
 use fated_engine::{Error, Launch, Standard};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 use fated_ptrace::Engine;
 use passthrough::Passthrough;
 use std::rc::Rc;
@@ -26,16 +26,16 @@ struct Signaller(Passthrough);
 impl fated_ptrace::Driver for Signaller {
     fn boot(
         &self,
-        boot: &fated_kernel::kernel::Boot,
-        guest: Rc<dyn fated_kernel::guest::Guest>,
+        boot: &fated_kernel::host::Boot,
+        guest: Rc<dyn fated_kernel::ports::Guest>,
     ) -> fated_kernel::id::Tid {
         self.0.boot(boot, guest)
     }
-    fn next(&self) -> fated_kernel::kernel::Next {
+    fn next(&self) -> fated_kernel::host::Next {
         self.0.next()
     }
-    fn stopped(&self, tid: fated_kernel::id::Tid, stop: fated_kernel::guest::Stop) {
-        if let fated_kernel::guest::Stop::Call(call) = stop
+    fn stopped(&self, tid: fated_kernel::id::Tid, stop: fated_kernel::ports::Stop) {
+        if let fated_kernel::ports::Stop::Call(call) = stop
             && call.number == libc::SYS_kill as u64
         {
             // To this thread: only then the handler has run before the guest goes on to spin.

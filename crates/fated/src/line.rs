@@ -1,8 +1,8 @@
 //! A record of the log as one line: for people as strace(1) writes it, for programs as JSON.
 
-use fated_kernel::log::names;
 use fated_kernel::record::{Ended, Record, What};
-use fated_kernel::table;
+use fated_kernel::syscall::log::names;
+use fated_kernel::syscall::table;
 use serde_json::{Value, json};
 
 /// `TASK SECONDS call(arguments) = result`, seconds since `epoch_ns`, without a line feed.
@@ -52,8 +52,8 @@ pub fn name(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fated_kernel::arch::Call;
     use fated_kernel::errno::Errno;
-    use fated_kernel::guest::Call;
     use fated_kernel::id::{Pid, Tid};
 
     const EPOCH_NS: u64 = 1_767_225_600_000_000_000;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use fated_engine::processor::{self, ProcessorTime};
 use fated_engine::{Error, Launch, Observer, Standard, Terminal};
-use fated_kernel::guest::Outside;
-use fated_kernel::kernel::{Ending, Kernel};
+use fated_kernel::host::{Ending, Kernel};
+use fated_kernel::ports::Outside;
 use fated_kernel::stats::Counters;
 
 use crate::cli::{EngineName, RunArgs};

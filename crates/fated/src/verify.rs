@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use anyhow::Context as _;
 use fated_engine::{Captured, Observer};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 use fated_kernel::record::Record;
 
 use crate::cli::RunArgs;

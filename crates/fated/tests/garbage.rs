@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use fated_kernel::table::{self, Arg, CallInfo, Passage, Status};
+use fated_kernel::syscall::table;
+use fated_kernel::syscall::table::{Arg, CallInfo, Passage, Status};
 
 /// Calls that would do to the host's disk what is asked for.
 const LEFT_OUT: [&str; 6] = ["fallocate", "truncate", "ftruncate", "sync", "syncfs", "sync_file_range"];

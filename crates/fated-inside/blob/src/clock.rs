@@ -9,7 +9,7 @@ use core::cell::Cell;
 use core::mem::offset_of;
 
 use fated_kernel::cx::Cx;
-use fated_kernel::timers::SECOND;
+use fated_kernel::time::timers::SECOND;
 
 use crate::host::{Host, host};
 use crate::wire::{WINDOW, WINDOW_SIZE};

@@ -13,7 +13,7 @@ use core::arch::global_asm;
 use core::cell::Cell;
 use core::mem::offset_of;
 
-use fated_kernel::guest::Regs;
+use fated_kernel::arch::Regs;
 
 use crate::clock;
 use crate::frame::{FEATURES, Frame};

@@ -10,7 +10,7 @@
 
 use core::cell::Cell;
 
-use fated_kernel::guest::Call;
+use fated_kernel::arch::Call;
 use linux_raw_sys::general::*;
 
 use crate::host::host;

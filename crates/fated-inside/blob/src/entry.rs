@@ -6,8 +6,9 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fated_engine::notice::Notice;
 use fated_engine::vdso;
-use fated_kernel::guest::{Call, Fault, Guest, Regs, Stop};
-use fated_kernel::kernel::{Ending, Kernel, Next};
+use fated_kernel::arch::{Call, Fault, Regs};
+use fated_kernel::host::{Ending, Kernel, Next};
+use fated_kernel::ports::{Guest, Stop};
 use linux_raw_sys::general::*;
 
 use crate::clock;

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::FileStat;
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
 use linux_raw_sys::general::*;
 
 use crate::{descriptors, guard, outside, sys, vdso};

@@ -3,8 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::Regs;
 
 use crate::host::host;
 use crate::wire::XSTATE_ROOM as ROOM;

@@ -3,9 +3,10 @@
 //! Whatever goes through the kernel is checked here. A guest's own loads and stores aren't: where they hit the arena, the
 //! marks in it may tell ([`sound`]).
 
+use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::Call;
-use fated_kernel::table::{self, Arg, Ret};
+use fated_kernel::syscall::table;
+use fated_kernel::syscall::table::{Arg, Ret};
 use linux_raw_sys::general::*;
 
 use crate::rewrite::{AREA_SIZE, AREAS};

@@ -7,9 +7,11 @@ use core::arch::asm;
 use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering::SeqCst;
 
+use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::{Call, Exec, FileStat, Guest, Regs, Spawn};
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::ports::{Exec, Guest, Spawn};
 use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Context, Leave};

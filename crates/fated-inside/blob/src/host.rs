@@ -17,8 +17,8 @@ use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::Notices;
 use fated_engine::vdso;
 use fated_kernel::cx::Cx;
+use fated_kernel::host::Kernel;
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::Kernel;
 
 use crate::clock::Readings;
 use crate::crossing::Context;

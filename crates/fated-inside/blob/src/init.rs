@@ -7,11 +7,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
+use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Guest, Regs};
-use fated_kernel::kernel::{Boot, Kernel};
-use fated_kernel::sys::resource::DESCRIPTORS;
-use fated_kernel::task::Credentials;
+use fated_kernel::host::{Boot, Kernel};
+use fated_kernel::ports::Guest;
+use fated_kernel::process::task::Credentials;
+use fated_kernel::syscall::resource::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Leave};

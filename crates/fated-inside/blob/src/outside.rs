@@ -8,8 +8,9 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use fated_engine::notice::Notice;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{FileStat, Guest, Outside};
-use fated_kernel::kernel::Kernel;
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::host::Kernel;
+use fated_kernel::ports::{Guest, Outside};
 use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 

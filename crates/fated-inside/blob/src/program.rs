@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use fated_engine::notice::{Notice, is_foreign_program};
+use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Exec, Guest, Regs};
+use fated_kernel::ports::{Exec, Guest};
 use linux_raw_sys::general::*;
 
 use crate::elf::Headers;

@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use fated_kernel::guest::FileStat;
+use fated_kernel::fs::inode::FileStat;
 
 use crate::host::host;
 use crate::{gate, rewrite};

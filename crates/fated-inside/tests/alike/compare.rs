@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use fated_engine::{Captured, Launch, Observer, Streams};
 use fated_kernel::config::{Config, Policy};
-use fated_kernel::kernel::{Ending, Kernel};
+use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::record::Record;
 
 const EPOCH_NS: u64 = 1_767_225_600_000_000_000;

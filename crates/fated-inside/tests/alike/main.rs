@@ -5,7 +5,7 @@ mod compare;
 
 use compare::{Case, config, difference};
 use fated_kernel::config::{Config, Policy};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 
 /// Whether there is such a program; says so if not.
 fn is_there(program: &str) -> bool {

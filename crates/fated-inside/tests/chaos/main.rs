@@ -17,7 +17,7 @@ use std::{env, fs};
 
 use compare::{Case, config};
 use fated_inside::{ARENA, ARENA_SIZE};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 
 /// How many stores each of the processes makes.
 const STORES: &str = "3000";

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use compare::{Case, Run, config};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 
 fn case(command: &[&str]) -> Case {
     let command = command.iter().map(ToString::to_string).collect();

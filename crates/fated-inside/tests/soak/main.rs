@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use compare::{Case, config, difference};
 use fated_kernel::config::Policy;
-use fated_kernel::rng::Rng;
+use fated_kernel::sched::rng::Rng;
 
 /// No case takes as long as this, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -1,6 +1,6 @@
 //! Random scripts. They use what shells and interpreters use the system for: pipes, jobs, traps, files, threads, time.
 
-use fated_kernel::rng::Rng;
+use fated_kernel::sched::rng::Rng;
 
 fn pick<'a>(rng: &Rng, words: &[&'a str]) -> &'a str {
     words[rng.below(words.len() as u64) as usize]

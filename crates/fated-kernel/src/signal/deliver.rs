@@ -1,13 +1,15 @@
 //! Taking signals: what happens to a task before it runs guest code again.
 
-use super::{Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SigInfo, SigSet, default_action, frame, nr};
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::family::Signal;
-use crate::kernel::Kernel;
+use crate::host::Kernel;
+use crate::process::family::Signal;
 use crate::record::What;
 use crate::sched::Rest;
-use crate::sys::timer;
+use crate::signal::{
+    Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SigInfo, SigSet, default_action, frame, nr,
+};
+use crate::syscall::timer;
 use alloc::rc::Rc;
 
 /// Why interrupted calls go on by themselves: the two bytes of the `syscall` instruction.

@@ -1,11 +1,11 @@
 //! The signal frame of x86-64: `struct rt_sigframe` of `arch/x86/include/asm/sigframe.h`, pushed at delivery and popped by
 //! rt_sigreturn(2).
 
-use super::{Action, SA_ONSTACK, SigInfo, SigSet};
+use crate::arch::Regs;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::guest::Regs;
-use crate::task::AltStack;
+use crate::process::task::AltStack;
+use crate::signal::{Action, SA_ONSTACK, SigInfo, SigSet};
 
 /// Offsets in the frame; the restorer's address stands at 0, the `ucontext` behind it.
 mod at {

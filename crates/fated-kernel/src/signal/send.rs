@@ -1,10 +1,10 @@
 //! Sending signals: to a task, a process, a group.
 
-use super::{Action, Disposition, SigInfo, SigSet, default_action, nr};
+use crate::host::Kernel;
 use crate::id::Pgid;
-use crate::kernel::Kernel;
+use crate::process::task::{Process, Task};
 use crate::sched::Woken;
-use crate::task::{Process, Task};
+use crate::signal::{Action, Disposition, SigInfo, SigSet, default_action, nr};
 use alloc::rc::Rc;
 
 impl Kernel {

@@ -2,15 +2,18 @@
 //! guest: what happens is the same, and when, and to whom.
 
 use crate::world::{BASE, World, config, first};
+use fated_kernel::arch::{Call, Regs};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, FileStat, Outside, Regs, Stop};
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::host::{Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::{Ending, Next};
+use fated_kernel::ports::{Outside, Stop};
 use fated_kernel::record::Record;
-use fated_kernel::rng::Rng;
+use fated_kernel::sched::rng::Rng;
 use fated_kernel::stats::Counters;
-use fated_kernel::table::{self, Passage};
+use fated_kernel::syscall::table;
+use fated_kernel::syscall::table::Passage;
 use linux_raw_sys::general as nr;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -48,7 +51,7 @@ impl Outside for Journal {
         Ok(data.len())
     }
     fn poll(&self, _fd: i32) -> u32 {
-        fated_kernel::file::poll::IN
+        fated_kernel::fs::poll::IN
     }
     fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {
         const PIPE: u32 = 0o010_600;

@@ -2,10 +2,11 @@
 
 use crate::world::{BASE, World, first};
 use fated_kernel::errno::Errno;
-use fated_kernel::file::poll;
-use fated_kernel::guest::{FileStat, Outside};
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::fs::poll;
+use fated_kernel::host::{Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::{Ending, Next};
+use fated_kernel::ports::Outside;
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
 use linux_raw_sys::ioctl::{TCGETS, TIOCGPGRP, TIOCSPGRP};

@@ -2,8 +2,8 @@
 
 use crate::world::{BASE, World, first};
 use fated_kernel::errno::Errno;
+use fated_kernel::host::Ending;
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::Ending;
 use linux_raw_sys::general as nr;
 
 fn error(errno: Errno) -> i64 {
@@ -73,7 +73,7 @@ fn a_handler_is_entered_and_left() {
     assert_eq!(u64::from_le_bytes(world.read(first(), inside.rsp)), RESTORER);
     // The signal itself is blocked while its handler runs.
     assert_eq!(world.kernel.task(first()).unwrap().mask.get().0, 1 << 9);
-    guest.set_regs(&fated_kernel::guest::Regs { rsp: inside.rsp + 8, ..inside });
+    guest.set_regs(&fated_kernel::arch::Regs { rsp: inside.rsp + 8, ..inside });
     world.result(first(), nr::__NR_rt_sigreturn, &[]);
     let after = world.regs(first());
     assert_eq!((after.rip, after.rsp, after.rax), (0x1234, BASE + 0x8000, 0));

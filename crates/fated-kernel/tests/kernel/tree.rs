@@ -1,7 +1,7 @@
 //! The real files of every puppet.
 
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::FileStat;
+use fated_kernel::fs::inode::FileStat;
 
 /// Where puppets stand.
 pub const CWD: &[u8] = b"/home";

@@ -1,8 +1,9 @@
 //! Whose turn it is, and when a call that the real Linux carries out happens.
 
 use crate::world::{World, first};
-use fated_kernel::guest::{Call, Stop};
-use fated_kernel::kernel::Next;
+use fated_kernel::arch::Call;
+use fated_kernel::host::Next;
+use fated_kernel::ports::Stop;
 use linux_raw_sys::general as nr;
 
 /// A descriptor that the kernel doesn't know: calls on it pass.

@@ -1,12 +1,14 @@
 //! A world without any real process: guests are memory and registers, and the test says what they call.
 
 use crate::tree;
+use fated_kernel::arch::{Call, Regs};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::listing::Listing;
-use fated_kernel::guest::{Call, Exec, FileStat, Guest, Outside, Regs, Spawn, Stop};
+use fated_kernel::fs::dirent::Listing;
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::{Boot, Ending, Kernel, Next};
+use fated_kernel::ports::{Exec, Guest, Outside, Spawn, Stop};
 use fated_kernel::record::Record;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,7 +180,7 @@ impl Outside for Nowhere {
         Ok(data.len())
     }
     fn poll(&self, _fd: i32) -> u32 {
-        fated_kernel::file::poll::IN | fated_kernel::file::poll::OUT
+        fated_kernel::fs::poll::IN | fated_kernel::fs::poll::OUT
     }
     fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {
         Ok(FileStat::default())

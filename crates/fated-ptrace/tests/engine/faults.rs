@@ -2,7 +2,7 @@
 
 use crate::harness::{Scratch, launch, run};
 use fated_engine::{Error, Launch, Standard};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 use fated_ptrace::Engine;
 use std::fs;
 use std::rc::Rc;

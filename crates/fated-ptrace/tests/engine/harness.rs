@@ -2,7 +2,7 @@
 
 use crate::passthrough::Passthrough;
 use fated_engine::{Captured, Error, Launch, Observer};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 use fated_ptrace::{Engine, Stats};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
 //! Instructions and odd calls that the engine answers itself, tried by small C programs.
 
 use crate::harness::{Scratch, launch, run};
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 use std::process::Command;
 
 const PRELUDE: &str = "

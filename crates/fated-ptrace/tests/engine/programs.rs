@@ -2,7 +2,7 @@
 
 use crate::harness::{Scratch, launch, run};
 use fated_engine::Error;
-use fated_kernel::kernel::Ending;
+use fated_kernel::host::Ending;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

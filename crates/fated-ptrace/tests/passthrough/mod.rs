@@ -1,10 +1,11 @@
 //! The smallest kernel that real programs run on: every call goes to Linux, except those that make, end and await tasks or
 //! could block. It has no signals and no time. It tests the engine alone.
 
+use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
-use fated_kernel::guest::{Call, Exec, Guest, Spawn, Stop};
+use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::kernel::{Boot, Ending, Next};
+use fated_kernel::ports::{Exec, Guest, Spawn, Stop};
 use fated_ptrace::Driver;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -77,7 +78,7 @@ impl Passthrough {
     fn finish(&self, tid: u32, call: Call) -> bool {
         let Some(task) = self.task(tid) else { return true };
         match self.call(tid, &task, call) {
-            Done::With(result) => task.guest.set_regs(&fated_kernel::guest::Regs { rax: result, ..task.guest.regs() }),
+            Done::With(result) => task.guest.set_regs(&fated_kernel::arch::Regs { rax: result, ..task.guest.regs() }),
             Done::Pass => assert_eq!(task.guest.pass(call), None, "it passes when the task runs on"),
             Done::Blocked => {
                 task.blocked.set(Some(call));

@@ -1,0 +1,299 @@
+//! Epoll instances (epoll(7)).
+//!
+//! Each interest is a [`Watcher`] in the queue of its file: when that is woken and the file is ready for the interest, it is put
+//! on the instance's list of ready ones. A wait looks at that list only, so interests that nothing happens to cost nothing.
+//!
+//! An interest doesn't hold its file: once the last descriptor of it is closed, the interest is gone.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::file::{ANON_INODE, File, OpenFile, anonymous_stat};
+use crate::fs::inode::FileStat;
+use crate::fs::poll;
+use crate::host::Kernel;
+use crate::sched::wait_queue::{Place, Queue, Watcher};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    rc::{Rc, Weak},
+    vec::Vec,
+};
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use linux_raw_sys::general as c;
+
+/// Bits of an interest that say how to tell, not what.
+pub const PRIVATE: u32 = c::EPOLLWAKEUP | c::EPOLLONESHOT | c::EPOLLET | c::EPOLLEXCLUSIVE;
+/// How deep instances may watch instances (`EP_MAX_NESTS`).
+const MAX_NESTS: usize = 4;
+
+/// A descriptor and the open file behind it: the same number may come to mean another file.
+type Key = (i32, u64);
+
+/// An epoll instance.
+#[derive(Debug)]
+pub struct Epoll {
+    me: Weak<Epoll>,
+    interests: RefCell<BTreeMap<Key, Rc<Interest>>>,
+    /// Those of them whose readiness may be an outside stream's.
+    outside: RefCell<BTreeMap<Key, Rc<Interest>>>,
+    ready: RefCell<VecDeque<Rc<Interest>>>,
+    /// The instances that watch this one, once for each interest.
+    above: RefCell<Vec<Weak<Epoll>>>,
+    queue: Queue,
+}
+
+/// A file that is watched.
+#[derive(Debug)]
+struct Interest {
+    key: Key,
+    open: Weak<OpenFile>,
+    epoll: Weak<Epoll>,
+    events: Cell<u32>,
+    data: Cell<u64>,
+    /// On the ready list.
+    listed: Cell<bool>,
+    place: RefCell<Option<Place>>,
+}
+
+impl Interest {
+    /// What holds now of what is wanted.
+    fn bits(&self) -> u32 {
+        let wanted = self.events.get() & !PRIVATE;
+        if wanted == 0 {
+            return 0;
+        }
+        self.open.upgrade().map_or(0, |open| open.file.poll() & wanted)
+    }
+}
+
+impl Watcher for Interest {
+    fn fire(&self, _kernel: &Rc<Kernel>) {
+        if let Some(epoll) = self.epoll.upgrade() {
+            epoll.look_at(self.key);
+        }
+    }
+}
+
+impl Epoll {
+    /// An instance without interests.
+    #[must_use]
+    pub fn new(kernel: &Rc<Kernel>) -> Rc<Epoll> {
+        Rc::new_cyclic(|me| Epoll {
+            me: me.clone(),
+            interests: RefCell::default(),
+            outside: RefCell::default(),
+            ready: RefCell::default(),
+            above: RefCell::default(),
+            queue: Queue::new(kernel),
+        })
+    }
+
+    /// `EPOLL_CTL_ADD`.
+    pub fn add(&self, cx: &Cx, fd: i32, open: &Rc<OpenFile>, events: u32, data: u64) -> Result<(), Errno> {
+        let key = (fd, open.serial);
+        if self.interests.borrow().contains_key(&key) {
+            return Err(Errno::EEXIST);
+        }
+        self.forget_closed(fd);
+        let interest = Rc::new(Interest {
+            key,
+            open: Rc::downgrade(open),
+            epoll: self.me.clone(),
+            events: Cell::new(events | poll::ERR | poll::HUP),
+            data: Cell::new(data),
+            listed: Cell::new(false),
+            place: RefCell::new(None),
+        });
+        let weak: Weak<Interest> = Rc::downgrade(&interest);
+        let queue = open.watched_queue(cx).ok_or(Errno::EPERM)?;
+        *interest.place.borrow_mut() = Some(queue.add_watcher(weak));
+        let inner = open.downcast::<Epoll>();
+        if let Some(inner) = inner {
+            inner.above.borrow_mut().push(self.me.clone());
+        }
+        if inner.is_some() || open.file.stream().is_some() {
+            self.outside.borrow_mut().insert(key, interest.clone());
+        }
+        self.interests.borrow_mut().insert(key, interest);
+        self.look_at(key);
+        Ok(())
+    }
+
+    /// `EPOLL_CTL_MOD`.
+    pub fn modify(&self, fd: i32, open: &OpenFile, events: u32, data: u64) -> Result<(), Errno> {
+        let key = (fd, open.serial);
+        let interest = self.interests.borrow().get(&key).cloned().ok_or(Errno::ENOENT)?;
+        if (interest.events.get() | events) & c::EPOLLEXCLUSIVE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        interest.events.set(events | poll::ERR | poll::HUP);
+        interest.data.set(data);
+        self.look_at(key);
+        Ok(())
+    }
+
+    /// `EPOLL_CTL_DEL`.
+    pub fn delete(&self, fd: i32, open: &OpenFile) -> Result<(), Errno> {
+        let key = (fd, open.serial);
+        if !self.interests.borrow().contains_key(&key) {
+            return Err(Errno::ENOENT);
+        }
+        self.remove(key);
+        Ok(())
+    }
+
+    fn remove(&self, key: Key) {
+        self.outside.borrow_mut().remove(&key);
+        let Some(interest) = self.interests.borrow_mut().remove(&key) else { return };
+        if interest.listed.get() {
+            self.ready.borrow_mut().retain(|other| !Rc::ptr_eq(other, &interest));
+        }
+        let open = interest.open.upgrade();
+        if let Some(inner) = open.as_ref().and_then(|open| open.downcast::<Epoll>()) {
+            let mut above = inner.above.borrow_mut();
+            if let Some(at) = above.iter().position(|other| Weak::ptr_eq(other, &self.me)) {
+                above.swap_remove(at);
+            }
+        }
+    }
+
+    /// Drops what was watched under this number and has been closed.
+    fn forget_closed(&self, fd: i32) {
+        let closed: Vec<Key> = {
+            let interests = self.interests.borrow();
+            let same = interests.range((fd, 0)..=(fd, u64::MAX));
+            same.filter(|(_, interest)| interest.open.strong_count() == 0).map(|(&key, _)| key).collect()
+        };
+        closed.into_iter().for_each(|key| self.remove(key));
+    }
+
+    /// Puts an interest on the ready list if its file is ready for it.
+    fn look_at(&self, key: Key) {
+        let Some(interest) = self.interests.borrow().get(&key).cloned() else { return };
+        if interest.bits() == 0 {
+            return;
+        }
+        if !interest.listed.replace(true) {
+            self.ready.borrow_mut().push_back(interest);
+        }
+        self.queue.wake();
+    }
+
+    /// Hands out up to `max` events, the longest ready first; `give` gets the bits and the data of each. Interests that stay
+    /// ready go to the end of the list, so that none starves.
+    pub fn collect(&self, max: usize, mut give: impl FnMut(u32, u64) -> Result<(), Errno>) -> Result<usize, Errno> {
+        let mut count = 0;
+        let listed = self.ready.borrow().len();
+        for _ in 0..listed {
+            if count >= max {
+                break;
+            }
+            let Some(interest) = self.ready.borrow_mut().pop_front() else { break };
+            interest.listed.set(false);
+            let bits = interest.bits();
+            if bits == 0 {
+                if interest.open.strong_count() == 0 {
+                    self.remove(interest.key);
+                }
+                continue;
+            }
+            if let Err(error) = give(bits, interest.data.get()) {
+                interest.listed.set(true);
+                self.ready.borrow_mut().push_front(interest);
+                return if count == 0 { Err(error) } else { Ok(count) };
+            }
+            count += 1;
+            let events = interest.events.get();
+            if events & c::EPOLLONESHOT != 0 {
+                interest.events.set(events & PRIVATE);
+            } else if events & c::EPOLLET == 0 {
+                interest.listed.set(true);
+                self.ready.borrow_mut().push_back(interest);
+            }
+        }
+        Ok(count)
+    }
+
+    /// The outside streams that a wait here waits for.
+    #[must_use]
+    pub fn streams(&self) -> Vec<(i32, u32)> {
+        let mut streams = Vec::new();
+        self.add_streams(&mut streams, 0);
+        streams
+    }
+
+    fn add_streams(&self, streams: &mut Vec<(i32, u32)>, depth: usize) {
+        for interest in self.outside.borrow().values() {
+            let Some(open) = interest.open.upgrade() else { continue };
+            let events = interest.events.get() & !PRIVATE;
+            if let Some(stream) = open.outside(events) {
+                if events != 0 {
+                    streams.push(stream);
+                }
+            } else if let Some(inner) = open.downcast::<Epoll>()
+                && depth < MAX_NESTS
+            {
+                inner.add_streams(streams, depth + 1);
+            }
+        }
+    }
+
+    /// Checks that watching `inner` makes neither a circle nor too deep a nest.
+    pub fn check_nesting(&self, inner: &Epoll) -> Result<(), Errno> {
+        let below = inner.depth_without(self).ok_or(Errno::ELOOP)?;
+        if below + self.height() > MAX_NESTS + 1 { Err(Errno::ELOOP) } else { Ok(()) }
+    }
+
+    /// How many instances are below each other from here on; `None` if `other` is among them.
+    fn depth_without(&self, other: &Epoll) -> Option<usize> {
+        if core::ptr::eq(self, other) {
+            return None;
+        }
+        let mut deepest = 0;
+        for interest in self.outside.borrow().values() {
+            let Some(open) = interest.open.upgrade() else { continue };
+            if let Some(inner) = open.downcast::<Epoll>() {
+                deepest = deepest.max(inner.depth_without(other)?);
+            }
+        }
+        Some(deepest + 1)
+    }
+
+    /// How many instances are above each other from here on.
+    fn height(&self) -> usize {
+        self.above.borrow().iter().filter_map(Weak::upgrade).map(|above| above.height()).max().unwrap_or(0) + 1
+    }
+}
+
+impl File for Epoll {
+    fn poll(&self) -> u32 {
+        let listed: Vec<_> = self.ready.borrow().iter().cloned().collect();
+        for interest in listed {
+            if interest.bits() != 0 {
+                return poll::IN | poll::RDNORM;
+            }
+        }
+        0
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        Some(&self.queue)
+    }
+
+    fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {
+        Ok(anonymous_stat(0o600, ANON_INODE, cx.kernel.config.epoch_ns))
+    }
+
+    /// There is no position, yet any is fine (`noop_llseek`).
+    fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
+    fn name(&self) -> Vec<u8> {
+        b"anon_inode:[eventpoll]".to_vec()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,394 @@
+//! Files: what guests may know of the real ones, and those that the kernel makes itself.
+//!
+//! A real file's name, contents, size, mode and owner are inputs of a run. Its inode number, device and times are not:
+//! they differ on a fresh copy of the same files. [`Fs`] gives each inode a number in the order of first sight, and times
+//! that it keeps from then on, so that only what the run itself does can change them.
+//!
+//! Invariants: no real inode number, device or time leaves this module; a path is looked at by [`namei`] before Linux
+//! sees it, so that none leads into the real `/proc`, `/sys` or `/dev`. Two are known without a look: that of a regular file
+//! that has been opened before (`plain`), and a name in a real directory of which nothing but a directory is wanted.
+
+use crate::config::Config;
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::directory::Directory;
+use crate::fs::file::OpenFile;
+use crate::fs::inode::FileStat;
+use crate::host::Kernel;
+use crate::id::Pid;
+use crate::ipc::pipe::Pipe;
+use crate::time::timers::SECOND;
+use alloc::{
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+    vec::Vec,
+};
+use core::cell::{Cell, RefCell};
+
+use crate::fs::inode::{BLOCK_SIZE, DIRECTORY_SIZE, Times, device_number, kind};
+use crate::fs::{devtmpfs, namei};
+use inodes::Inodes;
+use path_cache::PathCache;
+use text_busy::Uses;
+
+pub mod file;
+pub mod inodes;
+pub mod path_cache;
+pub mod text_busy;
+
+/// A directory that has been opened by its name in another one.
+#[derive(Debug, Default)]
+struct Named {
+    /// The number of the other one.
+    parent: u64,
+    name: Vec<u8>,
+    /// Its status then, and how many changes the run had made until then. `None` if somebody has been told.
+    status: Option<(FileStat, u64)>,
+}
+
+/// What the kernel knows of real files.
+#[derive(Debug)]
+pub struct Fs {
+    epoch_ns: i64,
+    real_start_ns: i64,
+    /// The files that the run has met.
+    inodes: RefCell<Inodes>,
+    /// The real devices in the order of first sight.
+    devices: RefCell<Vec<u64>>,
+    /// The real devices of `/proc`, `/sys` and `/dev`, once asked for.
+    foreign: Cell<Option<[Option<u64>; 3]>>,
+    /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
+    /// removal of a directory can make one of them something else.
+    directories: RefCell<BTreeMap<Vec<u8>, u64>>,
+    /// The directory that was opened last. Who opens one like that then makes sure that the name still stands for it.
+    named: RefCell<Named>,
+    /// Paths of regular files.
+    plain: RefCell<PathCache>,
+    /// How many directories have been moved.
+    moves: Cell<u64>,
+    /// How many changes the run has made to files.
+    changes: Cell<u64>,
+    /// Working directories, until somebody changes his or a directory moves.
+    pub(crate) cwds: RefCell<BTreeMap<Pid, Rc<[u8]>>>,
+    /// The names of processes that have ended.
+    pub(crate) names: RefCell<BTreeMap<Pid, [u8; 16]>>,
+    /// Programs that run.
+    pub running: Uses,
+    /// Files that are open for writing.
+    pub written: Uses,
+    /// The pipes behind named pipes, while someone has them open.
+    fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
+}
+
+impl Fs {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Fs {
+        Fs {
+            epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
+            real_start_ns: config.real_start_ns,
+            inodes: RefCell::default(),
+            devices: RefCell::default(),
+            foreign: Cell::default(),
+            directories: RefCell::default(),
+            named: RefCell::default(),
+            plain: RefCell::default(),
+            moves: Cell::default(),
+            changes: Cell::default(),
+            cwds: RefCell::default(),
+            names: RefCell::default(),
+            running: Uses::default(),
+            written: Uses::default(),
+            fifos: RefCell::default(),
+        }
+    }
+
+    /// The number of a real inode; the next free one at first sight.
+    pub fn number(&self, dev: u64, ino: u64) -> u64 {
+        self.inodes.borrow_mut().number(dev, ino)
+    }
+
+    /// Takes note of a file that the run has just made. Its real inode may be one that a removed file had, so it gets a
+    /// number of its own in any case.
+    pub fn created(&self, kernel: &Kernel, real: &FileStat) -> u64 {
+        let number = self.inodes.borrow_mut().renew(real.dev, real.ino);
+        self.set_times(number, Times::all(now(kernel)));
+        number
+    }
+
+    /// Contents of inode `number` have changed.
+    pub fn touched(&self, kernel: &Kernel, number: u64) {
+        let now = now(kernel);
+        self.update(number, now, |times| (times.mtime_ns, times.ctime_ns) = (now, now));
+    }
+
+    /// Mode, owner, name or the like of inode `number` have changed.
+    pub fn changed(&self, kernel: &Kernel, number: u64) {
+        let now = now(kernel);
+        self.update(number, now, |times| times.ctime_ns = now);
+    }
+
+    /// utimensat(2): sets what is given.
+    pub fn set_explicit(&self, kernel: &Kernel, number: u64, atime_ns: Option<i64>, mtime_ns: Option<i64>) {
+        let now = now(kernel);
+        self.update(number, now, |times| {
+            times.atime_ns = atime_ns.unwrap_or(times.atime_ns);
+            times.mtime_ns = mtime_ns.unwrap_or(times.mtime_ns);
+            times.ctime_ns = now;
+        });
+    }
+
+    fn update(&self, number: u64, now: i64, change: impl FnOnce(&mut Times)) {
+        self.changes.set(self.changes.get() + 1);
+        self.inodes.borrow_mut().times(number, || Times::all(now)).map(change);
+    }
+
+    fn set_times(&self, number: u64, new: Times) {
+        self.update(number, 0, |times| *times = new);
+    }
+
+    /// The times of a file, decided when they are first asked for.
+    fn times_of(&self, kernel: &Kernel, number: u64, real_mtime_ns: i64) -> Times {
+        let first = || Times::all(self.first_time(kernel, real_mtime_ns));
+        self.inodes.borrow_mut().times(number, first).copied().unwrap_or_else(first)
+    }
+
+    /// The time of a file at first sight: of one that is newer than the run, the present one.
+    fn first_time(&self, kernel: &Kernel, real_mtime_ns: i64) -> i64 {
+        if real_mtime_ns >= self.real_start_ns { now(kernel) } else { squeeze(real_mtime_ns, self.epoch_ns) }
+    }
+
+    /// The number that stands for a real device.
+    pub fn device(&self, real: u64) -> u64 {
+        const MAJOR: u64 = 8;
+        let mut devices = self.devices.borrow_mut();
+        let index = devices.iter().position(|&known| known == real).unwrap_or_else(|| {
+            devices.push(real);
+            devices.len() - 1
+        });
+        device_number(MAJOR, 1 + index as u64)
+    }
+
+    /// A stat as guests may see it.
+    pub fn mend(&self, kernel: &Kernel, real: &FileStat) -> FileStat {
+        let mut stat = *real;
+        self.mend_in_place(kernel, &mut stat);
+        stat
+    }
+
+    /// Makes what the real Linux has said what guests may see.
+    pub fn mend_in_place(&self, kernel: &Kernel, stat: &mut FileStat) {
+        if let Some(device) = devtmpfs::of(stat)
+            && self.is_in_dev(stat.dev)
+        {
+            *stat = device.stat(kernel);
+            return;
+        }
+        let ino = self.number(stat.dev, stat.ino);
+        let times = self.times_of(kernel, ino, stat.mtime_ns);
+        if stat.is(kind::DIRECTORY) {
+            stat.size = DIRECTORY_SIZE;
+        }
+        // Links are short enough to stand in their inode.
+        let inline = stat.is(kind::LINK);
+        stat.blocks = if inline { 0 } else { stat.size.div_ceil(u64::from(BLOCK_SIZE)).saturating_mul(8) };
+        stat.blksize = BLOCK_SIZE;
+        (stat.dev, stat.ino) = (self.device(stat.dev), ino);
+        (stat.attributes, stat.attributes_mask) = (0, 0);
+        (stat.atime_ns, stat.mtime_ns, stat.ctime_ns) = (times.atime_ns, times.mtime_ns, times.ctime_ns);
+        stat.btime_ns = Some(times.btime_ns);
+    }
+
+    /// Whether a device is one that no guest may see: the real `/proc` or `/sys`, wherever they are mounted.
+    pub(crate) fn is_foreign(&self, cx: &Cx, device: u64) -> bool {
+        let hidden = self.foreign.get().unwrap_or_else(|| {
+            let device = |path: &[u8]| cx.task.guest.stat(namei::AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
+            let root = device(b"/");
+            let mounts = [device(b"/proc"), device(b"/sys"), device(b"/dev")];
+            let hidden = mounts.map(|device| device.filter(|_| device != root));
+            self.foreign.set(Some(hidden));
+            hidden
+        });
+        let [proc, sys, _] = hidden;
+        proc == Some(device) || sys == Some(device)
+    }
+
+    /// Whether a node may be one of the real `/dev`, which stand for the kernel's own. Guests make others elsewhere.
+    fn is_in_dev(&self, device: u64) -> bool {
+        self.foreign.get().is_none_or(|[.., dev]| dev.is_none_or(|dev| dev == device))
+    }
+
+    /// A directory has moved or gone: paths may mean something else now.
+    pub fn forget_paths(&self) {
+        self.directories.borrow_mut().clear();
+        self.plain.borrow_mut().clear();
+        self.moves.set(self.moves.get() + 1);
+        self.forget_cwds();
+    }
+
+    /// How many directories have been moved: while that stays, so do their paths.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.get()
+    }
+
+    /// How many changes the run has made to files, names and attributes included.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// A directory has gone.
+    pub fn forget_directory(&self, path: &[u8]) {
+        self.directories.borrow_mut().remove(path);
+        self.forget_cwds();
+    }
+
+    /// A working directory has changed.
+    pub fn forget_cwds(&self) {
+        self.cwds.borrow_mut().clear();
+    }
+
+    /// The caller's working directory, without links.
+    pub(crate) fn cwd(&self, cx: &Cx) -> Result<Rc<[u8]>, Errno> {
+        /// Processes come and go; what they leave here is bounded by this.
+        const KEPT: usize = 1024;
+        let pid = cx.process().pid;
+        if let Some(known) = self.cwds.borrow().get(&pid) {
+            return Ok(known.clone());
+        }
+        let path: Rc<[u8]> = cx.task.guest.proc_link("cwd")?.into();
+        let mut cwds = self.cwds.borrow_mut();
+        if cwds.len() >= KEPT {
+            cwds.clear();
+        }
+        cwds.insert(pid, path.clone());
+        Ok(path)
+    }
+
+    /// The directory with this status has just been opened by its name in another one.
+    pub(crate) fn note_named(&self, parent: u64, name: &[u8], status: &FileStat) {
+        let mut named = self.named.borrow_mut();
+        (named.parent, named.status) = (parent, Some((*status, self.changes())));
+        named.name.clear();
+        named.name.extend_from_slice(name);
+    }
+
+    /// The status of the directory that was opened last, if it was by this name and nothing can have changed since. It is told once: who
+    /// asks twice looks for changes by others.
+    pub(crate) fn take_named(&self, parent: u64, name: &[u8]) -> Option<FileStat> {
+        let mut named = self.named.borrow_mut();
+        let (status, changes) = named.status.filter(|_| named.parent == parent && named.name == name)?;
+        named.status = None;
+        (changes == self.changes()).then_some(status)
+    }
+
+    /// Whether a regular file is known to stand at `path`, which is absolute.
+    pub(crate) fn is_plain(&self, path: &[u8]) -> bool {
+        self.plain.borrow().has(path)
+    }
+
+    /// The regular file `real` stands at `path`, which is absolute and leads over no link.
+    pub(crate) fn note_plain(&self, path: &[u8], real: &FileStat) {
+        self.plain.borrow_mut().note(path, real);
+    }
+
+    /// A name of `real` may have been taken away.
+    pub(crate) fn forget_plain(&self, real: &FileStat) {
+        self.plain.borrow_mut().forget(real);
+    }
+
+    pub(crate) fn known_directory(&self, path: &[u8]) -> Option<u64> {
+        self.directories.borrow().get(path).copied()
+    }
+
+    pub(crate) fn note_directory(&self, path: &[u8], real: &FileStat) -> u64 {
+        /// A run that looks at more directories looks at some of them again.
+        const KEPT: usize = 1 << 16;
+        let number = self.number(real.dev, real.ino);
+        let mut directories = self.directories.borrow_mut();
+        if directories.len() >= KEPT {
+            directories.clear();
+        }
+        directories.insert(path.to_vec(), number);
+        number
+    }
+
+    /// The pipe behind the named pipe `number`.
+    pub(crate) fn fifo(&self, kernel: &Rc<Kernel>, number: u64) -> Rc<Pipe> {
+        let mut fifos = self.fifos.borrow_mut();
+        if let Some(pipe) = fifos.get(&number).and_then(Weak::upgrade) {
+            return pipe;
+        }
+        fifos.retain(|_, pipe| pipe.strong_count() > 0);
+        let pipe = Pipe::new(kernel);
+        fifos.insert(number, Rc::downgrade(&pipe));
+        pipe
+    }
+}
+
+/// The time of a file that the run hasn't touched: its own if it is old enough, else squeezed, in order, into the
+/// minute before the epoch. Thus a source is older than what the run makes of it, and a fresh copy of old files
+/// shows no date of its making.
+fn squeeze(mtime_ns: i64, epoch_ns: i64) -> i64 {
+    const ROOM_NS: i64 = 60 * SECOND as i64;
+    const RANGE_NS: i128 = 200 * 365 * 86400 * SECOND as i128;
+    let limit = epoch_ns.saturating_sub(ROOM_NS);
+    if mtime_ns <= limit {
+        return mtime_ns;
+    }
+    let beyond = i128::from(mtime_ns) - i128::from(limit);
+    let squeezed = beyond * i128::from(ROOM_NS) / RANGE_NS;
+    limit.saturating_add(i64::try_from(squeezed).map_or(ROOM_NS - 1, |ns| ns.min(ROOM_NS - 1)))
+}
+
+fn now(kernel: &Kernel) -> i64 {
+    i64::try_from(kernel.timers.now()).unwrap_or(i64::MAX)
+}
+
+/// Whether a file or directory of the real Linux stands behind an open file.
+#[must_use]
+pub fn is_real(open: &OpenFile) -> bool {
+    open.file.is_native() || open.downcast::<Directory>().is_some_and(Directory::is_real)
+}
+
+impl Cx {
+    /// The same, of a descriptor that the real Linux knows.
+    #[inline(never)]
+    fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
+        let mut real = self.task.guest.stat(fd, b"", 0);
+        if let Ok(stat) = &mut real {
+            self.kernel.fs.mend_in_place(&self.kernel, stat);
+        }
+        real
+    }
+
+    /// What stands behind descriptor `fd`, as the guest may see it.
+    pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
+        match self.file(fd) {
+            Some(open) if !is_real(&open) => open.file.stat(self),
+            open => {
+                if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
+                    return Ok(self.kernel.fs.mend(&self.kernel, &known));
+                }
+                self.stat_real(fd)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_files_are_squeezed_in_order_into_the_minute_before_the_epoch() {
+        const YEAR: i64 = 365 * 86400 * SECOND as i64;
+        let epoch = 30 * YEAR;
+        let before = epoch - 60 * SECOND as i64;
+        assert_eq!(squeeze(before - 5, epoch), before - 5);
+        assert_eq!(squeeze(i64::MIN, epoch), i64::MIN);
+        let times = [before, before + 1, epoch, epoch + SECOND as i64, epoch + YEAR, epoch + 200 * YEAR, i64::MAX];
+        let squeezed = times.map(|time| squeeze(time, epoch));
+        assert!(squeezed.is_sorted() && squeezed.iter().all(|time| (before..epoch).contains(time)), "{squeezed:?}");
+        assert!(squeezed[3] > squeezed[2] && squeezed[4] > squeezed[3]);
+    }
+}

@@ -1,0 +1,136 @@
+//! `/proc/PID/maps` and its kin: what Linux says, with devices and inodes as guests know them. Addresses are part of a run
+//! already; how much of them is in memory is not, so that is a fixed share.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::inode::device_number;
+use crate::process::task::Task;
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write as _;
+
+/// A mapping.
+struct Mapping {
+    bytes: u64,
+    /// The line of `/proc/PID/maps`, mended.
+    line: String,
+    name: String,
+    perms: String,
+}
+
+fn mappings(cx: &Cx, task: &Task) -> Result<Vec<Mapping>, Errno> {
+    let text = task.guest.proc_file("maps")?;
+    let mappings = String::from_utf8_lossy(&text).lines().filter_map(|line| mend(cx, line)).collect::<Vec<_>>();
+    Ok(mappings.into_iter().filter(|it| !is_hidden(&it.name)).collect())
+}
+
+/// What the real Linux maps of itself into each program, but for the vDSO, which is fated's; it differs from version to version.
+fn is_hidden(name: &str) -> bool {
+    name == "[vsyscall]" || name.starts_with("[vvar")
+}
+
+/// `FROM-TO PERMS OFFSET MAJOR:MINOR INODE NAME`.
+fn mend(cx: &Cx, line: &str) -> Option<Mapping> {
+    let mut words = line.splitn(6, ' ');
+    let (range, perms, offset) = (words.next()?, words.next()?, words.next()?);
+    let (device, inode, name) = (words.next()?, words.next()?, words.next().unwrap_or("").trim_start());
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (from, to) = range.split_once('-')?;
+    let bytes = hex(to)?.checked_sub(hex(from)?)?;
+    let (major, minor) = device.split_once(':')?;
+    let real = device_number(hex(major)?, hex(minor)?);
+    let inode: u64 = inode.parse().ok()?;
+    let (device, inode) = if inode == 0 {
+        ((0, 0), 0)
+    } else {
+        let fs = &cx.kernel.fs;
+        (crate::fs::inode::device_parts(fs.device(real)), fs.number(real, inode))
+    };
+    let mut mended = format!("{range} {perms} {offset} {:02x}:{:02x} {inode} ", device.0, device.1);
+    if !name.is_empty() {
+        const COLUMN: usize = 73;
+        while mended.len() < COLUMN {
+            mended.push(' ');
+        }
+        mended.push_str(name);
+    }
+    Some(Mapping { bytes, line: mended, name: name.into(), perms: perms.into() })
+}
+
+/// `/proc/PID/maps`.
+pub fn maps(cx: &Cx, task: &Task) -> Result<Vec<u8>, Errno> {
+    let mut text = String::new();
+    for mapping in mappings(cx, task)? {
+        text.push_str(&mapping.line);
+        text.push('\n');
+    }
+    Ok(text.into_bytes())
+}
+
+/// `/proc/PID/smaps`, or its sum.
+pub fn smaps(cx: &Cx, task: &Task, rollup: bool) -> Result<Vec<u8>, Errno> {
+    let mappings = mappings(cx, task)?;
+    let mut text = String::new();
+    let sizes = |text: &mut String, kib: u64| {
+        let rss = (kib / RESIDENT_SHARE).next_multiple_of(4).min(kib);
+        let rows = [("Rss", rss), ("Pss", rss), ("Shared_Clean", 0), ("Shared_Dirty", 0), ("Private_Clean", 0)];
+        let more = [("Private_Dirty", rss), ("Referenced", rss), ("Anonymous", rss), ("Swap", 0), ("Locked", 0)];
+        for (name, kib) in rows.iter().chain(&more) {
+            let _ = writeln!(text, "{:<16}{kib:>8} kB", format!("{name}:"));
+        }
+    };
+    if rollup {
+        let last = mappings.last().and_then(|it| it.line.split('-').nth(1)?.split(' ').next()).unwrap_or("0");
+        let first = mappings.first().and_then(|it| it.line.split('-').next()).unwrap_or("0");
+        let _ = writeln!(text, "{first}-{last} ---p 00000000 00:00 0                          [rollup]");
+        sizes(&mut text, mappings.iter().map(|it| it.bytes >> 10).sum());
+        return Ok(text.into_bytes());
+    }
+    for mapping in mappings {
+        let kib = mapping.bytes >> 10;
+        let _ = writeln!(text, "{}\n{:<16}{kib:>8} kB", mapping.line, "Size:");
+        let _ = writeln!(text, "{:<16}{:>8} kB\n{:<16}{:>8} kB", "KernelPageSize:", 4, "MMUPageSize:", 4);
+        sizes(&mut text, kib);
+        let _ = writeln!(text, "VmFlags: {}", flags(&mapping.perms));
+    }
+    Ok(text.into_bytes())
+}
+
+fn flags(perms: &str) -> String {
+    let names = [('r', "rd "), ('w', "wr "), ('x', "ex "), ('s', "sh ")];
+    names.iter().filter(|(bit, _)| perms.contains(*bit)).map(|(_, name)| *name).collect::<String>() + "mr mw me"
+}
+
+/// One page in so many counts as resident.
+const RESIDENT_SHARE: u64 = 4;
+
+/// How large a process is, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// All mappings.
+    pub total: u64,
+    /// The part that counts as resident.
+    pub resident: u64,
+    /// Writable private mappings.
+    pub data: u64,
+    /// The stack.
+    pub stack: u64,
+    /// Executable mappings of files.
+    pub text: u64,
+}
+
+/// Sums up the mappings of a task; nothing for one that has none any more.
+pub fn sizes(cx: &Cx, task: &Task) -> Sizes {
+    let mut sizes = Sizes::default();
+    for mapping in mappings(cx, task).unwrap_or_default() {
+        sizes.total += mapping.bytes;
+        if mapping.name == "[stack]" {
+            sizes.stack += mapping.bytes;
+        } else if mapping.perms.contains('x') {
+            sizes.text += mapping.bytes;
+        } else if mapping.perms.starts_with("rw") && mapping.perms.ends_with('p') {
+            sizes.data += mapping.bytes;
+        }
+    }
+    sizes.resident = (sizes.total / RESIDENT_SHARE) & !0xfff;
+    sizes
+}

@@ -1,0 +1,3 @@
+//! Guest memory.
+
+pub mod iov_iter;

@@ -1,0 +1,69 @@
+//! Processes as descriptors (pidfd_open(2)): readable once the process has ended.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::file::{File, anonymous_stat};
+use crate::fs::inode::FileStat;
+use crate::fs::poll;
+use crate::id::Pid;
+use crate::process::task::Process;
+use crate::sched::wait_queue::Queue;
+use alloc::{rc::Rc, vec::Vec};
+use core::any::Any;
+
+/// A reference to a process that stays its own after the number is given to another.
+#[derive(Debug)]
+pub struct PidFd {
+    pid: Pid,
+    /// `None`: it had ended already.
+    process: Option<Rc<Process>>,
+    ended: Queue,
+}
+
+impl PidFd {
+    /// Refers to a living process.
+    #[must_use]
+    pub fn new(process: &Rc<Process>) -> PidFd {
+        PidFd { pid: process.pid, process: Some(process.clone()), ended: process.ended.clone() }
+    }
+
+    /// Refers to a process that has ended and not been waited for.
+    #[must_use]
+    pub fn of_zombie(cx: &Cx, pid: Pid) -> PidFd {
+        PidFd { pid, process: None, ended: Queue::new(&cx.kernel) }
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The process, if it still has a task.
+    #[must_use]
+    pub fn living(&self) -> Option<&Rc<Process>> {
+        self.process.as_ref().filter(|process| !process.tasks.borrow().is_empty())
+    }
+}
+
+impl File for PidFd {
+    fn poll(&self) -> u32 {
+        if self.living().is_some() { 0 } else { poll::IN | poll::RDNORM }
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        Some(&self.ended)
+    }
+
+    fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {
+        Ok(anonymous_stat(0o700, self.pid.get().into(), cx.kernel.config.epoch_ns))
+    }
+
+    fn name(&self) -> Vec<u8> {
+        b"anon_inode:[pidfd]".to_vec()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,286 @@
+//! Ids of processes, groups, sessions and users.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::id::{Pgid, Pid, Tid};
+use crate::process::task::Credentials;
+use crate::syscall::Args;
+use alloc::vec::Vec;
+
+/// The caller's process group.
+pub(super) fn own_group(cx: &Cx) -> Result<Pgid, Errno> {
+    cx.kernel.family.borrow().pgid(cx.task.tid.get()).ok_or(Errno::ESRCH)
+}
+
+pub fn getpid(cx: &Cx) -> Result<u64, Errno> {
+    Ok(cx.process().pid.get().into())
+}
+
+pub fn gettid(cx: &Cx) -> Result<u64, Errno> {
+    Ok(cx.task.tid.get().get().into())
+}
+
+pub fn getppid(cx: &Cx) -> Result<u64, Errno> {
+    let parent = cx.kernel.family.borrow().parent(cx.task.tid.get());
+    Ok(parent.map_or(0, Pid::get).into())
+}
+
+/// The thread that a pid argument names; 0 is the caller.
+fn target(cx: &Cx, raw: u64) -> Result<Tid, Errno> {
+    match raw as i32 {
+        0 => Ok(cx.task.tid.get()),
+        pid => u32::try_from(pid).ok().and_then(Tid::new).ok_or(Errno::ESRCH),
+    }
+}
+
+pub fn getpgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let tid = target(cx, a[0])?;
+    cx.kernel.family.borrow().pgid(tid).map(|group| group.get().into()).ok_or(Errno::ESRCH)
+}
+
+pub fn getpgrp(cx: &Cx) -> Result<u64, Errno> {
+    own_group(cx).map(|group| group.get().into())
+}
+
+pub fn getsid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let tid = target(cx, a[0])?;
+    cx.kernel.family.borrow().sid(tid).map(|session| session.get().into()).ok_or(Errno::ESRCH)
+}
+
+pub fn setpgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    if (a[1] as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pid = match a[0] as i32 {
+        0 => None,
+        pid => Some(u32::try_from(pid).ok().and_then(Pid::new).ok_or(Errno::ESRCH)?),
+    };
+    let group = match a[1] as u32 {
+        0 => None,
+        group => Some(Pgid::new(group).ok_or(Errno::EPERM)?),
+    };
+    let own = cx.task.tid.get();
+    cx.kernel.family_event(|family, effects| family.setpgid(own, pid, group, effects))?;
+    Ok(0)
+}
+
+pub fn setsid(cx: &Cx) -> Result<u64, Errno> {
+    let own = cx.task.tid.get();
+    let session = cx.kernel.family_event(|family, effects| family.setsid(own, effects))?;
+    Ok(session.get().into())
+}
+
+pub fn set_tid_address(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    cx.task.clear_child_tid.set(a[0]);
+    gettid(cx)
+}
+
+pub fn getuid(cx: &Cx) -> Result<u64, Errno> {
+    Ok(cx.process().credentials.borrow().uid[0].into())
+}
+
+pub fn geteuid(cx: &Cx) -> Result<u64, Errno> {
+    Ok(cx.process().credentials.borrow().uid[1].into())
+}
+
+pub fn getgid(cx: &Cx) -> Result<u64, Errno> {
+    Ok(cx.process().credentials.borrow().gid[0].into())
+}
+
+pub fn getegid(cx: &Cx) -> Result<u64, Errno> {
+    Ok(cx.process().credentials.borrow().gid[1].into())
+}
+
+fn write_three(cx: &Cx, a: Args, ids: [u32; 3]) -> Result<u64, Errno> {
+    for (addr, id) in a.into_iter().zip(ids) {
+        cx.write_u32(addr, id)?;
+    }
+    Ok(0)
+}
+
+pub fn getresuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    write_three(cx, a, cx.process().credentials.borrow().uid)
+}
+
+pub fn getresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    write_three(cx, a, cx.process().credentials.borrow().gid)
+}
+
+/// Which of the two triples a call sets.
+type Which = fn(&mut Credentials) -> &mut [u32; 3];
+
+const UID: Which = |credentials| &mut credentials.uid;
+const GID: Which = |credentials| &mut credentials.gid;
+
+/// "Leave it as it is".
+const KEEP: u32 = u32::MAX;
+
+/// Sets real, effective and saved id. Anyone may set each to one of the three; root to anything.
+fn set_three(cx: &Cx, which: Which, wanted: [u32; 3]) -> Result<u64, Errno> {
+    let mut credentials = cx.process().credentials.borrow_mut();
+    let root = credentials.uid[1] == 0;
+    let ids = which(&mut credentials);
+    if !root && wanted.iter().any(|id| *id != KEEP && !ids.contains(id)) {
+        return Err(Errno::EPERM);
+    }
+    for (id, wanted) in ids.iter_mut().zip(wanted) {
+        if wanted != KEEP {
+            *id = wanted;
+        }
+    }
+    let uid = credentials.uid[0];
+    drop(credentials);
+    let tids: Vec<Tid> = cx.process().tasks.borrow().iter().map(|task| task.tid.get()).collect();
+    for tid in tids {
+        // Its own tasks are alive.
+        let _ = cx.kernel.family.borrow_mut().set_uid(tid, uid);
+    }
+    Ok(0)
+}
+
+fn set_one(cx: &Cx, which: Which, raw: u64) -> Result<u64, Errno> {
+    let id = raw as u32;
+    if id == KEEP {
+        return Err(Errno::EINVAL);
+    }
+    let root = cx.process().credentials.borrow().uid[1] == 0;
+    let saved_and_real = {
+        let mut credentials = cx.process().credentials.borrow_mut();
+        let ids = which(&mut credentials);
+        ids[0] == id || ids[2] == id
+    };
+    if root {
+        set_three(cx, which, [id, id, id])
+    } else if saved_and_real {
+        set_three(cx, which, [KEEP, id, KEEP])
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
+fn set_two(cx: &Cx, which: Which, a: Args) -> Result<u64, Errno> {
+    let (real, effective) = (a[0] as u32, a[1] as u32);
+    let before = which(&mut cx.process().credentials.borrow_mut())[0];
+    let saved = if real != KEEP || (effective != KEEP && effective != before) { effective } else { KEEP };
+    set_three(cx, which, [real, effective, saved])
+}
+
+pub fn setuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    set_one(cx, UID, a[0])
+}
+
+pub fn setgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    set_one(cx, GID, a[0])
+}
+
+pub fn setreuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    set_two(cx, UID, a)
+}
+
+pub fn setregid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    set_two(cx, GID, a)
+}
+
+pub fn setresuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    set_three(cx, UID, [a[0] as u32, a[1] as u32, a[2] as u32])
+}
+
+pub fn setresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    set_three(cx, GID, [a[0] as u32, a[1] as u32, a[2] as u32])
+}
+
+/// The file-system id is the effective one; nothing else is kept.
+pub fn setfsuid(cx: &Cx, _a: Args) -> Result<u64, Errno> {
+    geteuid(cx)
+}
+
+pub fn setfsgid(cx: &Cx, _a: Args) -> Result<u64, Errno> {
+    getegid(cx)
+}
+
+/// The most supplementary groups (`NGROUPS_MAX`).
+const NGROUPS_MAX: u64 = 65536;
+
+pub fn getgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let size = a[0] as i32;
+    let groups = cx.process().credentials.borrow().groups.clone();
+    match usize::try_from(size) {
+        Err(_) => return Err(Errno::EINVAL),
+        Ok(0) => {}
+        Ok(size) if size < groups.len() => return Err(Errno::EINVAL),
+        Ok(_) => {
+            let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_le_bytes()).collect();
+            cx.write(a[1], &bytes)?;
+        }
+    }
+    Ok(groups.len() as u64)
+}
+
+pub fn setgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    if cx.process().credentials.borrow().uid[1] != 0 {
+        return Err(Errno::EPERM);
+    }
+    let count = a[0] & 0xffff_ffff;
+    if count > NGROUPS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let bytes = cx.read_vec(a[1], count as usize * 4)?;
+    let groups = bytes.chunks_exact(4).map(|raw| raw.iter().rev().fold(0, |id, byte| id << 8 | u32::from(*byte)));
+    cx.process().credentials.borrow_mut().groups = groups.collect();
+    Ok(0)
+}
+
+const CAP_VERSION_1: u32 = 0x1998_0330;
+const CAP_VERSION_2: u32 = 0x2007_1026;
+const CAP_VERSION_3: u32 = 0x2008_0522;
+/// All capabilities up to CAP_CHECKPOINT_RESTORE.
+const ALL_CAPS: u64 = (1 << 41) - 1;
+
+/// How many words of capabilities the caller's version has. An unknown one is answered with the version to use.
+fn cap_words(cx: &Cx, header: u64) -> Result<usize, Errno> {
+    match cx.read_u32(header)? {
+        CAP_VERSION_1 => Ok(1),
+        CAP_VERSION_2 | CAP_VERSION_3 => Ok(2),
+        _ => {
+            cx.write_u32(header, CAP_VERSION_3)?;
+            Err(Errno::EINVAL)
+        }
+    }
+}
+
+/// Root has all capabilities, others none.
+pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let words = match cap_words(cx, a[0]) {
+        Err(Errno::EINVAL) if a[1] == 0 => return Ok(0),
+        words => words?,
+    };
+    let pid = cx.read_u32(a[0].wrapping_add(4))? as i32;
+    if pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = match pid {
+        0 => cx.process().clone(),
+        pid => crate::syscall::signal::find_process(cx, pid)?.ok_or(Errno::ESRCH)?,
+    };
+    let caps = if process.credentials.borrow().uid[1] == 0 { ALL_CAPS } else { 0 };
+    if a[1] == 0 {
+        return Ok(0);
+    }
+    let mut bytes = Vec::new();
+    for half in [caps as u32, (caps >> 32) as u32].into_iter().take(words) {
+        [half, half, 0].iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+    }
+    cx.write(a[1], &bytes)?;
+    Ok(0)
+}
+
+/// Capabilities can be given up, which has no effect here: files keep the real user's rights.
+pub fn capset(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let words = cap_words(cx, a[0])?;
+    let pid = cx.read_u32(a[0].wrapping_add(4))?;
+    if pid != 0 && pid != cx.process().pid.get() {
+        return Err(Errno::EPERM);
+    }
+    cx.read_vec(a[1], words * 12)?;
+    Ok(0)
+}

@@ -1,0 +1,116 @@
+//! pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2).
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::directory::Directory;
+use crate::fs::file::OpenFile;
+use crate::id::{Pid, Tid};
+use crate::process::pidfd::PidFd;
+use crate::process::task::Process;
+use crate::syscall::Args;
+use alloc::rc::Rc;
+use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_RDWR};
+
+/// Makes a descriptor for a living process (`CLONE_PIDFD`).
+pub fn open(cx: &Cx, process: &Rc<Process>) -> Result<i32, Errno> {
+    cx.install(Rc::new(PidFd::new(process)), O_CLOEXEC | O_RDWR)
+}
+
+pub fn pidfd_open(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let flags = a[1] as u32;
+    if flags & !O_NONBLOCK != 0 || a[0] as i32 <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let tid = Tid::new(a[0] as u32).ok_or(Errno::ESRCH)?;
+    let pid = cx.kernel.family.borrow().pid(tid).ok_or(Errno::ESRCH)?;
+    if Tid::from(pid) != tid {
+        // It is a thread, and not the first of its process.
+        return Err(Errno::ENOENT);
+    }
+    let file = match cx.kernel.process(pid) {
+        Some(process) => PidFd::new(&process),
+        None => PidFd::of_zombie(cx, pid),
+    };
+    Ok(cx.install(Rc::new(file), flags | O_CLOEXEC | O_RDWR)? as u64)
+}
+
+/// The process behind a pidfd, and whether waiting for it shall not block.
+pub fn pidfd_target(cx: &Cx, fd: i32) -> Result<(Pid, bool), Errno> {
+    let open = find(cx, fd)?;
+    let pidfd = open.downcast::<PidFd>().ok_or(Errno::EBADF)?;
+    Ok((pidfd.pid(), open.nonblocking()))
+}
+
+fn find(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
+    let open = cx.file(fd).ok_or(Errno::EBADF)?;
+    if open.downcast::<PidFd>().is_some() { Ok(open) } else { Err(Errno::EBADF) }
+}
+
+pub fn pidfd_send_signal(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    const TO_THREAD: u32 = 1;
+    const TO_PROCESS: u32 = 2;
+    const TO_GROUP: u32 = 4;
+    let [fd, signal, info_addr, flags, ..] = a;
+    let flags = flags as u32;
+    if flags & !(TO_THREAD | TO_PROCESS | TO_GROUP) != 0 || flags.count_ones() > 1 {
+        return Err(Errno::EINVAL);
+    }
+    let open = cx.file(fd as i32).ok_or(Errno::EBADF)?;
+    let pid = match (open.downcast::<PidFd>(), open.downcast::<Directory>()) {
+        (Some(pidfd), _) => pidfd.pid(),
+        (_, Some(directory)) => process_of(directory).ok_or(Errno::EBADF)?,
+        _ => return Err(Errno::EBADF),
+    };
+    let ended = open.downcast::<PidFd>().is_none_or(|pidfd| pidfd.living().is_none());
+    if ended && cx.kernel.family.borrow().pid(pid.into()).is_none() {
+        return Err(Errno::ESRCH);
+    }
+    let target = match flags {
+        TO_GROUP => {
+            let group = cx.kernel.family.borrow().pgid(pid.into()).ok_or(Errno::ESRCH)?;
+            -i64::from(group.get()) as u64
+        }
+        _ => pid.get().into(),
+    };
+    if info_addr == 0 {
+        return match flags {
+            TO_THREAD => crate::syscall::signal::tgkill(cx, [target, target, signal, 0, 0, 0]),
+            _ => crate::syscall::signal::kill(cx, [target, signal, 0, 0, 0, 0]),
+        };
+    }
+    if cx.read_u32(info_addr)? != signal as u32 {
+        return Err(Errno::EINVAL);
+    }
+    match flags {
+        TO_THREAD => crate::syscall::signal::rt_tgsigqueueinfo(cx, [target, target, signal, info_addr, 0, 0]),
+        TO_GROUP => Err(Errno::EPERM),
+        _ => crate::syscall::signal::rt_sigqueueinfo(cx, [target, signal, info_addr, 0, 0, 0]),
+    }
+}
+
+/// The process whose directory in `/proc` this is: it will do as a pidfd.
+fn process_of(directory: &Directory) -> Option<Pid> {
+    let number = directory.path().strip_prefix(b"/proc/")?;
+    core::str::from_utf8(number).ok()?.parse().ok().and_then(Pid::new)
+}
+
+/// Takes a descriptor of another process, if it is one of the kernel's own: files of the real Linux can't be taken.
+pub fn pidfd_getfd(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    if a[2] as u32 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let open = find(cx, a[0] as i32)?;
+    let process = open.downcast::<PidFd>().and_then(PidFd::living).ok_or(Errno::ESRCH)?;
+    let task = process.first_task().ok_or(Errno::ESRCH)?;
+    let wanted = a[1] as i32;
+    let Some(found) = task.files.borrow().get(wanted) else {
+        let there = task.guest.stat(wanted, b"", 0).is_ok();
+        return Err(if there { Errno::EPERM } else { Errno::EBADF });
+    };
+    if found.file.is_native() {
+        return Err(Errno::EPERM);
+    }
+    let fd = cx.placeholder(true)?;
+    cx.task.files.borrow().set(fd, found, true);
+    Ok(fd as u64)
+}

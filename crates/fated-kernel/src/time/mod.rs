@@ -1,0 +1,4 @@
+//! Virtual time.
+
+pub mod timerfd;
+pub mod timers;

@@ -1,0 +1,159 @@
+//! When input from outside comes in.
+//!
+//! Input counts as instantaneous, and it comes when every task waits: only then does the kernel look what there is, and while a
+//! task waits for it no virtual time passes. So a run depends on what is typed or piped in and in which pieces, not on how fast. There are two exceptions, for programs that would never get their input otherwise: where tasks don't stop making
+//! calls, it comes after many of them; and who only asks, without ever waiting, is told what holds the next time that all wait.
+
+use crate::cx::Cx;
+use crate::fs::poll;
+use crate::host::Kernel;
+use crate::id::{Pgid, Sid};
+use crate::sched::wait_queue::Queue;
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+use core::cell::{Cell, RefCell};
+use linux_raw_sys::ioctl::FIONREAD;
+
+/// How many turns of others a task waits for input at most.
+const PATIENCE: u32 = 20_000;
+
+/// What the kernel of a host knows of the standard streams.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// The foreground process group of the terminal.
+    pub foreground: Cell<Option<Pgid>>,
+    /// The session that the terminal controls.
+    pub(super) session: Cell<Option<Sid>>,
+    states: RefCell<BTreeMap<i32, State>>,
+    /// What tasks wait for: stream and `POLL*` bits, by a number of their own.
+    awaited: RefCell<BTreeMap<u64, (i32, u32)>>,
+    last: Cell<u64>,
+    turns: Cell<u32>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The `POLL*` bits that guests may know of.
+    ready: u32,
+    /// How many bytes have come in and not been read, where that is known.
+    piece: u64,
+    /// Somebody has asked for them.
+    asked: bool,
+    queue: Queue,
+}
+
+/// A task's wait for outside streams; dropping it ends the wait.
+#[derive(Debug)]
+pub struct Awaiting {
+    kernel: Rc<Kernel>,
+    numbers: Vec<u64>,
+}
+
+impl Streams {
+    /// The streams that tasks wait for now, each with the bits waited for.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Vec<(i32, u32)>> {
+        let mut streams = BTreeMap::new();
+        for &(stream, bits) in self.awaited.borrow().values() {
+            *streams.entry(stream).or_insert(0) |= bits;
+        }
+        (!streams.is_empty()).then(|| streams.into_iter().collect())
+    }
+
+    /// Lets in what there is. Whether a task waited for it, which is awake now.
+    pub fn check(&self, kernel: &Kernel) -> bool {
+        self.turns.set(0);
+        let awaited: BTreeMap<i32, u32> = self.awaited().unwrap_or_default().into_iter().collect();
+        let mut woken = Vec::new();
+        for (stream, state) in self.states.borrow_mut().iter_mut() {
+            let wanted = awaited.get(stream).map_or(0, |bits| bits | poll::ERR | poll::HUP | poll::NVAL);
+            if wanted == 0 && !state.asked {
+                continue;
+            }
+            state.asked = false;
+            state.ready = kernel.outside.poll(*stream);
+            let mut bytes = [0; 4];
+            let known = state.ready & poll::IN != 0 && kernel.outside.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
+            state.piece = if known { u32::from_le_bytes(bytes).into() } else { 0 };
+            if state.ready != 0 {
+                woken.push((state.queue.clone(), state.ready & wanted != 0));
+            }
+        }
+        woken.iter().for_each(|(queue, _)| queue.wake());
+        woken.iter().any(|(_, waited)| *waited)
+    }
+
+    /// Whether anyone waits for a stream.
+    pub(crate) fn are_awaited(&self) -> bool {
+        !self.awaited.borrow().is_empty()
+    }
+
+    /// Another task has its turn: nobody waits for input for ever.
+    #[inline]
+    pub fn count_turn(&self, kernel: &Kernel) {
+        if self.are_awaited() {
+            self.count_awaited_turn(kernel);
+        }
+    }
+
+    #[cold]
+    fn count_awaited_turn(&self, kernel: &Kernel) {
+        self.turns.set(self.turns.get() + 1);
+        if self.turns.get() >= PATIENCE {
+            self.check(kernel);
+        }
+    }
+
+    /// Woken when input comes in.
+    pub(super) fn queue(&self, kernel: &Rc<Kernel>, stream: i32) -> Queue {
+        let new = || State { ready: 0, piece: 0, asked: false, queue: Queue::new(kernel) };
+        self.states.borrow_mut().entry(stream).or_insert_with(new).queue.clone()
+    }
+
+    /// What guests may know of a stream's readiness to be read.
+    pub(super) fn ready(&self, stream: i32) -> u32 {
+        let mut states = self.states.borrow_mut();
+        let Some(state) = states.get_mut(&stream) else { return 0 };
+        state.asked = true;
+        state.ready
+    }
+
+    /// How many bytes a read may take: what has come in, and if nobody knows how much that is, any.
+    pub(super) fn piece(&self, stream: i32) -> Option<u64> {
+        self.states.borrow().get(&stream).map(|state| state.piece).filter(|&bytes| bytes > 0)
+    }
+
+    /// Somebody has read; what has come in since comes in the next time.
+    pub(super) fn consumed(&self, stream: i32, bytes: u64) {
+        if let Some(state) = self.states.borrow_mut().get_mut(&stream) {
+            state.piece = state.piece.saturating_sub(bytes);
+            if state.piece == 0 {
+                state.ready = 0;
+            }
+        }
+    }
+}
+
+impl Cx {
+    /// Says that the task is about to wait for these streams, until the result is dropped.
+    #[must_use]
+    pub fn await_streams(&self, streams: impl Iterator<Item = (i32, u32)>) -> Option<Awaiting> {
+        let own = &self.kernel.streams;
+        let mut numbers = Vec::new();
+        for wanted in streams {
+            let number = own.last.get() + 1;
+            own.last.set(number);
+            own.awaited.borrow_mut().insert(number, wanted);
+            numbers.push(number);
+        }
+        (!numbers.is_empty()).then(|| Awaiting { kernel: self.kernel.clone(), numbers })
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        let mut awaited = self.kernel.streams.awaited.borrow_mut();
+        for number in &self.numbers {
+            awaited.remove(number);
+        }
+    }
+}

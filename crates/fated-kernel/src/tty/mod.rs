@@ -1,0 +1,4 @@
+//! The standard streams and the terminal.
+
+pub mod input;
+pub mod stream;
