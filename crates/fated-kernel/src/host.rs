@@ -270,7 +270,7 @@ impl Kernel {
         let cx = Cx { kernel: self.clone(), task };
         match stop {
             Stop::Call(call) => {
-                if let Some(value) = syscall::enter(&cx, &call) {
+                if let Some(value) = syscall::dispatch::enter(&cx, &call) {
                     cx.task.guest.set_result(value);
                 }
             }
@@ -405,7 +405,7 @@ fn wake_up(cx: &Cx) {
         cx.task.rest.set(Rest::Ready);
         return;
     };
-    if let Some(value) = syscall::go_on(cx, work) {
+    if let Some(value) = syscall::dispatch::go_on(cx, work) {
         cx.task.guest.set_result(value);
     }
 }

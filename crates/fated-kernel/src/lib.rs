@@ -14,6 +14,7 @@ pub mod id;
 pub mod ipc;
 pub mod mm;
 pub mod net;
+pub mod outcome;
 pub mod ports;
 pub mod process;
 pub mod record;

@@ -10,8 +10,9 @@ use crate::fs::host::file::NativeFile;
 use crate::fs::poll;
 use crate::ipc::pipe::End;
 use crate::mm::iov_iter::{Buffers, MAX_COUNT};
+use crate::outcome::{Outcome, SysResult};
+use crate::syscall::Args;
 use crate::syscall::rw::wait_for;
-use crate::syscall::{Args, Outcome, SysResult};
 use alloc::rc::Rc;
 use linux_raw_sys::general as c;
 

@@ -2,11 +2,12 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::outcome::{Outcome, SysResult};
 use crate::ports::Exec;
 use crate::process::task::{AltStack, Task};
 use crate::sched::Rest;
 use crate::signal::nr;
-use crate::syscall::{Args, Outcome, SysResult};
+use crate::syscall::Args;
 use alloc::rc::Rc;
 use core::cell::RefCell;
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};

@@ -3,22 +3,23 @@
 use crate::cx::Cx;
 use crate::fs::fdtable::Files;
 use crate::host::Kernel;
+use crate::outcome::{Outcome, SysResult};
 use crate::process::family::{ExitCode, Signal};
 use crate::process::task::{Process, Task};
 use crate::record::What;
 use crate::sched::Rest;
-use crate::syscall::{Args, Outcome, SysResult};
+use crate::syscall::Args;
 use alloc::rc::Rc;
 
 pub fn exit(cx: &Cx, a: Args) -> SysResult {
     // The log tells of the call before it tells of what it does.
-    crate::syscall::tell_log(cx, Ok(Outcome::Away));
+    crate::syscall::dispatch::tell_log(cx, Ok(Outcome::Away));
     cx.kernel.exit_task(&cx.task, ExitCode::exited(a[0] as i32));
     Ok(Outcome::Away)
 }
 
 pub fn exit_group(cx: &Cx, a: Args) -> SysResult {
-    crate::syscall::tell_log(cx, Ok(Outcome::Away));
+    crate::syscall::dispatch::tell_log(cx, Ok(Outcome::Away));
     cx.kernel.exit_group(cx.process(), ExitCode::exited(a[0] as i32));
     Ok(Outcome::Away)
 }

@@ -5,8 +5,9 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
 use crate::ipc::futex::{ANY, Futex, Places, hand_over, is_wanted, requeue, wake, wanted_locks};
+use crate::outcome::{Step, SysResult};
 use crate::sched::Woken;
-use crate::syscall::{Args, Step, SysResult, later, now};
+use crate::syscall::{Args, later, now};
 use alloc::{vec, vec::Vec};
 use linux_raw_sys::general::{
     __NR_futex, CLOCK_MONOTONIC, CLOCK_REALTIME, FUTEX_CLOCK_REALTIME, FUTEX_CMP_REQUEUE, FUTEX_LOCK_PI,

@@ -6,10 +6,11 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::host::Kernel;
+use crate::outcome::{Outcome, Step, SysResult};
 use crate::sched::Woken;
 use crate::sched::wait_queue::Queue;
 use crate::syscall::rw::pass;
-use crate::syscall::{Args, Outcome, Step, SysResult, later, now};
+use crate::syscall::{Args, later, now};
 use alloc::rc::Rc;
 use core::cell::OnceCell;
 use linux_raw_sys::general as c;

@@ -7,7 +7,8 @@ use crate::errno::Errno;
 use crate::fs::generated::Node;
 use crate::fs::inode::FileStat;
 use crate::fs::namei::{AT_FDCWD, NOFOLLOW, Place, Target, walk, walk_to_name};
-use crate::syscall::{Args, Outcome, SysResult};
+use crate::outcome::{Outcome, SysResult};
+use crate::syscall::Args;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
     __NR_access, __NR_faccessat, __NR_faccessat2, __NR_readlink, __NR_utime, __NR_utimes, AT_EACCESS, AT_EMPTY_PATH,

@@ -6,10 +6,11 @@ use crate::errno::Errno;
 use crate::fs::eventpoll::Epoll;
 use crate::fs::file::OpenFile;
 use crate::fs::poll;
+use crate::outcome::SysResult;
 use crate::sched::Woken;
 use crate::sched::wait_queue::Queue;
 use crate::signal::SigSet;
-use crate::syscall::{Args, SysResult};
+use crate::syscall::Args;
 use alloc::{rc::Rc, vec, vec::Vec};
 
 /// The number of the limit of descriptors (`RLIMIT_NOFILE`).

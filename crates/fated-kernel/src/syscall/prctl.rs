@@ -2,10 +2,11 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::outcome::{Outcome, SysResult};
 use crate::process::family::Signal;
 use crate::process::task::Process;
+use crate::syscall::Args;
 use crate::syscall::resource::is_root;
-use crate::syscall::{Args, Outcome, SysResult};
 use linux_raw_sys::prctl::*;
 
 /// Keys of [`Process::attributes`] that are no options of prctl(2).

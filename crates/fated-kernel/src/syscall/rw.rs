@@ -10,8 +10,9 @@ use crate::fs::host::file::NativeFile;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
 use crate::net::unix::Socket;
+use crate::outcome::{Outcome, Step, SysResult};
 use crate::sched::Woken;
-use crate::syscall::{Args, Outcome, Step, SysResult, later, now};
+use crate::syscall::{Args, later, now};
 use alloc::rc::Rc;
 use linux_raw_sys::general as c;
 

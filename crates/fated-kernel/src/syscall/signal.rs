@@ -3,10 +3,11 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Tid};
+use crate::outcome::{Outcome, SysResult};
 use crate::process::task::{AltStack, Process};
 use crate::sched::Woken;
 use crate::signal::{Action, SA_NOCLDSTOP, SA_NOCLDWAIT, SI_TKILL, SI_USER, SigInfo, SigSet, frame, nr};
-use crate::syscall::{Args, Outcome, SysResult};
+use crate::syscall::Args;
 use alloc::{rc::Rc, vec::Vec};
 use fated_wait::SigchldAction;
 

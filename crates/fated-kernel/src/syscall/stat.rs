@@ -8,7 +8,8 @@ use crate::fs::inode::kind;
 use crate::fs::namei;
 use crate::fs::namei::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
 use crate::fs::{devtmpfs, generated, host, inode};
-use crate::syscall::{Args, Outcome, SysResult};
+use crate::outcome::{Outcome, SysResult};
+use crate::syscall::Args;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
     __NR_fstat, __NR_fstatfs, __NR_futimesat, __NR_lstat, __NR_newfstatat, __NR_stat, __NR_utime, __NR_utimensat,

@@ -5,9 +5,10 @@ use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pid, Tid};
+use crate::outcome::SysResult;
 use crate::process::task::{Process, Task};
 use crate::sched::Woken;
-use crate::syscall::{Args, SysResult, futex, poll};
+use crate::syscall::{Args, futex, poll};
 use alloc::rc::{Rc, Weak};
 use linux_raw_sys::general::{
     __NR_clock_nanosleep, __NR_futex, __NR_nanosleep, __NR_poll, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC,

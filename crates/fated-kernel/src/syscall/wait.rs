@@ -2,8 +2,9 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::outcome::SysResult;
 use crate::sched::Woken;
-use crate::syscall::{Args, SysResult};
+use crate::syscall::Args;
 use fated_wait::{Pidfd, Report, WaitOutcome, WaitRequest};
 
 pub async fn wait4(cx: Cx, a: Args) -> SysResult {

@@ -9,8 +9,8 @@ use crate::fs::host::is_real;
 use crate::fs::inode::FileStat;
 use crate::fs::inode::kind;
 use crate::fs::namei::{AT_FDCWD, NOFOLLOW, Place, Target, walk, walk_to_name};
+use crate::outcome::{Outcome, SysResult};
 use crate::syscall::path::{PathArg, carry_out, is_busy, means_descriptor, pass};
-use crate::syscall::{Outcome, SysResult};
 use alloc::vec::Vec;
 use linux_raw_sys::general::*;
 

@@ -16,9 +16,10 @@ use crate::fs::namei;
 use crate::fs::namei::{Place, Target, walk};
 use crate::fs::seq_file::Snapshot;
 use crate::ipc::fifo::Fifo;
+use crate::outcome::{Outcome, Step, SysResult};
 use crate::sched::Woken;
 use crate::syscall::path::{PathArg, carry_out, is_busy, pass, permitted};
-use crate::syscall::{Outcome, Step, SysResult, later, now};
+use crate::syscall::{later, now};
 use crate::tty::stream::Stream;
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
