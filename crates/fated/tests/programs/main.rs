@@ -2,7 +2,8 @@
 //! natively where that doesn't differ from run to run. `table.rs` lists them; `docs/PROGRAMS.md` is the outcome.
 //!
 //! `FATED_SEEDS` says with how many seeds each runs (1 if unset); with 0 each runs twice natively, which checks the table. The
-//! document is written with `FATED_BLESS=1 FATED_SEEDS=20`.
+//! document is written with `FATED_BLESS=1 FATED_SEEDS=20`. `FATED_BEFORE` names another build of fated, the one before a change: then
+//! each run has to be what it is with that one, too.
 
 #![expect(clippy::disallowed_methods, reason = "starts fated and native programs, and reads how often")]
 

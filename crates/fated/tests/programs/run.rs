@@ -1,5 +1,6 @@
 //! Runs one program of the table on each engine with one seed or more, and once natively, and compares.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -17,6 +18,8 @@ pub const ENGINES: [&str; 2] = ["inside", "ptrace"];
 /// Where and how programs run.
 pub struct Setup {
     seeds: u32,
+    /// Another build of fated, whose runs have to be the same: the one before a change.
+    before: Option<OsString>,
     folder: PathBuf,
     guests: PathBuf,
     /// The search path of all programs: the toolchain's and Debian's, nobody's own.
@@ -80,6 +83,7 @@ impl Setup {
         let toolchain = toolchain.expect("cargo lies in a folder");
         Self {
             seeds,
+            before: std::env::var_os("FATED_BEFORE"),
             folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs"),
             guests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/guests"),
             path: format!("/usr/bin:/bin:/usr/sbin:/sbin:{}", toolchain.display()),
@@ -97,7 +101,9 @@ impl Setup {
         let same = matches!(program.native, Native::Same);
         let (mut first, differs) = (0..self.seeds).fold((None, None), |(first, differs), number| {
             let seed = program.seed() + number;
-            let runs = ENGINES.map(|engine| self.once(program, &template, Some((engine, seed))));
+            let runs = ENGINES.map(|engine| {
+                self.once(program, &template, Some((env!("CARGO_BIN_EXE_fated").as_ref(), engine, seed)))
+            });
             let differs = differs.or_else(|| {
                 let [inside, ptrace] = &runs;
                 (inside != ptrace).then(|| {
@@ -105,6 +111,7 @@ impl Setup {
                     format!("the engines differ with seed {seed}:\n{difference}")
                 })
             });
+            let differs = differs.or_else(|| self.differs_from_before(program, &template, seed, &runs[0]));
             (first.or(Some(runs)), differs)
         });
         let natively = || self.once(program, &template, None);
@@ -119,6 +126,13 @@ impl Setup {
             .filter(|native| !native.same_output(&under_fated))
             .map(|native| format!("differs from native:\n{}", difference("native", &native, "fated", &under_fated)));
         Outcome::new(program, vec![under_fated.exit, other.exit], &under_fated, differs, differs_from_native)
+    }
+
+    /// How the run of the build before differs, if there is one.
+    fn differs_from_before(&self, program: &Program, template: &Path, seed: u32, now: &Run) -> Option<String> {
+        let before = self.once(program, template, Some((self.before.as_deref()?, ENGINES[0], seed)));
+        let differs = before != *now;
+        differs.then(|| format!("not as before with seed {seed}:\n{}", difference("before", &before, "now", now)))
     }
 
     /// Prepares a folder natively, of which each run gets a copy at the same path.
@@ -138,8 +152,8 @@ impl Setup {
         template
     }
 
-    /// Runs it on an engine with a seed, or natively.
-    fn once(&self, program: &Program, template: &Path, under_fated: Option<(&str, u32)>) -> Run {
+    /// Runs it under a build of fated on an engine with a seed, or natively.
+    fn once(&self, program: &Program, template: &Path, under_fated: Option<(&OsStr, &str, u32)>) -> Run {
         let folder = template.with_file_name("run");
         let log = template.with_file_name("log");
         fresh(&folder);
@@ -147,7 +161,12 @@ impl Setup {
         let _ = fs::remove_file(&log);
         let words = program.words();
         let mut command = match under_fated {
-            Some((engine, seed)) => self.fated(engine, seed, &words, &folder, &log),
+            Some((fated, engine, seed)) => {
+                let mut command = limited();
+                command.arg(fated).args(["run", "--engine", engine, "--seed", &seed.to_string()]);
+                self.add_settings(&mut command, &words, &folder, &log);
+                command
+            }
             None => self.native(&words, &folder),
         };
         let output = command.stdin(Stdio::null()).output().expect("coreutils are there");
@@ -162,15 +181,12 @@ impl Setup {
         command
     }
 
-    fn fated(&self, engine: &str, seed: u32, words: &[&str], folder: &Path, log: &Path) -> Command {
-        let mut command = limited();
-        command.arg(env!("CARGO_BIN_EXE_fated")).args(["run", "--engine", engine, "--seed", &seed.to_string()]);
+    fn add_settings(&self, command: &mut Command, words: &[&str], folder: &Path, log: &Path) {
         command.args(["--clear-env", "--spin-limit", LIMIT_S]).arg("--log").arg(log).arg("--cwd").arg(folder);
         for (name, value) in self.environment(folder) {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         command.arg("--").args(words);
-        command
     }
 
     /// Programs that run at once must not meet in /tmp: with decided randomness, they choose the same names.
