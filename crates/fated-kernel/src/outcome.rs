@@ -1,18 +1,18 @@
-//! How system calls end, and how those go on that wait.
+//! How system calls end, and what a call is while it waits. Subsystems return these; only the dispatcher acts on them.
 
 use crate::errno::Errno;
 use alloc::boxed::Box;
 use core::future::Future;
 use core::pin::Pin;
 
-/// How a call ends that doesn't fail.
+/// How a successful call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// With this value.
     Value(u64),
-    /// The real Linux carries it out as it stands; it doesn't block and its result needs no mending.
+    /// The real Linux carries it out as it stands. It must be a call that doesn't block, and whose result is the same in every run.
     Pass,
-    /// The registers are what they shall be: sigreturn, exec.
+    /// The registers are set already: sigreturn, exec.
     Resume,
     /// The task has ended.
     Away,
@@ -24,16 +24,16 @@ impl From<u64> for Outcome {
     }
 }
 
-/// What a call comes to.
+/// The result of a call.
 pub type SysResult = Result<Outcome, Errno>;
 
-/// A call that may wait.
+/// A call that waits: polled again when the task wakes.
 pub type Waiting = Pin<Box<dyn Future<Output = SysResult>>>;
 
-/// A call after its first look. Flat, so that it comes back in two registers.
+/// What a handler returns. Flat, so that it fits into two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is over, as [`Outcome::Value`].
+    /// See [`Outcome::Value`].
     Value(u64),
     /// It has failed.
     Failed(Errno),
@@ -43,6 +43,6 @@ pub enum Step {
     Resume,
     /// See [`Outcome::Away`].
     Away,
-    /// It may wait: [`Task::work`](crate::process::task::Task) says how it goes on, and hasn't been asked yet.
+    /// The call may wait: its future is in [`Task::work`](crate::process::task::Task) and has not been polled yet.
     Later,
 }

@@ -5,7 +5,7 @@ use crate::syscall::table::PLACES;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-/// How often what happened.
+/// Counts of calls, tasks and programs.
 #[derive(Debug)]
 pub struct Stats {
     calls: [Cell<u64>; PLACES],
@@ -61,7 +61,7 @@ impl Stats {
         bump(&self.refused, number, 1);
     }
 
-    /// The real Linux has carried out a call for the kernel, or in its place.
+    /// The real Linux has carried out a call.
     pub(crate) fn native(&self) {
         self.natives.set(self.natives.get() + 1);
     }
@@ -76,7 +76,7 @@ impl Stats {
         self.programs.set(self.programs.get() + 1);
     }
 
-    /// All of them now.
+    /// The counters as they are now.
     #[must_use]
     pub fn counters(&self, virtual_ns: u64) -> Counters {
         Counters {

@@ -42,8 +42,8 @@ All {} system calls of Linux 6.18 on x86-64:
         (Passage::Free, "no stop, unless the run keeps a log: not scheduled, takes no time"),
         (Passage::Seen, "one stop, then the kernel answers or Linux does it, unchanged"),
         (
-            Passage::Mended,
-            "one or two stops: Linux answers fated or the guest, and the result is mended where it tells of the outside",
+            Passage::Virtualized,
+            "one or two stops: Linux answers, and the kernel virtualizes what would tell of the machine",
         ),
         (Passage::Emulated, "one stop: the call doesn't reach Linux as the guest made it"),
     ] {
@@ -68,7 +68,7 @@ fn name(passage: Passage) -> &'static str {
     match passage {
         Passage::Free => "free",
         Passage::Seen => "seen",
-        Passage::Mended => "mended",
+        Passage::Virtualized => "virtualized",
         Passage::Emulated => "emulated",
     }
 }

@@ -1,4 +1,7 @@
-//! The one place that takes system calls in: counts them, lets their handler begin, goes on with those that waited, and ends them.
+//! The one way in and out of system calls. A call is counted and charged its virtual time, its handler begins it, and it ends at once or
+//! becomes a future that the task keeps ([`go_on`]).
+//!
+//! Invariants: a task is in at most one call. A call is in the log before what it does, and its result follows when it returns.
 
 use crate::arch::Call;
 use crate::cx::Cx;
@@ -10,10 +13,10 @@ use crate::syscall::{log, table, timer};
 use core::task::{Context, Poll, Waker};
 
 impl Cx {
-    /// A call of the task whose turn it is, which returns straight to guest code if it can: `Some` is what the guest then finds in
-    /// `rax`. Nothing else of its registers has changed, and there was nothing for [`Kernel::next`] to decide.
+    /// The fast path of a call by the running task. `Some` is the result for `rax`: no other register has changed, and the task runs
+    /// on without asking [`Kernel::next`].
     ///
-    /// `None`: the call has been taken in as by [`Kernel::stopped`], and `next` says how the run goes on.
+    /// `None`: the call was handled as by [`Kernel::stopped`], and `next` decides how the run goes on.
     ///
     /// [`Kernel::next`]: crate::host::Kernel::next
     /// [`Kernel::stopped`]: crate::host::Kernel::stopped
@@ -24,7 +27,7 @@ impl Cx {
             return self.answer_free(&call);
         }
         let step = begin(self, &call);
-        // Of most calls nothing more is to be said.
+        // Most calls end here.
         if let Step::Value(value) = step
             && !kernel.is_watched()
             && task.is_undisturbed()
@@ -56,7 +59,7 @@ impl Cx {
     }
 }
 
-/// A task has made a call. `Some`: it is over, and returns this value.
+/// Handles a call that a task has made. `Some`: it has ended and returns this value.
 pub(crate) fn enter(cx: &Cx, call: &Call) -> Option<u64> {
     if table::is_free(call.number) {
         return free(cx, call);
@@ -65,7 +68,7 @@ pub(crate) fn enter(cx: &Cx, call: &Call) -> Option<u64> {
     end(cx, call, step)
 }
 
-/// Counts a call and its time, and takes the first look at it.
+/// Counts a call, charges its virtual time, and lets its handler begin it.
 #[inline(always)]
 fn begin(cx: &Cx, call: &Call) -> Step {
     let (kernel, task) = (&cx.kernel, &cx.task);
@@ -82,7 +85,7 @@ fn begin(cx: &Cx, call: &Call) -> Step {
     handler(call.number as u32)(cx, call)
 }
 
-/// A timer has just killed the process of the task.
+/// The end of a call whose process a timer has just killed.
 #[cold]
 fn killed() -> Step {
     Step::Away
@@ -96,7 +99,7 @@ fn begin_watched(cx: &Cx, call: &Call) {
     timer::cpu_spent(cx);
 }
 
-/// What has become of a call at its first look.
+/// Ends a call that its handler has begun, or starts to wait for it. `Some`: it returns this value.
 fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
     let result = match step {
         Step::Value(value) if !cx.kernel.config.log && !cx.task.is_gone() => return Some(value),
@@ -114,7 +117,8 @@ fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
     finish(cx, result)
 }
 
-/// A call that only a log tells of: nothing else of the run may depend on it.
+/// A call that stops for the log alone ([`table::Passage::Free`]). The run must be the same without a log, so this neither costs time nor
+/// counts towards the slice.
 fn free(cx: &Cx, call: &Call) -> Option<u64> {
     cx.task.passing.set(true);
     if !cx.kernel.config.log {
@@ -126,7 +130,7 @@ fn free(cx: &Cx, call: &Call) -> Option<u64> {
     finish(cx, Ok(Outcome::Pass))
 }
 
-/// Goes on with a call as far as it goes now. `Some`: it is over, and returns this value.
+/// Polls a call that waits. `Some`: it has ended and returns this value.
 pub(crate) fn go_on(cx: &Cx, mut work: Waiting) -> Option<u64> {
     match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => {
@@ -142,7 +146,7 @@ pub(crate) fn go_on(cx: &Cx, mut work: Waiting) -> Option<u64> {
     }
 }
 
-/// The real Linux carries out a call as it stands. If the task runs straight on, that may be when it does.
+/// Lets the real Linux carry out a call as it stands. If the task runs straight on, an engine may do so when it resumes the task.
 fn pass(cx: &Cx, call: &Call) -> Option<u64> {
     let task = &cx.task;
     task.passing.set(cx.kernel.runs_on(task));
@@ -154,7 +158,7 @@ fn pass(cx: &Cx, call: &Call) -> Option<u64> {
     finish(cx, Ok(Outcome::Pass))
 }
 
-/// What has become of a call. `Some`: it returns this value.
+/// Ends a call with its result. `Some`: it returns this value.
 fn finish(cx: &Cx, result: SysResult) -> Option<u64> {
     let task = &cx.task;
     let result = match result {
@@ -186,7 +190,7 @@ fn note_arguments(cx: &Cx, call: &Call) {
     *cx.task.logged.borrow_mut() = Some((*call, log::arguments(cx, *call)));
 }
 
-/// Tells the log of the call that the task is in, if that hasn't been done.
+/// Writes the call that the task is in to the log, unless that was done before.
 #[cold]
 pub(crate) fn tell_log(cx: &Cx, result: SysResult) {
     let Some((call, mut args)) = cx.task.logged.take() else { return };

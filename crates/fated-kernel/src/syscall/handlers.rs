@@ -9,10 +9,10 @@ use crate::syscall::{
     prctl, resource, rw, sched, signal, signalfd, socket, table, time, timer, timerfd, wait,
 };
 
-/// Carries out the first look at a call.
+/// Begins a call: ends it at once, or makes the future that goes on with it.
 type Handler = fn(&Cx, &Call) -> Step;
 
-/// Who carries out what. A call that isn't here is refused, or native by the table.
+/// The handler of a call. A number that isn't here is native or refused, as the table says.
 #[inline(always)]
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub(super) fn handler(number: u32) -> Handler {
@@ -200,7 +200,7 @@ pub(super) fn handler(number: u32) -> Handler {
     }
 }
 
-/// The calls that are told by what they do to names; of all others what the table says.
+/// The handler of all other numbers: calls that change names ([`path::change`]), and those that are native or refused by the table.
 fn other(cx: &Cx, call: Call) -> Step {
     if path::changes_names(call.number as u32) {
         return now(path::change(cx, call));
@@ -214,7 +214,7 @@ fn other(cx: &Cx, call: Call) -> Step {
     }
 }
 
-/// Goes on with a sleep that a signal without a handler interrupted, up to the same deadline.
+/// restart_syscall(2): goes on with a sleep that a signal without a handler interrupted, up to the same deadline.
 fn restart(cx: &Cx) -> Step {
     match cx.task.restart.take() {
         Some((call, deadline)) => later(cx, time::resume(cx.clone(), call, deadline)),

@@ -1,5 +1,5 @@
-//! The table of all Linux system calls of x86-64, up to Linux 6.18: what becomes of each, how it passes the engine, and
-//! how to print it.
+//! The table of all Linux system calls of x86-64, up to Linux 6.18: whether the kernel models them, how they pass the engine, and
+//! how to print them.
 //!
 //! Invariants, checked when this crate is compiled: every number that Linux has is in the table once, in ascending
 //! order, and each entry has one of the four statuses. `docs/SYSCALLS.md` is generated from the table.
@@ -10,7 +10,7 @@ mod calls;
 
 use calls::CALLS;
 
-/// What becomes of a call.
+/// Who carries out a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The simulated kernel carries it out, as Linux would.
@@ -30,8 +30,8 @@ pub enum Passage {
     Free,
     /// One stop, on the way in; then the simulated kernel answers or lets Linux do it, unchanged.
     Seen,
-    /// One or two stops: Linux answers fated or the guest, and the result is mended where it tells of the outside.
-    Mended,
+    /// One or two stops: Linux answers, and the kernel virtualizes what would tell of the machine.
+    Virtualized,
     /// One stop; the call never reaches Linux as the guest made it.
     Emulated,
 }
@@ -111,7 +111,7 @@ pub struct CallInfo {
     pub number: u16,
     /// Its name in Linux's table.
     pub name: &'static str,
-    /// What becomes of it.
+    /// Who carries it out.
     pub status: Status,
     /// How it gets past the engine.
     pub passage: Passage,
