@@ -53,6 +53,16 @@ pub fn real(leaf: u32, sub: u32) -> CpuidResult {
     CpuidResult { eax, ebx, ecx, edx }
 }
 
+/// Whether Linux can make `cpuid` fault on this machine (arch_prctl(2)). Some processors can't, and some virtual machines
+/// withhold it.
+#[cfg(feature = "std")]
+pub fn can_fault() -> bool {
+    const ARCH_SET_CPUID: i32 = 0x1012;
+    const ENABLED: u64 = 1;
+    // SAFETY: takes numbers, and lets this thread have the instruction, which it has anyway.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_CPUID, ENABLED) == 0 }
+}
+
 /// The answers to `cpuid` for one run.
 #[derive(Debug)]
 pub struct Cpuid {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fated_kernel::errno::Errno;
 
+use crate::cpuid;
 use crate::error::{Error, start};
 use crate::notice::is_foreign_program;
 use crate::sys;
@@ -40,11 +41,18 @@ pub struct Launch {
     pub cpu: Option<usize>,
     /// How many processors `cpuid` tells of (as [`fated_kernel::config::Config::cpus`]).
     pub cpus: u32,
+    /// `cpuid` is made to fault where the processor can do that, so that fated answers it. Without, guests see the real
+    /// processor, as they do where it can't; that is for tests of fated.
+    pub cpuid_faulting: bool,
     /// How much processor time a task may burn without a call.
     pub spin_limit: Option<Duration>,
     /// The engine inside the guest rewrites call sites once they have made a few calls. Without, every call is a signal.
     pub rewrite: bool,
 }
+
+/// The variable of fated's own that, if it is 1, clears [`Launch::cpuid_faulting`] of all runs: so all tests can be run as on a
+/// processor that can't make `cpuid` fault. It is read by the command and by tests that do without that.
+pub const NO_CPUID_FAULTING: &str = "FATED_NO_CPUID_FAULTING";
 
 /// What execvp(3) searches without a `PATH`.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -63,6 +71,7 @@ impl Launch {
             streams: Streams::Inherit,
             cpu: None,
             cpus: 1,
+            cpuid_faulting: true,
             spin_limit: Some(Duration::from_secs(600)),
             rewrite: true,
         }
@@ -85,6 +94,12 @@ impl Launch {
         self.candidates().iter().try_for_each(|path| no_nul(path, "the program"))?;
         self.variables().iter().try_for_each(|variable| no_nul(variable, "the variable"))?;
         self.cwd.iter().try_for_each(|cwd| no_nul(cwd.as_os_str().as_bytes(), "the directory"))
+    }
+
+    /// Whether fated answers the `cpuid` of guests. If not, they see the real processor, and runs on other machines may differ.
+    #[must_use]
+    pub fn hides_processor(&self) -> bool {
+        self.cpuid_faulting && cpuid::can_fault()
     }
 
     /// The program as it was named, then its arguments.

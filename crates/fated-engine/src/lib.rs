@@ -32,7 +32,7 @@ pub mod vdso;
 pub use {
     cpu::OneCpu,
     error::{Error, start},
-    launch::{Launch, Streams},
+    launch::{Launch, NO_CPUID_FAULTING, Streams},
     outside::{Captured, Observer, Standard},
     terminal::Terminal,
 };

@@ -5,8 +5,6 @@ use core::cell::Cell;
 /// Something that the user should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// `cpuid` can't be made to fault.
-    RealCpuid,
     /// A call through `int 0x80`, or with an x32 number.
     ForeignCall,
     /// An exec of a 32-bit program.
@@ -16,9 +14,6 @@ pub enum Notice {
 impl Notice {
     fn line(self) -> &'static str {
         match self {
-            Notice::RealCpuid => {
-                "this processor can't hide its features: guests see the real ones, so runs on other machines may differ"
-            }
             Notice::ForeignCall => "a guest has made a 32-bit or x32 system call, which fated refuses with ENOSYS",
             Notice::ForeignProgram => {
                 "a guest has tried to start a 32-bit program, which no engine of fated runs: its exec failed with ENOEXEC"

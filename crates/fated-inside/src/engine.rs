@@ -127,6 +127,7 @@ impl Engine {
             cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
             placeholders: launch.streams == Streams::Placeholders,
             rewrite: launch.rewrite,
+            cpuid_faulting: launch.hides_processor(),
         };
         let mut writer = Writer::default();
         plan.write(&mut writer);

@@ -188,6 +188,8 @@ pub struct Plan {
     pub placeholders: bool,
     /// Call sites are rewritten.
     pub rewrite: bool,
+    /// `cpuid` is made to fault.
+    pub cpuid_faulting: bool,
 }
 
 impl Plan {
@@ -213,6 +215,7 @@ impl Plan {
             u64::from(config.log),
             u64::from(self.placeholders),
             u64::from(self.rewrite),
+            u64::from(self.cpuid_faulting),
             u64::from(self.cwd.is_some()),
         ] {
             to.number(value);
@@ -227,8 +230,8 @@ impl Plan {
     /// From bytes.
     pub fn read(from: &mut Reader<'_>) -> Plan {
         let [seed, epoch_ns, call_cost_ns, policy, changes] = core::array::from_fn(|_| from.number());
-        let [slice, cpus, tasks, scan, start, log, placeholders, rewrite, moved] =
-            core::array::from_fn(|_| from.number());
+        let [slice, cpus, tasks, scan, start, log] = core::array::from_fn(|_| from.number());
+        let [placeholders, rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
         let config = Config {
             seed,
             epoch_ns,
@@ -249,8 +252,8 @@ impl Plan {
         let cwd = from.bytes();
         let mut list = || from.list(Reader::bytes);
         let (argv, candidates, env) = (list(), list(), list());
-        let cwd = (moved != 0).then_some(cwd);
-        Plan { config, argv, candidates, env, cwd, placeholders: placeholders != 0, rewrite: rewrite != 0 }
+        let cwd = moved.then_some(cwd);
+        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting }
     }
 }
 

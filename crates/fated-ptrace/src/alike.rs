@@ -13,9 +13,17 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::OnceLock;
 
+/// Which instructions trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Traps {
+    Nothing,
+    Tsc,
+    TscAndCpuid,
+}
+
 thread_local! {
-    /// This thread traps now.
-    static TRAPS: Cell<bool> = const { Cell::new(false) };
+    /// What traps in this thread now.
+    static TRAPS: Cell<Traps> = const { Cell::new(Traps::Nothing) };
 }
 
 struct Handler(libc::sigaction);
@@ -38,30 +46,33 @@ impl Alike {
         Alike(())
     }
 
-    /// Takes the instructions away if this thread has them. `cpuid`: whether the processor can do that for it.
+    /// Takes the instructions away if this thread has them. `cpuid`: whether guests' faults, too.
     pub(crate) fn trap(&self, cpuid: bool) {
-        if !TRAPS.replace(true) {
-            set(true, cpuid);
+        if TRAPS.get() == Traps::Nothing {
+            set(if cpuid { Traps::TscAndCpuid } else { Traps::Tsc });
         }
     }
 }
 
 impl Drop for Alike {
     fn drop(&mut self) {
-        if TRAPS.replace(false) {
-            set(false, true);
+        if TRAPS.get() != Traps::Nothing {
+            set(Traps::Nothing);
         }
     }
 }
 
 /// Both calls concern this thread alone. Where they fail, switches stay dear and nothing else changes.
-fn set(trap: bool, cpuid: bool) {
-    let tsc = if trap { libc::PR_TSC_SIGSEGV } else { libc::PR_TSC_ENABLE };
+fn set(traps: Traps) {
+    let before = TRAPS.replace(traps);
+    let tsc = if traps == Traps::Nothing { libc::PR_TSC_ENABLE } else { libc::PR_TSC_SIGSEGV };
+    // Where `cpuid` never traps, nothing is asked of the processor.
+    let enabled = [before, traps].contains(&Traps::TscAndCpuid).then_some(u64::from(traps != Traps::TscAndCpuid));
     // SAFETY: plain numbers; the instructions are given back by `on_fault` where they are needed.
     unsafe {
         libc::prctl(libc::PR_SET_TSC, tsc, 0, 0, 0);
-        if cpuid {
-            libc::syscall(libc::SYS_arch_prctl, sys::ARCH_SET_CPUID, u64::from(!trap));
+        if let Some(enabled) = enabled {
+            libc::syscall(libc::SYS_arch_prctl, sys::ARCH_SET_CPUID, enabled);
         }
     }
 }
@@ -90,8 +101,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
         }
     };
     if ours {
-        TRAPS.set(false);
-        return set(false, true);
+        return set(Traps::Nothing);
     }
     let Some(Handler(before)) = BEFORE.get() else { return };
     if before.sa_sigaction == libc::SIG_DFL || before.sa_sigaction == libc::SIG_IGN {
@@ -123,15 +133,16 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "the clock is what is tested")]
     fn the_thread_gets_the_instructions_back_when_it_uses_them() {
         let alike = Alike::new();
-        for _ in 0..2 {
-            alike.trap(true);
-            assert!(TRAPS.get());
+        for cpuid in [false, cpuid::can_fault()] {
+            alike.trap(cpuid);
+            assert_ne!(TRAPS.get(), Traps::Nothing);
             // SAFETY: every x86-64 processor has the instruction.
             let one = unsafe { std::arch::x86_64::_rdtsc() };
-            assert!(!TRAPS.get());
-            alike.trap(true);
+            assert_eq!(TRAPS.get(), Traps::Nothing);
+            alike.trap(cpuid);
             assert_eq!(cpuid::real(0, 0).eax, cpuid::real(0, 0).eax);
-            alike.trap(true);
+            assert_eq!(TRAPS.get() == Traps::Nothing, cpuid, "it has trapped if it can");
+            alike.trap(cpuid);
             let _ = std::time::Instant::now();
             // SAFETY: as above.
             assert!(unsafe { std::arch::x86_64::_rdtsc() } > one);

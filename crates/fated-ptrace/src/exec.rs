@@ -271,28 +271,32 @@ impl Tracee {
     }
 
     /// Makes calls of the engine's own at the program's entry: an exec switches the faulting of `cpuid` off, and the real clocks
-    /// that Linux's vDSO reads stand before it. The task is inside its exec, whose end sets rax, so that the first call can
-    /// only be made by instructions.
+    /// that Linux's vDSO reads stand before it.
     fn make_own_calls(&self, regs: &Regs, vdso: Option<u64>) -> Os<()> {
-        // mov eax, SYS_arch_prctl; syscall; int3
-        const CODE: [u8; 8] = [0xb8, libc::SYS_arch_prctl as u8, 0, 0, 0, 0x0f, 0x05, 0xcc];
-        const SYSCALL_AT: u64 = 5;
+        // syscall; int3
+        const CODE: [u8; 8] = [0x0f, 0x05, 0xcc, 0, 0, 0, 0, 0];
+        const TRAP_AT: u64 = 2;
         let tid = self.tid.get();
         let original = sys::peek(tid, regs.rip)?;
         sys::poke(tid, regs.rip, u64::from_le_bytes(CODE))?;
-        let own = Regs { rdi: ARCH_SET_CPUID, rsi: 0, rdx: OWN_CALL, ..*regs };
-        if Errno::of_return(self.run_to_trap(&own)?).is_some() {
-            self.shared.note_cpuid();
+        // The task is inside its exec, whose end sets rax. So it has to leave that before it can make a call.
+        self.run_to_trap(&Regs { rip: regs.rip + TRAP_AT, ..*regs })?;
+        let call = |number: i64, [rdi, rsi, rdx]: [u64; 3]| {
+            let rax = number.cast_unsigned();
+            self.run_to_trap(&Regs { rax, rdi, rsi, rdx, orig_rax: u64::MAX, ..*regs })
+        };
+        // It doesn't fail: fated's own thread has tried it.
+        if self.shared.traps_cpuid {
+            call(libc::SYS_arch_prctl, [ARCH_SET_CPUID, 0, OWN_CALL])?;
         }
         if let Some((base, real)) = vdso.zip(self.shared.vdso).filter(|(_, real)| real.clocks() > 0) {
-            let own = Regs { rip: regs.rip + SYSCALL_AT, rax: libc::SYS_munmap as u64, orig_rax: u64::MAX, ..own };
-            self.run_to_trap(&Regs { rdi: base - real.clocks(), rsi: real.clocks(), ..own })?;
+            call(libc::SYS_munmap, [base - real.clocks(), real.clocks(), 0])?;
         }
         sys::poke(tid, regs.rip, original)
     }
 
-    /// Runs on until a trap; returns rax.
-    fn run_to_trap(&self, regs: &Regs) -> Os<i64> {
+    /// Runs on until a trap.
+    fn run_to_trap(&self, regs: &Regs) -> Os<()> {
         let tid = self.tid.get();
         sys::set_regs(tid, regs)?;
         loop {
@@ -302,7 +306,7 @@ impl Tracee {
                 return Err(self.died(status));
             }
             if status >> 8 == libc::SIGTRAP {
-                return Ok(sys::get_regs(tid)?.rax.cast_signed());
+                return Ok(());
             }
         }
     }

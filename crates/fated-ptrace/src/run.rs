@@ -85,7 +85,8 @@ pub(crate) struct Shared {
     pub(crate) vdso: Option<vdso::Real>,
     outside: Rc<dyn Outside>,
     stats: Cell<Stats>,
-    cpuid_real: Cell<bool>,
+    /// Whether `cpuid` faults in guests.
+    pub(crate) traps_cpuid: bool,
     notices: Notices,
     killed: Cell<Option<Tid>>,
 }
@@ -131,17 +132,6 @@ impl Shared {
     pub(crate) fn note_killed(&self, key: Tid) {
         self.killed.set(Some(key));
     }
-
-    /// Whether `cpuid` can be made to fault, as far as is known.
-    pub(crate) fn traps_cpuid(&self) -> bool {
-        !self.cpuid_real.get()
-    }
-
-    /// Linux has refused to make `cpuid` fault.
-    pub(crate) fn note_cpuid(&self) {
-        self.cpuid_real.set(true);
-        self.notice(Notice::RealCpuid);
-    }
 }
 
 /// A program and all that comes of it, on this thread.
@@ -174,7 +164,7 @@ impl Engine {
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             outside,
             stats: Cell::default(),
-            cpuid_real: Cell::new(false),
+            traps_cpuid: launch.hides_processor(),
             notices: Notices::default(),
             killed: Cell::new(None),
         };
@@ -251,7 +241,7 @@ impl Engine {
                         current = self.shared.tasks.borrow().get(&tid).cloned();
                     }
                     let Some(task) = &current else { return Err(Error::NoTask { tid }) };
-                    alike.trap(self.shared.traps_cpuid());
+                    alike.trap(self.shared.traps_cpuid);
                     match task.run(&*self.driver) {
                         Ran::Stopped(stop) => {
                             if let (Stop::Killed { .. }, Some(signal)) = (stop, signals::fatal()) {

@@ -170,6 +170,10 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Inside fated")]
     pub no_rewrite: bool,
 
+    /// Never make cpuid fault: guests see the real processor, as on one that can't do it (to test fated)
+    #[arg(long, hide = true, help_heading = "Inside fated")]
+    pub no_cpuid_faulting: bool,
+
     /// The real CPU that everything runs on; the one that fated happens to be on unless told
     #[arg(long, value_name = "N", help_heading = "Inside fated")]
     pub cpu: Option<usize>,

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use fated_engine::{Launch, Streams};
+use fated_engine::{Launch, NO_CPUID_FAULTING, Streams};
 use fated_kernel::config::Config;
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
@@ -34,6 +34,7 @@ impl Settings {
         launch.streams = if args.verify { Streams::Placeholders } else { Streams::Inherit };
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
+        launch.cpuid_faulting = !args.no_cpuid_faulting && !is_set(NO_CPUID_FAULTING);
         launch.rewrite = !args.no_rewrite;
         launch.spin_limit = (args.spin_limit > 0).then(|| Duration::from_secs(args.spin_limit));
         let config = Config {
@@ -58,6 +59,11 @@ impl Settings {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
         Config { real_start_ns: i64::try_from(now).unwrap_or(i64::MAX), ..self.config.clone() }
     }
+}
+
+/// Whether a variable of fated's own is 1.
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|it| it == "1")
 }
 
 /// The guest's variables, by name: shells hand theirs on in an order that means nothing.

@@ -331,8 +331,8 @@ pub fn new_image(sp: *const u64) -> ! {
         unsafe { gate::trap() };
         host().vdso.set(sys::read_all(b"/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)));
     }
-    if sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 {
-        outside::notice(Notice::RealCpuid);
+    if host().cpuid_faulting.get() && sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 {
+        finish(&End::Broken("Linux doesn't make cpuid fault any more".into()));
     }
     // SAFETY: `gate_exec` has left the kernel's registers there.
     unsafe { gate::resume_kernel(*host().kernel_sp.get()) }

@@ -93,6 +93,8 @@ pub struct Host {
     pub huge: Huge,
     /// Call sites are rewritten.
     pub rewrite: Cell<bool>,
+    /// `cpuid` is made to fault.
+    pub cpuid_faulting: Cell<bool>,
     /// What the supervisor wants to be run.
     pub plan: RefCell<Option<Plan>>,
 }
@@ -161,6 +163,7 @@ pub fn create(cpus: u32) {
         yielding: Yielding::default(),
         huge: Huge::default(),
         rewrite: Cell::new(true),
+        cpuid_faulting: Cell::new(true),
         plan: RefCell::new(None),
     }
     control().op.store(u32::MAX, SeqCst);

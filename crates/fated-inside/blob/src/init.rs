@@ -34,6 +34,7 @@ pub fn run() -> ! {
     host::create(control().args[0].load(SeqCst) as u32);
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
     host().rewrite.set(plan.rewrite);
+    host().cpuid_faulting.set(plan.cpuid_faulting);
     host().plan.replace(Some(plan));
     // Whoever ignores the signal has no zombies.
     handle(SIGCHLD, SIG_IGN);
