@@ -1,7 +1,7 @@
 //! What the tests have in common.
 
 use crate::passthrough::Passthrough;
-use fated_engine::{Captured, Error, Launch, Observer};
+use fated_engine::{Captured, Error, Launch, NO_CPUID_FAULTING, Observer};
 use fated_kernel::host::Ending;
 use fated_ptrace::{Engine, Stats};
 use std::fs;
@@ -38,8 +38,10 @@ impl Drop for Scratch {
 }
 
 /// A program with its arguments, and a small environment.
+#[expect(clippy::disallowed_methods, reason = "asks how the tests are to be run")]
 pub fn launch(words: &[&str]) -> Launch {
     Launch {
+        cpuid_faulting: std::env::var_os(NO_CPUID_FAULTING).is_none_or(|it| it != "1"),
         args: words[1..].iter().map(Into::into).collect(),
         env: [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LC_ALL", "C")].map(|(n, v)| (n.into(), v.into())).into(),
         ..Launch::new(words[0])
