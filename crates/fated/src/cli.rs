@@ -162,6 +162,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "What to show")]
     pub stats: Option<StatsFormat>,
 
+    /// Also show notices about this machine
+    #[arg(long, short, help_heading = "What to show")]
+    pub verbose: bool,
+
     /// How guests are executed: the same run either way
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
     pub engine: EngineName,

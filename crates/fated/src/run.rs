@@ -52,16 +52,26 @@ pub struct Cost {
     pub stops: u64,
     /// How often for `rdtsc`, `rdtscp` or `cpuid`.
     pub traps: u64,
+    /// Whether guests saw fated's processor instead of the real one.
+    pub hides_processor: bool,
     /// How long it took really.
     pub real: Duration,
     /// How much processor time guests and fated took, where Linux lets that be counted.
     pub processor: Option<Duration>,
 }
 
+/// What the user is told of a processor whose `cpuid` can't be made to fault, if he wants to know: he can't change it.
+const REAL_PROCESSOR: &str =
+    "this processor can't hide its features: guests see the real ones, so runs on other machines may differ";
+
 /// Starts the program and drives it to its end.
 #[expect(clippy::disallowed_methods, reason = "--stats tells how long a run takes really")]
 pub fn once(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> anyhow::Result<(Ended, Cost)> {
     let start = Instant::now();
+    let hides_processor = launch.hides_processor();
+    if settings.verbose && !hides_processor {
+        outside.notice(REAL_PROCESSOR.into());
+    }
     let terminal = Terminal::save();
     let (ended, cost) = match settings.engine {
         EngineName::Inside => inside(settings, launch, outside)?,
@@ -83,7 +93,7 @@ pub fn once(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> a
     if !matches!(ended, Ok(Ending::Exited(status)) if status & 0x7f == 0) {
         terminal.restore();
     }
-    Ok((ended, Cost { real: start.elapsed(), ..cost }))
+    Ok((ended, Cost { hides_processor, real: start.elapsed(), ..cost }))
 }
 
 /// A run under the engine inside the guest. The outer error: it hasn't begun.
@@ -108,7 +118,7 @@ fn traced(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Res
 
 /// What an engine knows of it.
 fn cost(kernel: Counters, stops: u64, traps: u64) -> Cost {
-    Cost { kernel, stops, traps, real: Duration::ZERO, processor: None }
+    Cost { kernel, stops, traps, hides_processor: false, real: Duration::ZERO, processor: None }
 }
 
 /// What to start, in the fresh directory if there is one.

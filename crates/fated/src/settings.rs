@@ -21,6 +21,8 @@ pub struct Settings {
     pub launch: Launch,
     /// Which engine.
     pub engine: EngineName,
+    /// Whether the user wants to know what this machine can't do.
+    pub verbose: bool,
 }
 
 impl Settings {
@@ -50,7 +52,7 @@ impl Settings {
             real_start_ns: 0,
             log: args.log.is_some() || args.verify,
         };
-        Ok(Settings { config, launch, engine: args.engine })
+        Ok(Settings { config, launch, engine: args.engine, verbose: args.verbose })
     }
 
     /// The configuration of a run that begins now.

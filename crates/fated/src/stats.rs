@@ -30,6 +30,11 @@ fn virtual_time(cost: &Cost) -> Duration {
     Duration::from_nanos(cost.kernel.virtual_ns)
 }
 
+/// Whose answers `cpuid` gives.
+fn cpuid(cost: &Cost) -> &'static str {
+    if cost.hides_processor { "virtual" } else { "real" }
+}
+
 fn text(cost: &Cost) -> String {
     let (calls, refused) = (by_name(&cost.kernel.calls), by_name(&cost.kernel.refused));
     let total: u64 = calls.iter().map(|(_, count)| count).sum();
@@ -43,6 +48,7 @@ stops         {:>16}   (a task ran until it stopped)
 calls         {total:>16}   (seen by the simulated kernel; harmless ones pass without a stop)
 native calls  {:>16}   (of these, carried out by Linux)
 traps         {:>16}   (rdtsc, rdtscp, cpuid)
+cpuid         {:>16}   ({})
 tasks         {:>16}
 programs      {:>16}
 ",
@@ -52,6 +58,12 @@ programs      {:>16}
         cost.stops,
         cost.kernel.natives,
         cost.traps,
+        cpuid(cost),
+        if cost.hides_processor {
+            "guests see fated's, the same on every machine"
+        } else {
+            "this processor can't hide its features, so runs on other machines may differ"
+        },
         cost.kernel.tasks,
         cost.kernel.programs,
     );
@@ -76,6 +88,7 @@ fn json(cost: &Cost) -> Value {
         "stops": cost.stops,
         "native_calls": cost.kernel.natives,
         "traps": cost.traps,
+        "cpuid": cpuid(cost),
         "tasks": cost.kernel.tasks,
         "programs": cost.kernel.programs,
         "calls": counts(by_name(&cost.kernel.calls)),

@@ -27,6 +27,11 @@ pub fn engine() -> &'static str {
     ENGINE.get().expect("the test is about runs")
 }
 
+/// Whether fated itself says this line.
+pub fn is_notice(line: &str) -> bool {
+    line.starts_with("fated: ")
+}
+
 /// How a run of fated ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -49,6 +54,11 @@ impl Outcome {
     pub fn stdout(self, expected: &str) -> Outcome {
         assert_eq!(self.stdout, expected, "stderr:\n{}", self.stderr);
         self
+    }
+
+    /// Standard error without what fated itself says, which depends on the machine.
+    pub fn guests_stderr(&self) -> String {
+        self.stderr.split_inclusive('\n').filter(|line| !is_notice(line)).collect()
     }
 
     /// Checks that standard error says all of this.
@@ -125,6 +135,17 @@ impl Running {
     /// Waits until a guest has written a line.
     #[track_caller]
     pub fn line(&mut self) -> String {
+        loop {
+            let line = self.any_line();
+            // On a terminal, both write to the same.
+            if !is_notice(&line) {
+                return line;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn any_line(&mut self) -> String {
         let mut line = String::new();
         let stdout = self.child.stdout.as_mut().expect("it is a pipe");
         // Without a buffer, so that nothing behind the line is lost.

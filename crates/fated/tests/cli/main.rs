@@ -1,7 +1,7 @@
 //! The command from outside: options, exit codes, messages, and what becomes of guests when something goes wrong. What has to
 //! do with a run is tried on each engine.
 //!
-//! No test depends on timing or on others. What a test needs and this machine doesn't have is said, and the test counts as
+//! No test depends on timing or on others, nor on what fated may say of this machine. What a test needs and this machine doesn't have is said, and the test counts as
 //! ignored.
 
 #![expect(clippy::disallowed_methods, reason = "starts fated and looks at real processes")]
@@ -11,6 +11,7 @@ mod fated;
 mod faults;
 mod options;
 mod output;
+mod processor;
 mod terminal;
 
 use std::process::ExitCode;
@@ -26,7 +27,8 @@ const ENGINES: [&str; 2] = ["inside", "ptrace"];
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    let on_engines = [options::TESTS, output::TESTS, terminal::TESTS, faults::TESTS].into_iter().flatten();
+    let on_engines =
+        [options::TESTS, output::TESTS, processor::TESTS, terminal::TESTS, faults::TESTS].into_iter().flatten();
     let on_engines = ENGINES.into_iter().flat_map(|engine| on_engines.clone().map(move |test| (Some(engine), test)));
     let others = [options::WITHOUT_A_RUN, bench::TESTS].into_iter().flatten().map(|test| (None, test));
     for (engine, &(name, needs, test)) in on_engines.chain(others) {

@@ -135,7 +135,7 @@ fn elf32() -> Vec<u8> {
 fn streams() {
     with_input(&["run", "cat"], "one\ntwo\n").code(0).stdout("one\ntwo\n");
     let outcome = run(&["sh", "-c", "echo out; echo err >&2"]).code(0).stdout("out\n");
-    assert_eq!(outcome.stderr, "err\n");
+    assert_eq!(outcome.guests_stderr(), "err\n");
     let long = "0123456789abcdef\n".repeat(20_000);
     with_input(&["run", "sh", "-c", "cat | cat"], &long).code(0).stdout(&long);
 }

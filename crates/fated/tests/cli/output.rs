@@ -87,7 +87,7 @@ fn statistics() {
     let text = run(&["--stats", "sh", "-c", "echo here"]).code(0).stdout("here\n");
     text.says(&["virtual time", "real time", "processor", "stops", "native calls", "  exit_group\n"]);
     let json = run(&["--stats=json", "sh", "-c", "(:); exit 4"]).code(4);
-    let value: Value = serde_json::from_str(&json.stderr).expect("standard error is one JSON object");
+    let value: Value = serde_json::from_str(&json.guests_stderr()).expect("standard error is one JSON object");
     assert_eq!(value["calls"]["exit_group"], 2);
     assert_eq!((&value["tasks"], &value["programs"]), (&2.into(), &1.into()));
     assert!(value["virtual_ns"].as_u64() > Some(0) && value["real_ns"].as_u64() > Some(0));
