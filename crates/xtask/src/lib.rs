@@ -1,5 +1,7 @@
 //! The rules of this repository live in this crate's tests; here is what they and other crates' tests share.
 
+pub mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
