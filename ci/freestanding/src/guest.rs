@@ -13,7 +13,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Exec, Guest, Outside, Spawn};
+use fated_kernel::ports::{Console, Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Trace};
 use fated_kernel::record::{Record, What};
 use fated_kernel::syscall::table;
 
@@ -53,7 +53,7 @@ impl Scripted {
     }
 }
 
-impl Guest for Scripted {
+impl Memory for Scripted {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         let memory = self.memory.borrow();
         let from = memory.get(addr as usize..).unwrap_or_default();
@@ -69,7 +69,9 @@ impl Guest for Scripted {
         to[..len].copy_from_slice(&data[..len]);
         len
     }
+}
 
+impl Cpu for Scripted {
     fn regs(&self) -> Regs {
         self.regs.get()
     }
@@ -85,33 +87,9 @@ impl Guest for Scripted {
     fn set_xstate(&self, _: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
+}
 
-    fn native(&self, _: Call) -> i64 {
-        -i64::from(Errno::ENOSYS.number())
-    }
-
-    fn pass(&self, call: Call) -> Option<i64> {
-        Some(self.native(call))
-    }
-
-    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
-        let guest = Scripted::new(self.child, &[], self.memory.borrow().clone(), &self.all);
-        self.all.borrow_mut().push((spawn.tid, guest.clone()));
-        Ok(guest)
-    }
-
-    fn check_exec(&self, _: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-
-    fn exec(&self, _: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-
-    fn exit(&self) {}
-
-    fn exit_group(&self) {}
-
+impl HostFiles for Scripted {
     fn stat(&self, _: i32, _: &[u8], _: u32) -> Result<FileStat, Errno> {
         Err(Errno::ENOENT)
     }
@@ -133,11 +111,39 @@ impl Guest for Scripted {
     }
 }
 
+impl RealTask for Scripted {
+    fn native(&self, _: Call) -> i64 {
+        -i64::from(Errno::ENOSYS.number())
+    }
+
+    fn pass(&self, call: Call) -> Option<i64> {
+        Some(self.native(call))
+    }
+
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno> {
+        let guest = Scripted::new(self.child, &[], self.memory.borrow().clone(), &self.all);
+        self.all.borrow_mut().push((spawn.tid, guest.clone()));
+        Ok(guest)
+    }
+
+    fn check_exec(&self, _: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn exec(&self, _: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn exit(&self) {}
+
+    fn exit_group(&self) {}
+}
+
 /// Keeps what guests write and what the kernel tells.
 #[derive(Debug, Default)]
 pub struct Transcript(pub RefCell<String>);
 
-impl Outside for Transcript {
+impl Console for Transcript {
     fn read(&self, _: i32, _: &mut [u8]) -> Result<usize, Errno> {
         Ok(0)
     }
@@ -159,8 +165,10 @@ impl Outside for Transcript {
     fn ioctl(&self, _: i32, _: u32, _: &mut [u8]) -> Result<i64, Errno> {
         Err(Errno::ENOTTY)
     }
+}
 
-    fn call(&self, record: &Record) {
+impl Trace for Transcript {
+    fn record(&self, record: &Record) {
         let mut text = self.0.borrow_mut();
         let _ = match &record.what {
             What::Call { call, args, ended } => {

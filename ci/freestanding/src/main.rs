@@ -76,7 +76,7 @@ fn run(seed: u64) -> String {
         real_start_ns: 0,
         log: true,
     };
-    let kernel = Kernel::new(config, transcript.clone());
+    let kernel = Kernel::new(config, transcript.clone(), transcript.clone());
     let mut memory = vec![0; 4096];
     memory[16] = 1;
     let guests = Guests::default();
@@ -87,7 +87,7 @@ fn run(seed: u64) -> String {
     let ending = loop {
         let tid = match kernel.next() {
             Next::Run(tid) => tid,
-            Next::AwaitOutside { .. } => break Ending::Broken("waits for the outside".into()),
+            Next::AwaitConsole { .. } => break Ending::Broken("waits for input".into()),
             Next::Finished(ending) => break ending,
         };
         let guest = guests.borrow().iter().find(|(its, _)| *its == tid).map(|(_, guest)| guest.clone());

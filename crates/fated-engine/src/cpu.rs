@@ -1,6 +1,6 @@
 //! The one CPU of a run.
 
-use fated_kernel::ports::Outside;
+use fated_kernel::ports::Trace;
 
 use crate::error::Error;
 use crate::sys::{self, Os};
@@ -19,7 +19,7 @@ impl std::fmt::Debug for OneCpu {
 
 impl OneCpu {
     /// From now on it runs on `cpu`, or stays where it is. That it can't is told to the user, or an error if a CPU was asked for.
-    pub fn stay(cpu: Option<usize>, outside: &dyn Outside) -> Result<OneCpu, Error> {
+    pub fn stay(cpu: Option<usize>, trace: &dyn Trace) -> Result<OneCpu, Error> {
         let before = sys::affinity().ok();
         match (cpu, stay(cpu)) {
             (_, Ok(())) => {}
@@ -27,7 +27,7 @@ impl OneCpu {
                 let remedy = "; choose one that fated may use with --cpu";
                 return Err(Error::Start { step: "run on one CPU".into(), errno, remedy });
             }
-            (None, Err(errno)) => outside.notice(format!(
+            (None, Err(errno)) => trace.notice(format!(
                 "guests and fated can't be kept on one CPU ({errno}): each stop takes several times as long"
             )),
         }

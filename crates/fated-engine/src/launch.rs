@@ -20,7 +20,7 @@ pub enum Streams {
     /// Fated's own streams.
     #[default]
     Inherit,
-    /// Nothing real: all reading and writing goes through [`fated_kernel::ports::Outside`].
+    /// Nothing real: all reading and writing goes through [`fated_kernel::ports::Console`].
     Placeholders,
 }
 

@@ -9,6 +9,8 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 #[cfg(feature = "std")]
+mod console;
+#[cfg(feature = "std")]
 mod cpu;
 pub mod cpuid;
 #[cfg(feature = "std")]
@@ -17,7 +19,7 @@ mod error;
 mod launch;
 pub mod notice;
 #[cfg(feature = "std")]
-mod outside;
+mod observer;
 #[cfg(feature = "std")]
 pub mod processor;
 #[cfg(feature = "std")]
@@ -30,9 +32,10 @@ pub mod vdso;
 
 #[cfg(feature = "std")]
 pub use {
+    console::{Captured, Standard},
     cpu::OneCpu,
     error::{Error, start},
     launch::{Launch, NO_CPUID_FAULTING, Streams},
-    outside::{Captured, Observer, Standard},
+    observer::Observer,
     terminal::Terminal,
 };

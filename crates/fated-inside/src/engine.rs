@@ -13,7 +13,7 @@ use fated_engine::{Error, Launch, OneCpu, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
-use fated_kernel::ports::Outside;
+use fated_kernel::ports::{Console, Trace};
 use fated_kernel::stats::Counters;
 
 use crate::blob::Blob;
@@ -88,7 +88,8 @@ pub struct Stats {
 /// A program and all that comes of it.
 pub struct Engine {
     shared: Shared,
-    outside: Rc<dyn Outside>,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
     blob: Blob,
     init: First,
     launch: Launch,
@@ -110,7 +111,12 @@ impl Engine {
     ///
     /// # Errors
     /// This machine doesn't let the engine work.
-    pub fn launch(launch: &Launch, config: &Config, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
+    pub fn launch(
+        launch: &Launch,
+        config: &Config,
+        console: Rc<dyn Console>,
+        trace: Rc<dyn Trace>,
+    ) -> Result<Engine, Error> {
         launch.check()?;
         crate::suited::check()?;
         let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
@@ -137,12 +143,12 @@ impl Engine {
         shared.control().len.store(writer.0.len() as u64, SeqCst);
         shared.control().args[0].store(u64::from(launch.cpus), SeqCst);
 
-        let cpu = OneCpu::stay(launch.cpu, &*outside)?;
+        let cpu = OneCpu::stay(launch.cpu, &*trace)?;
         let signals = Signals::install();
         let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
         let init = First::start(files).map_err(start("start the first process"))?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
-        Ok(Engine { shared, outside, blob, init, launch, signals, counters, ticks, _cpu: cpu })
+        Ok(Engine { shared, console, trace, blob, init, launch, signals, counters, ticks, _cpu: cpu })
     }
 
     /// Serves the run to its end.
@@ -274,33 +280,33 @@ impl Engine {
         let answer = match number {
             op::READ => {
                 let mut bytes = vec![0; argument.min(BUFFER_SIZE) as usize];
-                self.outside.read(fd, &mut bytes).map_or_else(errno, |len| {
+                self.console.read(fd, &mut bytes).map_or_else(errno, |len| {
                     self.shared.put(&bytes[..len]);
                     len as i64
                 })
             }
-            op::WRITE => self.outside.write(fd, &data).map_or_else(errno, |len| len as i64),
-            op::POLL => i64::from(self.outside.poll(fd)),
-            op::STAT => self.outside.stat(fd).map_or_else(errno, |stat| {
+            op::WRITE => self.console.write(fd, &data).map_or_else(errno, |len| len as i64),
+            op::POLL => i64::from(self.console.poll(fd)),
+            op::STAT => self.console.stat(fd).map_or_else(errno, |stat| {
                 let mut writer = Writer::default();
                 wire::write_stat(&stat, &mut writer);
                 self.shared.put(&writer.0);
                 writer.0.len() as i64
             }),
             op::IOCTL => {
-                let result = self.outside.ioctl(fd, argument as u32, &mut data);
+                let result = self.console.ioctl(fd, argument as u32, &mut data);
                 self.shared.put(&data);
                 result.unwrap_or_else(errno)
             }
             op::CALLS => {
                 let mut reader = Reader(&data);
                 while let Some(record) = wire::read_record(&mut reader) {
-                    self.outside.call(&record);
+                    self.trace.record(&record);
                 }
                 0
             }
             op::NOTICE => {
-                self.outside.notice(String::from_utf8_lossy(&data).into_owned());
+                self.trace.notice(String::from_utf8_lossy(&data).into_owned());
                 0
             }
             op::AWAIT => {
@@ -330,7 +336,7 @@ impl Engine {
 
     /// Blocks until one of the streams is ready, or a tick is over; the kernel looks for itself what it was.
     fn await_streams(&self, streams: &[(i32, u32)]) {
-        if streams.iter().any(|&(fd, events)| self.outside.poll(fd) & events != 0) {
+        if streams.iter().any(|&(fd, events)| self.console.poll(fd) & events != 0) {
             return;
         }
         let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);

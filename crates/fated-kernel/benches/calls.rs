@@ -12,7 +12,7 @@ use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::host::{Boot, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Exec, Guest, Outside, Spawn, Stop};
+use fated_kernel::ports::{Console, Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
 use std::cell::{Cell, RefCell};
@@ -31,7 +31,7 @@ struct Null {
     fds: Rc<Cell<i64>>,
 }
 
-impl Guest for Null {
+impl Memory for Null {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         let memory = self.memory.borrow();
         let from = addr.checked_sub(BASE).and_then(|at| memory.get(at as usize..)).unwrap_or_default();
@@ -46,6 +46,9 @@ impl Guest for Null {
         to[..len].copy_from_slice(&data[..len]);
         len
     }
+}
+
+impl Cpu for Null {
     fn regs(&self) -> Regs {
         Regs { rax: self.rax.get(), ..Regs::default() }
     }
@@ -58,33 +61,9 @@ impl Guest for Null {
     fn set_xstate(&self, _image: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
-    fn native(&self, call: Call) -> i64 {
-        match call.number as u32 {
-            nr::__NR_pipe2 => {
-                let end = self.fds.replace(self.fds.get() + 2);
-                self.write(call.args[0], &[end as u32, end as u32 + 1].map(u32::to_le_bytes).concat());
-                0
-            }
-            nr::__NR_open => FILE,
-            _ => 0,
-        }
-    }
-    fn pass(&self, call: Call) -> Option<i64> {
-        Some(self.native(call))
-    }
-    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
-        let shares = spawn.flags & u64::from(nr::CLONE_VM) != 0;
-        let memory = if shares { self.memory.clone() } else { Rc::new(RefCell::new(self.memory.borrow().clone())) };
-        Ok(Rc::new(Null { memory, rax: Cell::new(0), fds: self.fds.clone() }))
-    }
-    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-    fn exit(&self) {}
-    fn exit_group(&self) {}
+}
+
+impl HostFiles for Null {
     fn stat(&self, _dirfd: i32, path: &[u8], _flags: u32) -> Result<FileStat, Errno> {
         const REGULAR: u32 = 0o100_644;
         const DIRECTORY: u32 = 0o040_755;
@@ -105,10 +84,40 @@ impl Guest for Null {
     }
 }
 
+impl RealTask for Null {
+    fn native(&self, call: Call) -> i64 {
+        match call.number as u32 {
+            nr::__NR_pipe2 => {
+                let end = self.fds.replace(self.fds.get() + 2);
+                self.write(call.args[0], &[end as u32, end as u32 + 1].map(u32::to_le_bytes).concat());
+                0
+            }
+            nr::__NR_open => FILE,
+            _ => 0,
+        }
+    }
+    fn pass(&self, call: Call) -> Option<i64> {
+        Some(self.native(call))
+    }
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno> {
+        let shares = spawn.flags & u64::from(nr::CLONE_VM) != 0;
+        let memory = if shares { self.memory.clone() } else { Rc::new(RefCell::new(self.memory.borrow().clone())) };
+        Ok(Rc::new(Null { memory, rax: Cell::new(0), fds: self.fds.clone() }))
+    }
+    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+    fn exit(&self) {}
+    fn exit_group(&self) {}
+}
+
 #[derive(Debug)]
 struct Nowhere;
 
-impl Outside for Nowhere {
+impl Console for Nowhere {
     fn read(&self, _fd: i32, _buf: &mut [u8]) -> Result<usize, Errno> {
         Ok(0)
     }
@@ -125,7 +134,10 @@ impl Outside for Nowhere {
     fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
         Err(Errno::ENOTTY)
     }
-    fn call(&self, _record: &Record) {}
+}
+
+impl Trace for Nowhere {
+    fn record(&self, _record: &Record) {}
     fn notice(&self, _line: String) {}
 }
 
@@ -186,7 +198,7 @@ impl Host {
             real_start_ns: 0,
             log: false,
         };
-        let kernel = Kernel::new(config, Rc::new(Nowhere));
+        let kernel = Kernel::new(config, Rc::new(Nowhere), Rc::new(Nowhere));
         let memory = Rc::new(RefCell::new(vec![0; SIZE]));
         let guest = Rc::new(Null { memory, rax: Cell::new(0), fds: Rc::new(Cell::new(3)) });
         guest.write(BASE + 0x100, b"/home/file\0");

@@ -42,6 +42,6 @@ pub struct Config {
     /// Real start of the run, in nanoseconds since 1970: files that are newer were made by the run. The guest
     /// never sees it.
     pub real_start_ns: i64,
-    /// Tell [`crate::ports::Outside::call`] of every call.
+    /// Report every call to [`crate::ports::Trace::record`].
     pub log: bool,
 }

@@ -8,7 +8,7 @@ use crate::fs::host::Fs;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
 use crate::ipc::futex::Futexes;
-use crate::ports::{Guest, Outside, Stop};
+use crate::ports::{Console, RealTask, Stop, Trace};
 use crate::process::family::Family;
 use crate::process::task::{Process, Task};
 use crate::record::What;
@@ -30,7 +30,7 @@ pub enum Next {
     /// Run this task until it stops, then tell [`Kernel::stopped`].
     Run(Tid),
     /// All tasks wait and at least one waits for a standard stream: block until one of `streams` is ready, then ask again.
-    AwaitOutside {
+    AwaitConsole {
         /// The stream's number and the `POLL*` bits that are waited for.
         streams: Vec<(i32, u32)>,
     },
@@ -65,8 +65,10 @@ pub struct Boot {
 pub struct Kernel {
     /// What decides the run.
     pub config: Config,
-    /// The outside.
-    pub outside: Rc<dyn Outside>,
+    /// The standard streams of fated.
+    pub console: Rc<dyn Console>,
+    /// Takes the log of calls and lines for the user.
+    pub trace: Rc<dyn Trace>,
     /// Virtual time.
     pub timers: Timers,
     /// Who runs.
@@ -115,7 +117,7 @@ const LINGER_TURNS: u64 = 500_000;
 impl Kernel {
     /// A kernel without processes.
     #[must_use]
-    pub fn new(config: Config, outside: Rc<dyn Outside>) -> Rc<Kernel> {
+    pub fn new(config: Config, console: Rc<dyn Console>, trace: Rc<dyn Trace>) -> Rc<Kernel> {
         let stream = |number| Rng::new(config.seed, number);
         Rc::new(Kernel {
             timers: Timers::new(config.epoch_ns.saturating_add(stream(3).below(EPOCH_SPREAD_NS))),
@@ -141,13 +143,14 @@ impl Kernel {
             ending: Cell::new(false),
             watched: Cell::new(true),
             config,
-            outside,
+            console,
+            trace,
         })
     }
 
     /// Makes the first process, a child of the kernel's own process 1. Its program has been loaded and has not run yet.
     /// Descriptors 0, 1 and 2 are fated's own streams unless they are regular files or directories.
-    pub fn boot(self: &Rc<Self>, boot: &Boot, guest: Rc<dyn Guest>) -> Tid {
+    pub fn boot(self: &Rc<Self>, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
         let task = syscall::clone::first_task(self, boot, guest);
         self.first.set(Some(task.process.pid));
         self.stats.task();
@@ -197,7 +200,7 @@ impl Kernel {
                     continue;
                 }
                 if let Some(streams) = awaited {
-                    return Next::AwaitOutside { streams };
+                    return Next::AwaitConsole { streams };
                 }
                 if self.exit_status.get().is_none() {
                     let tasks = self.describe_sleepers();
@@ -359,7 +362,7 @@ impl Kernel {
             return None;
         }
         let left = self.processes.borrow().len();
-        self.outside.notice(format!("the first process has ended long ago; killed {left} that would not end"));
+        self.trace.notice(format!("the first process has ended long ago; killed {left} that would not end"));
         Some(Ending::Exited(status))
     }
 
@@ -388,7 +391,7 @@ impl Kernel {
     /// Tells the log.
     pub(crate) fn record(&self, task: &Task, what: What) {
         if self.config.log {
-            self.outside.call(&crate::record::Record {
+            self.trace.record(&crate::record::Record {
                 time_ns: self.timers.now(),
                 pid: task.process.pid,
                 tid: task.tid.get(),

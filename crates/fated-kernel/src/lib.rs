@@ -1,5 +1,5 @@
 //! A simulated Linux kernel as a value: tasks, signals, time, descriptors. Time, entropy and the real world come in through
-//! [`ports::Guest`] and [`ports::Outside`], which an engine implements; the kernel does no I/O of its own.
+//! [`ports`], which an engine and the world around a host implement; the kernel does no I/O of its own.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;

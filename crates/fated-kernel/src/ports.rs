@@ -1,7 +1,11 @@
-//! What an engine gives the kernel: one [`Guest`] per task, one [`Outside`] per run.
+//! The ports: what an engine and the world around a host provide.
 //!
-//! The kernel never touches a real process, descriptor or clock itself; it asks here. Every method is called
-//! while the task is stopped, and none of them calls back into the kernel.
+//! - An engine has one [`RealTask`] per task: its processor state ([`Cpu`]), its memory ([`Memory`]), the real files that it
+//!   sees ([`HostFiles`]), and its life.
+//! - The world has one [`Console`] and one [`Trace`] per host. Packets between hosts have no port yet: no socket sends any.
+//!
+//! The kernel never touches a real process, descriptor or clock itself; it asks here. Methods of a task are called while that
+//! task is stopped. No method calls back into the kernel.
 
 use crate::arch::{Call, Fault, Regs};
 use crate::errno::Errno;
@@ -59,16 +63,11 @@ pub struct Exec {
     pub random: [u8; 16],
 }
 
-/// The engine's side of one task.
-pub trait Guest: Debug {
-    /// Copies guest memory at `addr` to `buf`; returns how many bytes could be read before a bad address.
-    fn read(&self, addr: u64, buf: &mut [u8]) -> usize;
-    /// Copies `data` to guest memory at `addr`; returns how many bytes could be written before a bad address.
-    fn write(&self, addr: u64, data: &[u8]) -> usize;
-
-    /// The registers as they will be when the task runs on.
+/// The processor state of one task.
+pub trait Cpu: Debug {
+    /// The registers with which the task will continue.
     fn regs(&self) -> Regs;
-    /// Replaces the registers. `rax` is what the guest sees as the result; no call is restarted by itself.
+    /// Replaces the registers. `rax` is what the guest sees as the result; no call is restarted.
     fn set_regs(&self, regs: &Regs);
     /// Replaces `rax` alone.
     fn set_result(&self, rax: u64) {
@@ -78,48 +77,61 @@ pub trait Guest: Debug {
     fn xstate(&self) -> Vec<u8>;
     /// Replaces the extended state; an image that the processor would refuse gives `EINVAL`.
     fn set_xstate(&self, image: &[u8]) -> Result<(), Errno>;
+}
 
-    /// Lets the real Linux carry out `call` in the task's own context and returns what it answered (negative
-    /// errno included). The call must be one that doesn't block. The registers other than `rax` stay.
-    fn native(&self, call: Call) -> i64;
+/// The memory of one task.
+pub trait Memory: Debug {
+    /// Copies guest memory at `addr` to `buf`; returns how many bytes could be read before a bad address.
+    fn read(&self, addr: u64, buf: &mut [u8]) -> usize;
+    /// Copies `data` to guest memory at `addr`; returns how many bytes could be written before a bad address.
+    fn write(&self, addr: u64, data: &[u8]) -> usize;
+}
 
-    /// The real Linux carries out the call that the task is in, as it stands, and nobody but the guest looks at the result. An
-    /// engine that can does it at once, as [`Guest::native`]; `None`: it will be done when the task runs on, which is the next
-    /// thing to happen. Without this a call is skipped and the guest sees `rax`.
-    fn pass(&self, call: Call) -> Option<i64>;
-
-    /// Makes a new real task whose parent is the engine. It starts right behind the call that its maker is in,
-    /// with 0 in `rax`, and stays stopped until the kernel runs it.
-    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno>;
-    /// Tells, without changing anything, whether [`Guest::exec`] would find a program that it can start.
-    fn check_exec(&self, exec: &Exec) -> Result<(), Errno>;
-    /// Replaces the program. All other threads of the process have left before. After an error the task goes on
-    /// in the old program.
-    fn exec(&self, exec: &Exec) -> Result<(), Errno>;
-    /// This task ends; it is never run again. The last one takes the process with it.
-    fn exit(&self);
-    /// The whole process ends, with all its tasks; none of them is run again.
-    fn exit_group(&self);
-
-    /// statx(2) as this task would see it, symbolic links of the last component followed unless `flags` has
-    /// `AT_SYMLINK_NOFOLLOW`. An empty path stands for `dirfd` itself.
+/// The real files as one task sees them: through its working directory, its descriptors and its real `/proc/self`.
+pub trait HostFiles: Debug {
+    /// statx(2). A symbolic link as the last component is followed unless `flags` has `AT_SYMLINK_NOFOLLOW`. An empty path
+    /// stands for `dirfd` itself.
     fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno>;
-    /// All entries of the real directory behind descriptor `fd`, in any order, with their real inode numbers. `again`: its real
-    /// position may have been moved before.
+    /// All entries of the real directory behind descriptor `fd`, in any order, with their real inode numbers. `again`: the
+    /// directory has been read before, so its real position has to be reset.
     fn list(&self, fd: i32, again: bool) -> Result<Listing, Errno>;
-    /// readlink(2) as this task would see it.
+    /// readlink(2).
     fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno>;
-    /// The bytes of the task's real `/proc/self/NAME`: `maps`, `cmdline`, `environ`, `auxv`…
+    /// The content of the real `/proc/self/NAME`: `maps`, `cmdline`, `environ`, `auxv`…
     fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno>;
-    /// The path of the program that the task runs, and of its working directory.
+    /// The target of the real symbolic link `/proc/self/NAME`: `exe`, `cwd`, `fd/N`.
     fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno>;
 }
 
-/// What lies outside a run: the standard streams of fated itself.
-pub trait Outside: Debug {
-    /// Reads from stream `fd` (0, 1 or 2) of fated; `EAGAIN` where nothing is there yet.
+/// The real task behind a task of the kernel.
+pub trait RealTask: Cpu + Memory + HostFiles {
+    /// Has the real Linux carry out `call` in the task's own context and returns its result (a negative errno on failure).
+    /// The call must not block. Registers other than `rax` keep their values.
+    fn native(&self, call: Call) -> i64;
+
+    /// Has the real Linux carry out the call that the task is in, unchanged; the kernel doesn't use the result. An engine may
+    /// do so at once, as [`RealTask::native`] does. `None`: it is done when the task continues, which is the next thing that
+    /// happens. Without `pass`, the call is skipped and the guest sees `rax`.
+    fn pass(&self, call: Call) -> Option<i64>;
+
+    /// Makes a new real task whose parent is the engine. It starts behind the call that its maker is in, with 0 in `rax`, and
+    /// stays stopped until the kernel runs it.
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno>;
+    /// Whether [`RealTask::exec`] would find a program that it can start. Changes nothing.
+    fn check_exec(&self, exec: &Exec) -> Result<(), Errno>;
+    /// Replaces the program. The process has no other thread any more. After an error the task continues in the old program.
+    fn exec(&self, exec: &Exec) -> Result<(), Errno>;
+    /// Ends this task; it never runs again. The last one takes the process with it.
+    fn exit(&self);
+    /// Ends the whole process with all its tasks; none of them runs again.
+    fn exit_group(&self);
+}
+
+/// The standard streams of fated itself.
+pub trait Console: Debug {
+    /// Reads from stream `fd` (0, 1 or 2); `EAGAIN` if there is no input yet.
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno>;
-    /// Writes to stream `fd` of fated; may block.
+    /// Writes to stream `fd`; may block.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno>;
     /// The `POLL*` bits of stream `fd` now.
     fn poll(&self, fd: i32) -> u32;
@@ -127,8 +139,12 @@ pub trait Outside: Debug {
     fn stat(&self, fd: i32) -> Result<FileStat, Errno>;
     /// ioctl(2) with an argument of at most `arg.len()` bytes, copied in and out.
     fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno>;
-    /// A call has ended (only with [`crate::config::Config::log`]).
-    fn call(&self, record: &Record);
-    /// One finished line for the user: a refused call, a task that spins.
+}
+
+/// Takes what the kernel reports about a run.
+pub trait Trace: Debug {
+    /// An entry of the log of calls (only with [`crate::config::Config::log`]).
+    fn record(&self, record: &Record);
+    /// A line for the user: a refused call, a task that spins.
     fn notice(&self, line: String);
 }

@@ -2,7 +2,7 @@
 //!
 //! Guests are real children and tracees of fated. A seccomp filter, made from the kernel's table, decides which calls stop;
 //! one task runs at a time, and its stop is awaited by its id, never with `waitpid(-1)`. The simulated kernel reaches a
-//! stopped task through [`fated_kernel::ports::Guest`].
+//! stopped task through [`fated_kernel::ports::RealTask`].
 //!
 //! An [`Engine`] is made by [`Engine::launch`] and driven by [`Engine::run`]. It belongs to the thread that made it, as all
 //! tracing does, and that thread stays on one CPU with its guests. Dropping it ends every guest.

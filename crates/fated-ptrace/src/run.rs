@@ -13,7 +13,7 @@ use fated_engine::{Error, Launch, OneCpu, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Guest, Outside, Stop};
+use fated_kernel::ports::{Console, HostFiles, Memory, RealTask, Stop, Trace};
 use fated_kernel::process::task::Credentials;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use std::time::Duration;
 /// Who decides what happens: the simulated kernel, or a stand-in in tests of the engine.
 pub trait Driver {
     /// See [`Kernel::boot`].
-    fn boot(&self, boot: &Boot, guest: Rc<dyn Guest>) -> Tid;
+    fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid;
     /// See [`Kernel::next`].
     fn next(&self) -> Next;
     /// See [`Kernel::stopped`].
@@ -41,7 +41,7 @@ pub trait Driver {
 }
 
 impl Driver for Rc<Kernel> {
-    fn boot(&self, boot: &Boot, guest: Rc<dyn Guest>) -> Tid {
+    fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
         Kernel::boot(self, boot, guest)
     }
     fn next(&self) -> Next {
@@ -83,7 +83,8 @@ pub(crate) struct Shared {
     pub(crate) spin_ticks: Option<u64>,
     /// Linux's vDSO in fated's own process, which has it as every other does, but perhaps elsewhere.
     pub(crate) vdso: Option<vdso::Real>,
-    outside: Rc<dyn Outside>,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
     stats: Cell<Stats>,
     /// Whether `cpuid` faults in guests.
     pub(crate) traps_cpuid: bool,
@@ -124,7 +125,7 @@ impl Shared {
     /// The user hears of the first.
     pub(crate) fn notice(&self, notice: Notice) {
         if let Some(line) = self.notices.first(notice) {
-            self.outside.notice(line.into());
+            self.trace.notice(line.into());
         }
     }
 
@@ -155,14 +156,20 @@ impl Engine {
     ///
     /// # Errors
     /// The program can't be started, or this machine doesn't let the engine work.
-    pub fn launch(launch: &Launch, driver: impl Driver + 'static, outside: Rc<dyn Outside>) -> Result<Engine, Error> {
-        let cpu = OneCpu::stay(launch.cpu, &*outside)?;
+    pub fn launch(
+        launch: &Launch,
+        driver: impl Driver + 'static,
+        console: Rc<dyn Console>,
+        trace: Rc<dyn Trace>,
+    ) -> Result<Engine, Error> {
+        let cpu = OneCpu::stay(launch.cpu, &*trace)?;
         let shared = Shared {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
-            outside,
+            console,
+            trace,
             stats: Cell::default(),
             traps_cpuid: launch.hides_processor(),
             notices: Notices::default(),
@@ -252,7 +259,7 @@ impl Engine {
                         Ran::Spun { address } => return Err(self.spins(tid, task, address)),
                     }
                 }
-                Next::AwaitOutside { streams } => self.await_outside(&streams),
+                Next::AwaitConsole { streams } => self.await_console(&streams),
                 Next::Finished(ending) => return Ok(ending),
             }
         }
@@ -271,8 +278,8 @@ impl Engine {
     }
 
     /// Blocks until one of the streams is ready, or a signal or tick comes; the kernel looks for itself what it was.
-    fn await_outside(&self, streams: &[(i32, u32)]) {
-        if streams.iter().any(|&(fd, events)| self.shared.outside.poll(fd) & events != 0) {
+    fn await_console(&self, streams: &[(i32, u32)]) {
+        if streams.iter().any(|&(fd, events)| self.shared.console.poll(fd) & events != 0) {
             return;
         }
         let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);

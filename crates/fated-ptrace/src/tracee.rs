@@ -18,7 +18,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Exec, Guest, Spawn, Stop};
+use fated_kernel::ports::{Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Stop};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -175,7 +175,7 @@ impl Tracee {
             return Ok(Some(Stop::Call(call_of(&regs))));
         }
         if event == EXEC_STOP {
-            // Only a passed exec comes here; the kernel uses `Guest::exec`.
+            // Only a passed exec comes here; the kernel uses `RealTask::exec`.
             self.new_program(&driver.auxv_random());
             return Ok(None);
         }
@@ -371,7 +371,7 @@ impl Tracee {
         }
     }
 
-    fn try_spawn(&self, spawn: &Spawn) -> Os<Rc<dyn Guest>> {
+    fn try_spawn(&self, spawn: &Spawn) -> Os<Rc<dyn RealTask>> {
         let before = self.regs.get();
         let thread = spawn.flags & libc::CLONE_THREAD as u64 != 0;
         let flags = spawn.flags & SHAPE as u64 | (libc::CLONE_PARENT | libc::CLONE_PTRACE) as u64;
@@ -456,7 +456,7 @@ impl Spin {
     }
 }
 
-impl Guest for Tracee {
+impl Memory for Tracee {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         if self.is_gone() {
             return 0;
@@ -474,7 +474,9 @@ impl Guest for Tracee {
         self.check_short(count, data.len());
         count
     }
+}
 
+impl Cpu for Tracee {
     fn regs(&self) -> Regs {
         self.regs.get()
     }
@@ -495,7 +497,34 @@ impl Guest for Tracee {
         }
         xstate::set(self.tid.get(), image)
     }
+}
 
+impl HostFiles for Tracee {
+    fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
+        At::new(self.tid.get(), dirfd, path)?.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)
+    }
+
+    fn list(&self, fd: i32, _again: bool) -> Result<Listing, Errno> {
+        files::list(self.tid.get(), fd)
+    }
+
+    fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        At::new(self.tid.get(), dirfd, path)?.read_link()
+    }
+
+    fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        if name == "auxv" {
+            return Ok(self.process.auxv.borrow().clone());
+        }
+        files::proc_file(self.tid.get(), name)
+    }
+
+    fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        files::proc_link(self.tid.get(), name)
+    }
+}
+
+impl RealTask for Tracee {
     fn native(&self, call: Call) -> i64 {
         self.carry_out(call).unwrap_or_else(|errno| -i64::from(errno.number()))
     }
@@ -505,7 +534,7 @@ impl Guest for Tracee {
         None
     }
 
-    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno> {
         self.try_spawn(spawn)
     }
 
@@ -536,28 +565,5 @@ impl Guest for Tracee {
     fn exit_group(&self) {
         self.shared.remove_all(&self.process);
         self.process.kill();
-    }
-
-    fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
-        At::new(self.tid.get(), dirfd, path)?.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)
-    }
-
-    fn list(&self, fd: i32, _again: bool) -> Result<Listing, Errno> {
-        files::list(self.tid.get(), fd)
-    }
-
-    fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
-        At::new(self.tid.get(), dirfd, path)?.read_link()
-    }
-
-    fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
-        if name == "auxv" {
-            return Ok(self.process.auxv.borrow().clone());
-        }
-        files::proc_file(self.tid.get(), name)
-    }
-
-    fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
-        files::proc_link(self.tid.get(), name)
     }
 }

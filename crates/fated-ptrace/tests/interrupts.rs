@@ -2,7 +2,7 @@
 
 mod passthrough;
 
-use fated_engine::{Error, Launch, Standard};
+use fated_engine::{Error, Launch, Observer, Standard};
 use fated_kernel::host::Ending;
 use fated_ptrace::Engine;
 use passthrough::Passthrough;
@@ -16,7 +16,7 @@ fn run(signals: &str) -> Result<Ending, Error> {
         env: [("FATED".into(), std::process::id().to_string().into())].into(),
         ..Launch::new("/bin/sh")
     };
-    Engine::launch(&launch, Signaller::default(), Rc::new(Standard::default()))?.run()
+    Engine::launch(&launch, Signaller::default(), Rc::new(Standard), Rc::new(Observer::default()))?.run()
 }
 
 /// The stand-in, except that signals are sent.
@@ -27,7 +27,7 @@ impl fated_ptrace::Driver for Signaller {
     fn boot(
         &self,
         boot: &fated_kernel::host::Boot,
-        guest: Rc<dyn fated_kernel::ports::Guest>,
+        guest: Rc<dyn fated_kernel::ports::RealTask>,
     ) -> fated_kernel::id::Tid {
         self.0.boot(boot, guest)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fated_engine::processor::{self, ProcessorTime};
 use fated_engine::{Error, Launch, Observer, Standard, Terminal};
 use fated_kernel::host::{Ending, Kernel};
-use fated_kernel::ports::Outside;
+use fated_kernel::ports::{Console, Trace};
 use fated_kernel::stats::Counters;
 
 use crate::cli::{EngineName, RunArgs};
@@ -24,11 +24,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if args.verify {
         return verify::run(args, &settings, log);
     }
-    let observer = Observer { call: to_log(log.clone()), notice: Box::new(notice) };
+    let observer = Observer { record: to_log(log.clone()), notice: Box::new(notice) };
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
     // To count costs each guest a little.
     let processor = args.stats.and_then(|_| ProcessorTime::of_children().ok());
-    let run = once(&settings, &launch(&settings, fresh.as_ref()), Rc::new(Standard::new(observer)));
+    let run = once(&settings, &launch(&settings, fresh.as_ref()), Rc::new(Standard), Rc::new(observer));
     // The log is worth most when the run has failed.
     let logged = log.map_or(Ok(()), |log| log.finish());
     let (ended, mut cost) = run?;
@@ -66,24 +66,28 @@ const REAL_PROCESSOR: &str =
 
 /// Starts the program and drives it to its end.
 #[expect(clippy::disallowed_methods, reason = "--stats tells how long a run takes really")]
-pub fn once(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> anyhow::Result<(Ended, Cost)> {
+pub fn once(
+    settings: &Settings,
+    launch: &Launch,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
+) -> anyhow::Result<(Ended, Cost)> {
     let start = Instant::now();
     let hides_processor = launch.hides_processor();
     if settings.verbose && !hides_processor {
-        outside.notice(REAL_PROCESSOR.into());
+        trace.notice(REAL_PROCESSOR.into());
     }
     let terminal = Terminal::save();
     let (ended, cost) = match settings.engine {
-        EngineName::Inside => inside(settings, launch, outside)?,
-        EngineName::Ptrace => traced(settings, launch, outside)?,
-        EngineName::Any => match inside(settings, launch, outside.clone()) {
+        EngineName::Inside => inside(settings, launch, console, trace)?,
+        EngineName::Ptrace => traced(settings, launch, console, trace)?,
+        EngineName::Any => match inside(settings, launch, console.clone(), trace.clone()) {
             Ok(ran) => ran,
             // Nothing of the program has run yet.
             Err(error) => match error.of_machine() {
                 Some(why) => {
-                    outside
-                        .notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
-                    traced(settings, launch, outside)?
+                    trace.notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
+                    traced(settings, launch, console, trace)?
                 }
                 None => return Err(error.into()),
             },
@@ -97,8 +101,13 @@ pub fn once(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> a
 }
 
 /// A run under the engine inside the guest. The outer error: it hasn't begun.
-fn inside(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Result<(Ended, Cost), Error> {
-    let mut engine = fated_inside::Engine::launch(launch, &settings.config_now(), outside)?;
+fn inside(
+    settings: &Settings,
+    launch: &Launch,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
+) -> Result<(Ended, Cost), Error> {
+    let mut engine = fated_inside::Engine::launch(launch, &settings.config_now(), console, trace)?;
     let ended = match engine.run() {
         Err(error) if !error.ends_a_run() => return Err(error),
         ended => ended,
@@ -108,9 +117,14 @@ fn inside(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Res
 }
 
 /// A run under the engine that traces. The outer error: it hasn't begun.
-fn traced(settings: &Settings, launch: &Launch, outside: Rc<dyn Outside>) -> Result<(Ended, Cost), Error> {
-    let kernel = Kernel::new(settings.config_now(), outside.clone());
-    let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), outside)?;
+fn traced(
+    settings: &Settings,
+    launch: &Launch,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
+) -> Result<(Ended, Cost), Error> {
+    let kernel = Kernel::new(settings.config_now(), console.clone(), trace.clone());
+    let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), console, trace)?;
     let ended = engine.run();
     let stats = engine.stats();
     Ok((ended, cost(kernel.counters(), stats.stops, stats.traps)))

@@ -40,8 +40,8 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
         sink.borrow_mut().push(&line::text(record, epoch_ns));
         to_log(record);
     };
-    let observer = Observer { call: Box::new(call), notice: Box::new(run::notice) };
-    let (first, cost, first_output) = once(args, settings, Captured::new(input.clone(), true, observer))?;
+    let observer = Observer { record: Box::new(call), notice: Box::new(run::notice) };
+    let (first, cost, first_output) = once(args, settings, Captured::new(input.clone(), true), observer)?;
     if let Some(log) = log {
         log.finish()?;
     }
@@ -52,8 +52,8 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
     let compared = Rc::new(RefCell::new(Compared::new(written.borrow_mut().rewind()?)));
     let sink = compared.clone();
     let call = move |record: &Record| sink.borrow_mut().push(line::text(record, epoch_ns));
-    let observer = Observer { call: Box::new(call), notice: Box::new(|_| {}) };
-    let (second, _, second_output) = once(args, settings, Captured::new(input, false, observer))?;
+    let observer = Observer { record: Box::new(call), notice: Box::new(|_| {}) };
+    let (second, _, second_output) = once(args, settings, Captured::new(input, false), observer)?;
     let second = second?;
 
     let mut differences = String::new();
@@ -88,12 +88,17 @@ fn read_input() -> anyhow::Result<Vec<u8>> {
     Ok(input)
 }
 
-fn once(args: &RunArgs, settings: &Settings, outside: Captured) -> anyhow::Result<(Ended, Cost, [Vec<u8>; 2])> {
+fn once(
+    args: &RunArgs,
+    settings: &Settings,
+    console: Captured,
+    trace: Observer,
+) -> anyhow::Result<(Ended, Cost, [Vec<u8>; 2])> {
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
-    let outside = Rc::new(outside);
+    let console = Rc::new(console);
     let launch = run::launch(settings, fresh.as_ref());
-    let (ended, cost) = run::once(settings, &launch, outside.clone())?;
-    Ok((ended, cost, outside.output()))
+    let (ended, cost) = run::once(settings, &launch, console.clone(), Rc::new(trace))?;
+    Ok((ended, cost, console.output()))
 }
 
 fn describe(ending: &Ending) -> String {

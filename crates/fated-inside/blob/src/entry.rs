@@ -8,7 +8,7 @@ use fated_engine::notice::Notice;
 use fated_engine::vdso;
 use fated_kernel::arch::{Call, Fault, Regs};
 use fated_kernel::host::{Ending, Kernel, Next};
-use fated_kernel::ports::{Guest, Stop};
+use fated_kernel::ports::{Cpu, Memory, Stop};
 use linux_raw_sys::general::*;
 
 use crate::clock;
@@ -290,7 +290,7 @@ fn decide() -> Result<&'static Inside, End> {
                 host().turn.set(Some(unsafe { &*core::ptr::from_ref(&*cx) }));
                 return Ok(inside);
             }
-            Next::AwaitOutside { streams } => outside::await_streams(&streams),
+            Next::AwaitConsole { streams } => outside::await_streams(&streams),
             Next::Finished(ending) => {
                 return Err(match ending {
                     Ending::Exited(status) => End::Exited(status),

@@ -11,7 +11,7 @@ use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::{Exec, Guest, Spawn};
+use fated_kernel::ports::{Cpu, Exec, HostFiles, Memory, RealTask, Spawn};
 use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Context, Leave};
@@ -181,7 +181,7 @@ impl Drop for Inside {
     }
 }
 
-impl Guest for Inside {
+impl Memory for Inside {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         if ours(addr, buf.len() as u64) || !self.enter() {
             return 0;
@@ -197,7 +197,9 @@ impl Guest for Inside {
         // SAFETY: as above; what stands in arena and blob can't be hit.
         data.len() - unsafe { gate::copy_guest(addr, data.as_ptr() as u64, data.len() as u64) } as usize
     }
+}
 
+impl Cpu for Inside {
     fn regs(&self) -> Regs {
         if self.is_live() && self.enter() {
             self.read_bases();
@@ -227,7 +229,52 @@ impl Guest for Inside {
         self.keep_state();
         self.frame.borrow_mut().set_xstate(image)
     }
+}
 
+impl HostFiles for Inside {
+    fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::stat(dirfd, path, flags)
+    }
+
+    fn list(&self, fd: i32, again: bool) -> Result<Listing, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::list(fd, again)
+    }
+
+    fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        sys::read_link(dirfd, path)
+    }
+
+    fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        if name == "auxv" {
+            return Ok(self.process.image.borrow().auxv.clone());
+        }
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::proc_file(name)
+    }
+
+    fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        if name == "exe" {
+            return Ok(self.process.image.borrow().exe.clone());
+        }
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        files::proc_link(name)
+    }
+}
+
+impl RealTask for Inside {
     fn native(&self, call: Call) -> i64 {
         if self.enter() { self.ask(call) } else { -i64::from(Errno::ESRCH.number()) }
     }
@@ -236,7 +283,7 @@ impl Guest for Inside {
         Some(self.native(call))
     }
 
-    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno> {
         if !self.enter() {
             return Err(Errno::ESRCH);
         }
@@ -303,51 +350,10 @@ impl Guest for Inside {
         self.gone.set(true);
         self.process.end();
     }
-
-    fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
-        if !self.enter() {
-            return Err(Errno::ESRCH);
-        }
-        files::stat(dirfd, path, flags)
-    }
-
-    fn list(&self, fd: i32, again: bool) -> Result<Listing, Errno> {
-        if !self.enter() {
-            return Err(Errno::ESRCH);
-        }
-        files::list(fd, again)
-    }
-
-    fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
-        if !self.enter() {
-            return Err(Errno::ESRCH);
-        }
-        sys::read_link(dirfd, path)
-    }
-
-    fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
-        if name == "auxv" {
-            return Ok(self.process.image.borrow().auxv.clone());
-        }
-        if !self.enter() {
-            return Err(Errno::ESRCH);
-        }
-        files::proc_file(name)
-    }
-
-    fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
-        if name == "exe" {
-            return Ok(self.process.image.borrow().exe.clone());
-        }
-        if !self.enter() {
-            return Err(Errno::ESRCH);
-        }
-        files::proc_link(name)
-    }
 }
 
 /// The task behind the kernel's view of it.
-pub fn of(guest: &Rc<dyn Guest>) -> &'static Inside {
+pub fn of(guest: &Rc<dyn RealTask>) -> &'static Inside {
     // SAFETY: the blob gives the kernel no other guests. The kernel keeps a task as long as it may run.
     unsafe { &*Rc::as_ptr(guest).cast::<Inside>() }
 }

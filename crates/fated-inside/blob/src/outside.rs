@@ -10,7 +10,7 @@ use fated_engine::notice::Notice;
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::host::Kernel;
-use fated_kernel::ports::{Guest, Outside};
+use fated_kernel::ports::{Console, Cpu, Trace};
 use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 
@@ -173,7 +173,7 @@ pub fn broken(why: fmt::Arguments<'_>) -> ! {
     sys::exit_group(wire::TOLD_TO)
 }
 
-impl Outside for Supervisor {
+impl Console for Supervisor {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         let size = buf.len().min(BUFFER_SIZE as usize);
         let len = answer(request(op::READ, [fd as u64, size as u64], &[]))?.min(size);
@@ -200,8 +200,10 @@ impl Outside for Supervisor {
         arg.copy_from_slice(buffer(arg.len()));
         answer(value).map(|value| value as i64)
     }
+}
 
-    fn call(&self, record: &Record) {
+impl Trace for Supervisor {
+    fn record(&self, record: &Record) {
         let mut writer = Writer::default();
         wire::write_record(record, &mut writer);
         let full = {

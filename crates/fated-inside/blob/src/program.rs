@@ -8,7 +8,7 @@ use core::cell::RefCell;
 use fated_engine::notice::{Notice, is_foreign_program};
 use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
-use fated_kernel::ports::{Exec, Guest};
+use fated_kernel::ports::{Exec, Memory};
 use linux_raw_sys::general::*;
 
 use crate::elf::Headers;

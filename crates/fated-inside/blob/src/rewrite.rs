@@ -19,7 +19,7 @@
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-use fated_kernel::ports::Guest;
+use fated_kernel::ports::{Cpu, Memory};
 use linux_raw_sys::general::*;
 
 use crate::clock;

@@ -60,7 +60,7 @@ fn env() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
         .into()
 }
 
-fn watched(run: impl FnOnce(Rc<Captured>) -> Ending) -> Run {
+fn watched(run: impl FnOnce(Rc<Captured>, Rc<Observer>) -> Ending) -> Run {
     let log = Rc::new(RefCell::new(Vec::new()));
     let sink = log.clone();
     let call = move |record: &Record| {
@@ -69,10 +69,10 @@ fn watched(run: impl FnOnce(Rc<Captured>) -> Ending) -> Run {
     };
     // What is said of this machine says nothing of the run.
     let notice = |line: &str| println!("notice: {line}");
-    let observer = Observer { call: Box::new(call), notice: Box::new(notice) };
-    let outside = Rc::new(Captured::new(b"one\ntwo\n".to_vec(), false, observer));
-    let ending = run(outside.clone());
-    let output = outside.output().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let observer = Observer { record: Box::new(call), notice: Box::new(notice) };
+    let console = Rc::new(Captured::new(b"one\ntwo\n".to_vec(), false));
+    let ending = run(console.clone(), Rc::new(observer));
+    let output = console.output().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let log = log.take();
     Run { ending, output, log }
 }
@@ -93,17 +93,17 @@ impl Case {
 
     /// Runs it in the engine inside the guest.
     pub fn inside(&self) -> Run {
-        watched(|outside| {
-            let engine = fated_inside::Engine::launch(&self.launch(), &self.config, outside);
+        watched(|console, trace| {
+            let engine = fated_inside::Engine::launch(&self.launch(), &self.config, console, trace);
             engine.and_then(|mut engine| engine.run()).expect("the run comes to an end")
         })
     }
 
     /// Runs it in the engine that traces.
     pub fn traced(&self) -> Run {
-        watched(|outside| {
-            let kernel = Kernel::new(self.config.clone(), outside.clone());
-            let engine = fated_ptrace::Engine::launch(&self.launch(), kernel, outside);
+        watched(|console, trace| {
+            let kernel = Kernel::new(self.config.clone(), console.clone(), trace.clone());
+            let engine = fated_ptrace::Engine::launch(&self.launch(), kernel, console, trace);
             engine.and_then(|mut engine| engine.run()).expect("the run comes to an end")
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::ports::Memory;
 use alloc::{
     rc::Rc,
     vec::{IntoIter, Vec},
@@ -15,7 +16,7 @@ pub const MAX_COUNT: u64 = 0x7fff_f000;
 /// A cursor over pieces of guest memory.
 #[derive(Debug)]
 pub struct Buffers {
-    guest: Rc<dyn crate::ports::Guest>,
+    memory: Rc<dyn Memory>,
     /// The piece that the cursor is in: its address and length from there on.
     piece: (u64, u64),
     /// Those behind it.
@@ -28,7 +29,7 @@ impl Buffers {
     #[must_use]
     pub fn one(cx: &Cx, addr: u64, len: u64) -> Buffers {
         let left = len.min(MAX_COUNT);
-        Buffers { guest: cx.task.guest.clone(), piece: (addr, left), more: IntoIter::default(), left }
+        Buffers { memory: cx.task.guest.clone(), piece: (addr, left), more: IntoIter::default(), left }
     }
 
     /// The `count` pieces that `struct iovec`s at `addr` name.
@@ -50,7 +51,7 @@ impl Buffers {
             parts.push((u64::from_le_bytes(base), len));
             left += len;
         }
-        Ok(Buffers { guest: cx.task.guest.clone(), piece: (0, 0), more: parts.into_iter(), left })
+        Ok(Buffers { memory: cx.task.guest.clone(), piece: (0, 0), more: parts.into_iter(), left })
     }
 
     /// How many bytes are still to come.
@@ -65,7 +66,7 @@ impl Buffers {
         while done < data.len() {
             let Some((addr, room)) = self.piece() else { break };
             let n = (room as usize).min(data.len() - done);
-            let went = self.guest.write(addr, &data[done..done + n]);
+            let went = self.memory.write(addr, &data[done..done + n]);
             self.advance(went);
             done += went;
             if went < n {
@@ -94,7 +95,7 @@ impl Buffers {
             let n = (len as usize).min(max - data.len());
             let from = data.len();
             data.resize(from + n, 0);
-            let went = self.guest.read(addr, &mut data[from..]);
+            let went = self.memory.read(addr, &mut data[from..]);
             data.truncate(from + went);
             self.advance(went);
             if went < n {

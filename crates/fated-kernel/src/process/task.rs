@@ -7,7 +7,7 @@ use crate::fs::fdtable::Files;
 use crate::fs::host::text_busy::Use;
 use crate::id::{Pid, Tid};
 use crate::outcome::Waiting;
-use crate::ports::Guest;
+use crate::ports::RealTask;
 use crate::sched::Rest;
 use crate::sched::wait_queue::Queue;
 use crate::signal::{Actions, Pending, SigSet};
@@ -24,7 +24,7 @@ pub struct Task {
     /// Its thread group.
     pub process: Rc<Process>,
     /// The engine's side.
-    pub guest: Rc<dyn Guest>,
+    pub guest: Rc<dyn RealTask>,
     /// The call it is in, if that waits.
     pub(crate) work: RefCell<Option<Waiting>>,
     /// What a run that keeps a log will say of that call: as it was made, with its arguments.

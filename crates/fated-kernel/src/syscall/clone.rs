@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::host::{Boot, Kernel};
 use crate::id::{Pid, Tid};
 use crate::outcome::SysResult;
-use crate::ports::{Guest, Spawn};
+use crate::ports::{RealTask, Spawn};
 use crate::process::family::{ForkFlags, Signal};
 use crate::process::task::{AltStack, Credentials, MmId, Process, Task};
 use crate::sched::Rest;
@@ -184,7 +184,7 @@ impl Kernel {
         Err(Errno::EAGAIN)
     }
 
-    fn add_child(self: &Rc<Self>, cx: &Cx, guest: Rc<dyn Guest>, tid: Tid, request: &Request) -> Rc<Task> {
+    fn add_child(self: &Rc<Self>, cx: &Cx, guest: Rc<dyn RealTask>, tid: Tid, request: &Request) -> Rc<Task> {
         let (parent, flags) = (&cx.task, request.flags);
         let thread = flags & THREAD != 0;
         let process = if thread { parent.process.clone() } else { self.new_process(Pid::from(tid), &parent.process) };
@@ -251,7 +251,7 @@ pub const PID_MAX: u32 = 4_194_304;
 
 impl Task {
     /// A task with nothing of its own yet.
-    fn new(tid: Tid, process: Rc<Process>, guest: Rc<dyn Guest>) -> Task {
+    fn new(tid: Tid, process: Rc<Process>, guest: Rc<dyn RealTask>) -> Task {
         Task {
             tid: Cell::new(tid),
             process,
@@ -322,7 +322,7 @@ impl Process {
 }
 
 /// Makes process 1, which is the kernel's own and reaps orphans, and its first child, which leads a session.
-pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn Guest>) -> Rc<Task> {
+pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn RealTask>) -> Rc<Task> {
     let (Some(init), Some(tid)) = (Tid::new(1), Tid::new(2)) else { unreachable!("1 and 2 are ids") };
     let process = Rc::new(Process::new(kernel, Pid::from(tid)));
     *process.exe.borrow_mut() = boot.exe.clone();

@@ -70,9 +70,9 @@ impl Streams {
                 continue;
             }
             state.asked = false;
-            state.ready = kernel.outside.poll(*stream);
+            state.ready = kernel.console.poll(*stream);
             let mut bytes = [0; 4];
-            let known = state.ready & poll::IN != 0 && kernel.outside.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
+            let known = state.ready & poll::IN != 0 && kernel.console.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
             state.piece = if known { u32::from_le_bytes(bytes).into() } else { 0 };
             if state.ready != 0 {
                 woken.push((state.queue.clone(), state.ready & wanted != 0));

@@ -12,7 +12,7 @@ use crate::fs::poll;
 use crate::host::Kernel;
 use crate::id::{Pgid, Sid};
 use crate::mm::iov_iter::Buffers;
-use crate::ports::Outside;
+use crate::ports::Console;
 use crate::sched::wait_queue::Queue;
 use crate::signal::{SI_KERNEL, SI_USER, SigInfo, nr};
 use alloc::{
@@ -32,7 +32,7 @@ const CHUNK: u64 = 1 << 16;
 pub struct Stream {
     kernel: Weak<Kernel>,
     number: i32,
-    outside: Rc<dyn Outside>,
+    console: Rc<dyn Console>,
     reads: bool,
     writes: bool,
     terminal: bool,
@@ -84,10 +84,10 @@ impl Stream {
         if matches!(held.mode & KIND, REGULAR | DIRECTORY) {
             return None;
         }
-        let outside = cx.kernel.outside.clone();
-        let real = outside.stat(number).unwrap_or(held);
+        let console = cx.kernel.console.clone();
+        let real = console.stat(number).unwrap_or(held);
         let kind = real.mode & KIND;
-        let terminal = kind == CHARACTER && outside.ioctl(number, c::TCGETS, &mut [0; TERMIOS]).is_ok();
+        let terminal = kind == CHARACTER && console.ioctl(number, c::TCGETS, &mut [0; TERMIOS]).is_ok();
         let device = if terminal { Some(Device::Tty) } else { devtmpfs::of(&real) };
         let stat = match device {
             Some(device) => device.stat(&cx.kernel),
@@ -99,7 +99,7 @@ impl Stream {
         Some(Stream {
             kernel: Rc::downgrade(&cx.kernel),
             number,
-            outside,
+            console,
             terminal,
             device,
             // A pipe goes one way; what else there is goes both.
@@ -154,7 +154,7 @@ impl Stream {
             Way::In => cx.read_array::<N>(arg)?,
             Way::Out => [0; N],
         };
-        let value = self.outside.ioctl(self.number, request, &mut bytes)?;
+        let value = self.console.ioctl(self.number, request, &mut bytes)?;
         if way == Way::Out {
             cx.write(arg, &bytes)?;
         }
@@ -237,7 +237,7 @@ impl File for Stream {
         }
         let most = cx.kernel.streams.piece(self.number).unwrap_or(CHUNK);
         let mut data = vec![0; to.left().min(CHUNK).min(most) as usize];
-        let result = self.outside.read(self.number, &mut data);
+        let result = self.console.read(self.number, &mut data);
         // What can't be read is gone, too.
         cx.kernel.streams.consumed(self.number, result.map_or(u64::MAX, |got| got as u64));
         let got = result?;
@@ -248,7 +248,7 @@ impl File for Stream {
         let data = from.take(from.left().min(CHUNK) as usize)?;
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            match self.outside.write(self.number, rest) {
+            match self.console.write(self.number, rest) {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(Errno::EPIPE) => {
@@ -352,7 +352,7 @@ impl File for Stream {
         Ok(Rc::new(Stream {
             kernel: self.kernel.clone(),
             number: self.number,
-            outside: self.outside.clone(),
+            console: self.console.clone(),
             reads: self.reads && wants_read,
             writes: self.writes && wants_write,
             terminal: self.terminal,

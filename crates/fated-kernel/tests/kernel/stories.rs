@@ -8,7 +8,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::host::{Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Outside, Stop};
+use fated_kernel::ports::{Console, Stop, Trace};
 use fated_kernel::record::Record;
 use fated_kernel::sched::rng::Rng;
 use fated_kernel::stats::Counters;
@@ -42,7 +42,7 @@ struct Told {
 #[derive(Debug, Default)]
 struct Journal(RefCell<Vec<Record>>);
 
-impl Outside for Journal {
+impl Console for Journal {
     fn read(&self, _fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         buf[..1].fill(b'x');
         Ok(1)
@@ -60,7 +60,10 @@ impl Outside for Journal {
     fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
         Err(Errno::ENOTTY)
     }
-    fn call(&self, record: &Record) {
+}
+
+impl Trace for Journal {
+    fn record(&self, record: &Record) {
         self.0.borrow_mut().push(record.clone());
     }
     fn notice(&self, _line: String) {}
@@ -154,7 +157,7 @@ fn tell(config: Config, engine: Engine) -> Told {
     const LONGEST: usize = 400;
     let (journal, rng) = (Rc::new(Journal::default()), Rng::new(config.seed, 9));
     let log = config.log;
-    let world = World::configured(config, journal.clone(), engine == Engine::Answers);
+    let world = World::configured(config, journal.clone(), journal.clone(), engine == Engine::Answers);
     furnish(&world);
     let kernel = &world.kernel;
     let mut told = Told::default();
@@ -163,7 +166,7 @@ fn tell(config: Config, engine: Engine) -> Told {
     loop {
         let tid = match straight_on.take().map_or_else(|| kernel.next(), Next::Run) {
             Next::Run(tid) => tid,
-            Next::AwaitOutside { .. } => continue,
+            Next::AwaitConsole { .. } => continue,
             Next::Finished(ending) => {
                 told.ending = Some(ending);
                 break;

@@ -6,8 +6,7 @@ use fated_kernel::fs::inode::FileStat;
 use fated_kernel::fs::poll;
 use fated_kernel::host::{Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::Outside;
-use fated_kernel::record::Record;
+use fated_kernel::ports::Console;
 use linux_raw_sys::general as nr;
 use linux_raw_sys::ioctl::{TCGETS, TIOCGPGRP, TIOCSPGRP};
 use std::cell::{Cell, RefCell};
@@ -20,7 +19,7 @@ struct Desk {
     terminal: Cell<bool>,
 }
 
-impl Outside for Desk {
+impl Console for Desk {
     fn read(&self, _fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         let mut input = self.input.borrow_mut();
         if input.is_empty() {
@@ -45,8 +44,6 @@ impl Outside for Desk {
     fn ioctl(&self, _fd: i32, request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
         if self.terminal.get() && request == TCGETS { Ok(0) } else { Err(Errno::ENOTTY) }
     }
-    fn call(&self, _record: &Record) {}
-    fn notice(&self, _line: String) {}
 }
 
 fn error(errno: Errno) -> i64 {
@@ -55,7 +52,7 @@ fn error(errno: Errno) -> i64 {
 
 #[track_caller]
 fn awaits(world: &World, bits: u32) {
-    assert_eq!(world.kernel.next(), Next::AwaitOutside { streams: vec![(0, bits)] });
+    assert_eq!(world.kernel.next(), Next::AwaitConsole { streams: vec![(0, bits)] });
 }
 
 fn seconds(world: &World, tid: Tid, count: u64) -> u64 {

@@ -8,7 +8,7 @@ use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Exec, Guest, Outside, Spawn, Stop};
+use fated_kernel::ports::{Console, Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
 use fated_kernel::record::Record;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use std::rc::Rc;
 pub const BASE: u64 = 0x10000;
 const SIZE: usize = 1 << 16;
 
-type Memory = Rc<RefCell<Vec<u8>>>;
+type Bytes = Rc<RefCell<Vec<u8>>>;
 
 /// What all guests share.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ struct Stage {
 /// A guest that does nothing by itself.
 #[derive(Debug)]
 pub struct Puppet {
-    memory: Memory,
+    memory: Bytes,
     regs: Cell<Regs>,
     fds: Rc<RefCell<BTreeSet<i32>>>,
     passes: Cell<bool>,
@@ -55,7 +55,7 @@ impl Puppet {
     }
 }
 
-impl Guest for Puppet {
+impl Memory for Puppet {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         let memory = self.memory.borrow();
         let from = usize::try_from(addr.wrapping_sub(BASE)).ok().and_then(|at| memory.get(at..)).unwrap_or_default();
@@ -71,7 +71,9 @@ impl Guest for Puppet {
         memory[at..at + n].copy_from_slice(&data[..n]);
         n
     }
+}
 
+impl Cpu for Puppet {
     fn regs(&self) -> Regs {
         self.regs.get()
     }
@@ -87,58 +89,9 @@ impl Guest for Puppet {
     fn set_xstate(&self, _image: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
+}
 
-    /// Of the real Linux there is just enough for placeholders.
-    fn native(&self, call: Call) -> i64 {
-        const EVENTFD2: u64 = 290;
-        const PIPE2: u64 = 293;
-        self.stage.natives.borrow_mut().push(call);
-        match call.number {
-            EVENTFD2 => self.open(),
-            PIPE2 => {
-                let ends = [self.open() as u32, self.open() as u32];
-                self.write(call.args[0], &ends.map(u32::to_le_bytes).concat());
-                0
-            }
-            _ => -i64::from(Errno::ENOSYS.number()),
-        }
-    }
-
-    fn pass(&self, call: Call) -> Option<i64> {
-        self.passes.set(!self.stage.at_once);
-        self.stage.at_once.then(|| self.native(call))
-    }
-
-    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn Guest>, Errno> {
-        const CLONE_VM: u64 = 0x100;
-        const CLONE_FILES: u64 = 0x400;
-        let copy = |memory: &Memory| Rc::new(RefCell::new(memory.borrow().clone()));
-        let memory = if spawn.flags & CLONE_VM != 0 { self.memory.clone() } else { copy(&self.memory) };
-        let own = Rc::new(RefCell::new(self.fds.borrow().clone()));
-        let fds = if spawn.flags & CLONE_FILES != 0 { self.fds.clone() } else { own };
-        let child = Rc::new(Puppet {
-            memory,
-            regs: self.regs.clone(),
-            fds,
-            passes: Cell::new(false),
-            stage: self.stage.clone(),
-        });
-        self.stage.tasks.borrow_mut().insert(spawn.tid, child.clone());
-        Ok(child)
-    }
-
-    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-
-    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-
-    fn exit(&self) {}
-
-    fn exit_group(&self) {}
-
+impl HostFiles for Puppet {
     fn stat(&self, dirfd: i32, path: &[u8], _flags: u32) -> Result<FileStat, Errno> {
         const PIPE: u32 = 0o010_600;
         if !path.is_empty() {
@@ -168,11 +121,64 @@ impl Guest for Puppet {
     }
 }
 
-/// An outside where nothing is.
-#[derive(Debug)]
-struct Nowhere;
+impl RealTask for Puppet {
+    /// Of the real Linux there is just enough for placeholders.
+    fn native(&self, call: Call) -> i64 {
+        const EVENTFD2: u64 = 290;
+        const PIPE2: u64 = 293;
+        self.stage.natives.borrow_mut().push(call);
+        match call.number {
+            EVENTFD2 => self.open(),
+            PIPE2 => {
+                let ends = [self.open() as u32, self.open() as u32];
+                self.write(call.args[0], &ends.map(u32::to_le_bytes).concat());
+                0
+            }
+            _ => -i64::from(Errno::ENOSYS.number()),
+        }
+    }
 
-impl Outside for Nowhere {
+    fn pass(&self, call: Call) -> Option<i64> {
+        self.passes.set(!self.stage.at_once);
+        self.stage.at_once.then(|| self.native(call))
+    }
+
+    fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno> {
+        const CLONE_VM: u64 = 0x100;
+        const CLONE_FILES: u64 = 0x400;
+        let copy = |memory: &Bytes| Rc::new(RefCell::new(memory.borrow().clone()));
+        let memory = if spawn.flags & CLONE_VM != 0 { self.memory.clone() } else { copy(&self.memory) };
+        let own = Rc::new(RefCell::new(self.fds.borrow().clone()));
+        let fds = if spawn.flags & CLONE_FILES != 0 { self.fds.clone() } else { own };
+        let child = Rc::new(Puppet {
+            memory,
+            regs: self.regs.clone(),
+            fds,
+            passes: Cell::new(false),
+            stage: self.stage.clone(),
+        });
+        self.stage.tasks.borrow_mut().insert(spawn.tid, child.clone());
+        Ok(child)
+    }
+
+    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    fn exit(&self) {}
+
+    fn exit_group(&self) {}
+}
+
+/// Streams without input, and a trace that nobody reads.
+#[derive(Debug)]
+pub struct Nowhere;
+
+impl Console for Nowhere {
     fn read(&self, _fd: i32, _buf: &mut [u8]) -> Result<usize, Errno> {
         Ok(0)
     }
@@ -188,7 +194,10 @@ impl Outside for Nowhere {
     fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
         Err(Errno::ENOTTY)
     }
-    fn call(&self, _record: &Record) {}
+}
+
+impl Trace for Nowhere {
+    fn record(&self, _record: &Record) {}
     fn notice(&self, _line: String) {}
 }
 
@@ -232,13 +241,13 @@ impl World {
         World::with(Rc::new(Nowhere))
     }
 
-    pub fn with(outside: Rc<dyn Outside>) -> World {
-        World::configured(config(), outside, false)
+    pub fn with(console: Rc<dyn Console>) -> World {
+        World::configured(config(), console, Rc::new(Nowhere), false)
     }
 
     /// The engine carries out calls that pass at once, or when their task runs on.
-    pub fn configured(config: Config, outside: Rc<dyn Outside>, at_once: bool) -> World {
-        let kernel = Kernel::new(config, outside);
+    pub fn configured(config: Config, console: Rc<dyn Console>, trace: Rc<dyn Trace>, at_once: bool) -> World {
+        let kernel = Kernel::new(config, console, trace);
         let stage = Rc::new(Stage { at_once, ..Stage::default() });
         let guest = Puppet::new(&stage);
         let boot = Boot { exe: b"/bin/puppet".to_vec(), cwd: b"/".to_vec(), credentials: Default::default() };

@@ -1,7 +1,7 @@
 //! What happens when something goes wrong.
 
 use crate::harness::{Scratch, launch, run};
-use fated_engine::{Error, Launch, Standard};
+use fated_engine::{Error, Launch, Observer, Standard};
 use fated_kernel::host::Ending;
 use fated_ptrace::Engine;
 use std::fs;
@@ -82,8 +82,13 @@ fn nothing_is_left_when_a_run_is_given_up() {
 
 #[test]
 fn nothing_is_left_of_an_engine_that_never_ran() {
-    let outside = Rc::new(Standard::default());
-    let engine = Engine::launch(&launch(&["sleep", "1000"]), crate::passthrough::Passthrough::default(), outside);
+    let trace = Rc::new(Observer::default());
+    let engine = Engine::launch(
+        &launch(&["sleep", "1000"]),
+        crate::passthrough::Passthrough::default(),
+        Rc::new(Standard),
+        trace,
+    );
     drop(engine.unwrap());
     assert!(!has_children());
     assert!(run(&Launch::new("/no/such")).is_err());

@@ -50,8 +50,8 @@ pub fn launch(words: &[&str]) -> Launch {
 
 /// Runs it to its end, with nothing on its standard input.
 pub fn run(launch: &Launch) -> Result<(Ending, Stats), Error> {
-    let outside = Rc::new(Captured::new(Vec::new(), false, Observer::default()));
-    let mut engine = Engine::launch(launch, Passthrough::default(), outside)?;
+    let console = Rc::new(Captured::new(Vec::new(), false));
+    let mut engine = Engine::launch(launch, Passthrough::default(), console, Rc::new(Observer::default()))?;
     let ending = engine.run()?;
     Ok((ending, engine.stats()))
 }

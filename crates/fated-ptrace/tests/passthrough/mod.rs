@@ -5,7 +5,7 @@ use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Exec, Guest, Spawn, Stop};
+use fated_kernel::ports::{Exec, Memory, RealTask, Spawn, Stop};
 use fated_ptrace::Driver;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 #[derive(Debug)]
 struct Task {
-    guest: Rc<dyn Guest>,
+    guest: Rc<dyn RealTask>,
     pid: u32,
     parent: u32,
     clear_tid: Cell<u64>,
@@ -45,13 +45,13 @@ fn failed(errno: Errno) -> u64 {
     number(-i64::from(errno.number()))
 }
 
-fn read_word(guest: &dyn Guest, addr: u64) -> u64 {
+fn read_word(guest: &dyn Memory, addr: u64) -> u64 {
     let mut word = [0; 8];
     guest.read(addr, &mut word);
     u64::from_le_bytes(word)
 }
 
-fn read_string(guest: &dyn Guest, addr: u64) -> Vec<u8> {
+fn read_string(guest: &dyn Memory, addr: u64) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
     let len = guest.read(addr, &mut bytes);
     bytes.truncate(bytes[..len].iter().position(|&byte| byte == 0).unwrap_or(len));
@@ -155,7 +155,7 @@ impl Passthrough {
     }
 
     /// A call with a timeout, made with none; blocks if nothing is ready.
-    fn without_waiting(&self, guest: &dyn Guest, call: Call, at: usize, timeout: u64) -> Done {
+    fn without_waiting(&self, guest: &dyn RealTask, call: Call, at: usize, timeout: u64) -> Done {
         let mut args = call.args;
         args[at] = timeout;
         let result = guest.native(Call { args, ..call });
@@ -167,7 +167,7 @@ impl Passthrough {
     }
 
     /// A call on a descriptor, made when it won't block.
-    fn when_ready(&self, guest: &dyn Guest, call: Call, event: i16) -> Done {
+    fn when_ready(&self, guest: &dyn RealTask, call: Call, event: i16) -> Done {
         if !self.others_run() {
             return Done::Pass;
         }
@@ -311,7 +311,7 @@ impl Passthrough {
 }
 
 impl Driver for Passthrough {
-    fn boot(&self, _boot: &Boot, guest: Rc<dyn Guest>) -> Tid {
+    fn boot(&self, _boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
         let (clear_tid, blocked, lent_to) = (Cell::new(0), Cell::new(None), Cell::new(None));
         self.tasks
             .borrow_mut()

@@ -3,45 +3,12 @@
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::Outside;
-use fated_kernel::record::Record;
+use fated_kernel::ports::Console;
 use std::cell::RefCell;
-use std::fmt;
-
-/// Who is told of calls and of what the user should know.
-pub struct Observer {
-    /// Gets each call that has ended (with [`fated_kernel::config::Config::log`]).
-    pub call: Box<dyn Fn(&Record)>,
-    /// Gets each line for the user.
-    pub notice: Box<dyn Fn(&str)>,
-}
-
-impl fmt::Debug for Observer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Observer")
-    }
-}
-
-impl Default for Observer {
-    /// One that listens to nothing.
-    fn default() -> Observer {
-        Observer { call: Box::new(|_| {}), notice: Box::new(|_| {}) }
-    }
-}
 
 /// The standard streams of fated itself.
-#[derive(Debug, Default)]
-pub struct Standard {
-    observer: Observer,
-}
-
-impl Standard {
-    /// The streams of this process.
-    #[must_use]
-    pub fn new(observer: Observer) -> Standard {
-        Standard { observer }
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standard;
 
 /// What [`libc::poll`] says of a descriptor now.
 fn ready(fd: i32) -> u32 {
@@ -53,7 +20,7 @@ fn ready(fd: i32) -> u32 {
     }
 }
 
-impl Outside for Standard {
+impl Console for Standard {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         let readable = libc::POLLIN | libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
         if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
@@ -89,14 +56,6 @@ impl Outside for Standard {
     fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno> {
         sys::ioctl(fd, request, arg)
     }
-
-    fn call(&self, record: &Record) {
-        (self.observer.call)(record);
-    }
-
-    fn notice(&self, line: String) {
-        (self.observer.notice)(&line);
-    }
 }
 
 /// Streams in memory: standard input is given, the other two are collected. To the guest they look like pipes.
@@ -105,14 +64,13 @@ pub struct Captured {
     input: RefCell<(Vec<u8>, usize)>,
     output: RefCell<[Vec<u8>; 2]>,
     tee: bool,
-    observer: Observer,
 }
 
 impl Captured {
     /// Streams whose standard input is `input`. With `tee`, output also goes to fated's own streams.
     #[must_use]
-    pub fn new(input: Vec<u8>, tee: bool, observer: Observer) -> Captured {
-        Captured { input: RefCell::new((input, 0)), output: RefCell::default(), tee, observer }
+    pub fn new(input: Vec<u8>, tee: bool) -> Captured {
+        Captured { input: RefCell::new((input, 0)), output: RefCell::default(), tee }
     }
 
     /// What came out so far: standard output, standard error.
@@ -122,7 +80,7 @@ impl Captured {
     }
 }
 
-impl Outside for Captured {
+impl Console for Captured {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         if fd != 0 {
             return Err(Errno::EBADF);
@@ -144,7 +102,7 @@ impl Outside for Captured {
         self.output.borrow_mut()[at].extend_from_slice(data);
         if self.tee {
             let mut rest = data;
-            while let Ok(count @ 1..) = Standard::default().write(fd, rest) {
+            while let Ok(count @ 1..) = Standard.write(fd, rest) {
                 rest = &rest[count..];
             }
         }
@@ -164,14 +122,6 @@ impl Outside for Captured {
     fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
         Err(Errno::ENOTTY)
     }
-
-    fn call(&self, record: &Record) {
-        (self.observer.call)(record);
-    }
-
-    fn notice(&self, line: String) {
-        (self.observer.notice)(&line);
-    }
 }
 
 #[cfg(test)]
@@ -180,7 +130,7 @@ mod tests {
 
     #[test]
     fn captured_streams_give_and_take() {
-        let streams = Captured::new(b"hello".to_vec(), false, Observer::default());
+        let streams = Captured::new(b"hello".to_vec(), false);
         let mut buf = [0; 3];
         assert_eq!(streams.read(0, &mut buf), Ok(3));
         assert_eq!(streams.read(0, &mut buf), Ok(2));
