@@ -12,8 +12,9 @@ use crate::ports::{Console, RealTask, Stop, Trace};
 use crate::process::family::Family;
 use crate::process::task::{Process, Task};
 use crate::record::What;
-use crate::sched::rng::Rng;
-use crate::sched::{Rest, Scheduler};
+use crate::sched::Rest;
+use crate::sched::choose::{Choice, Chooser, Entropy};
+use crate::sched::run_queue::RunQueue;
 use crate::signal::SigInfo;
 use crate::stats::{Counters, Stats};
 use crate::syscall;
@@ -72,9 +73,9 @@ pub struct Kernel {
     /// Virtual time.
     pub timers: Timers,
     /// Who runs.
-    pub scheduler: Scheduler,
-    /// What guests draw from.
-    pub entropy: Rng,
+    pub scheduler: RunQueue<Task>,
+    /// Makes all random decisions.
+    pub chooser: Rc<Chooser>,
     /// Who is whose child, and who waits for whom.
     pub family: RefCell<Family>,
     /// Sleepers on futexes.
@@ -118,11 +119,12 @@ impl Kernel {
     /// A kernel without processes.
     #[must_use]
     pub fn new(config: Config, console: Rc<dyn Console>, trace: Rc<dyn Trace>) -> Rc<Kernel> {
-        let stream = |number| Rng::new(config.seed, number);
+        let chooser = Rc::new(Chooser::new(config.seed));
+        let spread = chooser.choose(Choice::Epoch, EPOCH_SPREAD_NS);
         Rc::new(Kernel {
-            timers: Timers::new(config.epoch_ns.saturating_add(stream(3).below(EPOCH_SPREAD_NS))),
-            scheduler: Scheduler::new(config.policy, config.slice_calls, stream(1)),
-            entropy: stream(2),
+            timers: Timers::new(config.epoch_ns.saturating_add(spread)),
+            scheduler: RunQueue::new(config.policy, config.slice_calls, chooser.clone()),
+            chooser,
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
             futexes: RefCell::default(),
             fs: Fs::new(&config),
@@ -248,7 +250,17 @@ impl Kernel {
                 return Some(task);
             }
         }
-        self.scheduler.pick()
+        // Those that have ended or are stopped drop out of the queue here.
+        loop {
+            let task = self.scheduler.take()?;
+            if task.is_gone() {
+                continue;
+            }
+            if !task.halted.get() {
+                return Some(task);
+            }
+            task.parked.set(true);
+        }
     }
 
     /// Whether it is this task's turn.
@@ -328,9 +340,7 @@ impl Kernel {
     /// The next sixteen bytes for `AT_RANDOM`.
     #[must_use]
     pub fn auxv_random(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        self.entropy.fill(&mut bytes);
-        bytes
+        self.chooser.sixteen(Entropy::Auxv)
     }
 
     /// Notes the end of a process; with the first one the run's status is known.

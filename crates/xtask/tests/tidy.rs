@@ -128,3 +128,28 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
         !in_code && !fence
     })
 }
+
+/// The lines of a file before its tests, without comments.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let code = text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    code.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// All that is random in a run is decided in one place, where it can be recorded and changed.
+#[test]
+fn only_the_chooser_draws() {
+    let (chooser, rng) =
+        (Path::new("crates/fated-kernel/src/sched/choose.rs"), Path::new("crates/fated-kernel/src/sched/rng.rs"));
+    let mut problems = Vec::new();
+    for path in files("rs").into_iter().filter(|path| path.starts_with("crates/fated-kernel/src")) {
+        if path == chooser || path == rng {
+            continue;
+        }
+        let text = text(&path);
+        for (index, line) in code(&text).filter(|(_, line)| line.contains("sched::rng") || line.contains("Rng")) {
+            let (path, number) = (path.display(), index + 1);
+            problems.push(format!("{path}:{number}: only {} uses the generator: {}", chooser.display(), line.trim()));
+        }
+    }
+    none(problems);
+}

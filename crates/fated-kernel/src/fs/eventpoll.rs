@@ -11,7 +11,7 @@ use crate::fs::file::{ANON_INODE, File, OpenFile, anonymous_stat};
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
-use crate::sched::wait_queue::{Place, Queue, Watcher};
+use crate::sched::wait_queue::{Entry, WaitQueue, Watcher};
 use alloc::{
     collections::{BTreeMap, VecDeque},
     rc::{Rc, Weak},
@@ -39,7 +39,7 @@ pub struct Epoll {
     ready: RefCell<VecDeque<Rc<Interest>>>,
     /// The instances that watch this one, once for each interest.
     above: RefCell<Vec<Weak<Epoll>>>,
-    queue: Queue,
+    queue: WaitQueue,
 }
 
 /// A file that is watched.
@@ -52,7 +52,7 @@ struct Interest {
     data: Cell<u64>,
     /// On the ready list.
     listed: Cell<bool>,
-    place: RefCell<Option<Place>>,
+    entry: RefCell<Option<Entry>>,
 }
 
 impl Interest {
@@ -84,7 +84,7 @@ impl Epoll {
             outside: RefCell::default(),
             ready: RefCell::default(),
             above: RefCell::default(),
-            queue: Queue::new(kernel),
+            queue: WaitQueue::new(kernel),
         })
     }
 
@@ -102,11 +102,11 @@ impl Epoll {
             events: Cell::new(events | poll::ERR | poll::HUP),
             data: Cell::new(data),
             listed: Cell::new(false),
-            place: RefCell::new(None),
+            entry: RefCell::new(None),
         });
         let weak: Weak<Interest> = Rc::downgrade(&interest);
         let queue = open.watched_queue(cx).ok_or(Errno::EPERM)?;
-        *interest.place.borrow_mut() = Some(queue.add_watcher(weak));
+        *interest.entry.borrow_mut() = Some(queue.add_watcher(weak));
         let inner = open.downcast::<Epoll>();
         if let Some(inner) = inner {
             inner.above.borrow_mut().push(self.me.clone());
@@ -276,7 +276,7 @@ impl File for Epoll {
         0
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(&self.queue)
     }
 

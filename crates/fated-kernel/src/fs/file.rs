@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::signalfd::SignalFd;
 use alloc::{rc::Rc, string::String, vec::Vec};
 use core::any::Any;
@@ -41,7 +41,7 @@ pub trait File: Debug {
         poll::IN | poll::OUT | poll::RDNORM | poll::WRNORM
     }
     /// Woken when [`File::poll`] may have changed; `None` if it never does.
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         None
     }
     /// The number of the standard stream of fated that it is, if it is one: its readiness is known outside only.
@@ -113,7 +113,7 @@ impl OpenFile {
 
     /// The queue to wait in for a change of readiness. That of a signalfd is the waiting process's own.
     #[must_use]
-    pub fn watched_queue<'a>(&'a self, cx: &'a Cx) -> Option<&'a Queue> {
+    pub fn watched_queue<'a>(&'a self, cx: &'a Cx) -> Option<&'a WaitQueue> {
         match self.downcast::<SignalFd>() {
             Some(_) => Some(&cx.task.process.signalled),
             None => self.file.queue(),

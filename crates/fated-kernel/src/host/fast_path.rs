@@ -40,10 +40,8 @@ impl Cx {
         if kernel.is_watched() || task.looks_at_signals() {
             return 0;
         }
-        let (used, length) = task.slice.get();
-        let of_slice = u64::from(length).saturating_sub(u64::from(used) + 1);
         let until = kernel.timers.next_at().map_or(u64::MAX, |at| at.saturating_sub(kernel.timers.now() + 1));
-        of_slice.min(until.checked_div(kernel.config.call_cost_ns).unwrap_or(u64::MAX))
+        task.entity.left().min(until.checked_div(kernel.config.call_cost_ns).unwrap_or(u64::MAX))
     }
 
     /// The running task has read a clock so many times, no more often than it might.
@@ -52,8 +50,7 @@ impl Cx {
         let time = count * kernel.config.call_cost_ns;
         kernel.stats.count_all(u64::from(__NR_clock_gettime), count);
         task.cpu_ns.set(task.cpu_ns.get() + time);
-        let (used, length) = task.slice.get();
-        task.slice.set((used + count as u32, length));
+        task.entity.count(count as u32);
         kernel.pass_time(time);
     }
 }

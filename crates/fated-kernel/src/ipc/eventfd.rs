@@ -7,7 +7,7 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::Cell;
@@ -17,7 +17,7 @@ use core::cell::Cell;
 pub struct EventFd {
     count: Cell<u64>,
     semaphore: bool,
-    changed: Queue,
+    changed: WaitQueue,
 }
 
 /// The counter never holds more.
@@ -27,7 +27,7 @@ impl EventFd {
     /// A counter at `count`; as a semaphore it is read one by one.
     #[must_use]
     pub fn new(kernel: &Rc<Kernel>, count: u32, semaphore: bool) -> EventFd {
-        EventFd { count: Cell::new(count.into()), semaphore, changed: Queue::new(kernel) }
+        EventFd { count: Cell::new(count.into()), semaphore, changed: WaitQueue::new(kernel) }
     }
 }
 
@@ -77,7 +77,7 @@ impl File for EventFd {
         bits
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(&self.changed)
     }
 

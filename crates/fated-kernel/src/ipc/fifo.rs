@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::fs::file::File;
 use crate::fs::inode::FileStat;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 
@@ -42,7 +42,7 @@ impl File for Fifo {
         self.end.poll()
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         self.end.queue()
     }
 

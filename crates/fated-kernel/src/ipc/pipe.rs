@@ -10,7 +10,7 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{SI_USER, SigInfo, nr};
 use alloc::{collections::VecDeque, rc::Rc, vec::Vec};
 use core::any::Any;
@@ -36,9 +36,9 @@ pub struct Pipe {
     /// How often a reading and a writing end have been opened so far.
     opened: Cell<(u64, u64)>,
     /// Woken when data comes or the writers change; when room comes or the readers change; at both.
-    filled: Queue,
-    drained: Queue,
-    changed: Queue,
+    filled: WaitQueue,
+    drained: WaitQueue,
+    changed: WaitQueue,
 }
 
 /// A page of a pipe.
@@ -78,9 +78,9 @@ impl Pipe {
             readers: Cell::new(0),
             writers: Cell::new(0),
             opened: Cell::default(),
-            filled: Queue::new(kernel),
-            drained: Queue::new(kernel),
-            changed: Queue::new(kernel),
+            filled: WaitQueue::new(kernel),
+            drained: WaitQueue::new(kernel),
+            changed: WaitQueue::new(kernel),
         })
     }
 
@@ -111,7 +111,7 @@ impl Pipe {
 
     /// Woken when data, room or ends come and go.
     #[must_use]
-    pub fn changed(&self) -> &Queue {
+    pub fn changed(&self) -> &WaitQueue {
         &self.changed
     }
 
@@ -342,7 +342,7 @@ impl File for End {
         bits
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(match (self.reads, self.writes) {
             (true, false) => &self.pipe.filled,
             (false, true) => &self.pipe.drained,

@@ -10,7 +10,7 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{SI_USER, SigInfo, nr};
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -69,7 +69,7 @@ struct Half {
     closed: Cell<bool>,
     /// `SO_RCVTIMEO` and `SO_SNDTIMEO` in nanoseconds.
     timeouts: Cell<[Option<u64>; 2]>,
-    changed: Queue,
+    changed: WaitQueue,
 }
 
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Half {
             error: Cell::new(None),
             closed: Cell::new(false),
             timeouts: Cell::default(),
-            changed: Queue::new(kernel),
+            changed: WaitQueue::new(kernel),
         })
     }
 
@@ -472,7 +472,7 @@ impl File for Socket {
         bits
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(&self.own.changed)
     }
 

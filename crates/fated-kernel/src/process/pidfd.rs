@@ -7,7 +7,7 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::id::Pid;
 use crate::process::task::Process;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 
@@ -17,7 +17,7 @@ pub struct PidFd {
     pid: Pid,
     /// `None`: it had ended already.
     process: Option<Rc<Process>>,
-    ended: Queue,
+    ended: WaitQueue,
 }
 
 impl PidFd {
@@ -30,7 +30,7 @@ impl PidFd {
     /// Refers to a process that has ended and not been waited for.
     #[must_use]
     pub fn of_zombie(cx: &Cx, pid: Pid) -> PidFd {
-        PidFd { pid, process: None, ended: Queue::new(&cx.kernel) }
+        PidFd { pid, process: None, ended: WaitQueue::new(&cx.kernel) }
     }
 
     /// The process's id.
@@ -51,7 +51,7 @@ impl File for PidFd {
         if self.living().is_some() { 0 } else { poll::IN | poll::RDNORM }
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(&self.ended)
     }
 

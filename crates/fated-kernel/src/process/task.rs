@@ -9,9 +9,10 @@ use crate::id::{Pid, Tid};
 use crate::outcome::Waiting;
 use crate::ports::RealTask;
 use crate::sched::Rest;
-use crate::sched::wait_queue::Queue;
+use crate::sched::attributes::Attributes;
+use crate::sched::entity::{Entity, Scheduled};
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{Actions, Pending, SigSet};
-use crate::syscall::sched::Scheduling;
 use crate::syscall::timer::ProcessTimers;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
@@ -68,12 +69,10 @@ pub struct Task {
     pub robust_list: Cell<u64>,
     /// Its name (PR_SET_NAME).
     pub comm: Cell<[u8; 16]>,
-    /// Calls it has made in this slice, and the length of the slice.
-    pub(crate) slice: Cell<(u32, u32)>,
-    /// Its priority under PCT.
-    pub(crate) priority: Cell<u64>,
-    /// How it asked to be scheduled, which changes nothing.
-    pub(crate) scheduling: Cell<Scheduling>,
+    /// What the run queue knows of it.
+    pub(crate) entity: Entity,
+    /// What it asked for about its scheduling.
+    pub(crate) attributes: Cell<Attributes>,
     /// Virtual time it has used.
     pub cpu_ns: Cell<u64>,
     /// Stopped by a signal: it doesn't run until it is continued.
@@ -85,6 +84,12 @@ pub struct Task {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Task({})", self.tid.get())
+    }
+}
+
+impl Scheduled for Task {
+    fn entity(&self) -> &Entity {
+        &self.entity
     }
 }
 
@@ -132,13 +137,13 @@ pub struct Process {
     /// Signals sent to the process.
     pub pending: Pending,
     /// Told when a signal becomes pending (signalfd).
-    pub signalled: Queue,
+    pub signalled: WaitQueue,
     /// The process dies: none of its tasks makes another call.
     pub(crate) dying: Cell<bool>,
     /// Woken when its last task has ended.
-    pub ended: Queue,
+    pub ended: WaitQueue,
     /// Woken when a vfork child execs or ends.
-    pub(crate) released: Queue,
+    pub(crate) released: WaitQueue,
     /// Whether it still borrows its parent's memory.
     pub(crate) borrowing: Cell<bool>,
     /// alarm(2), setitimer(2), timer_create(2).

@@ -1,8 +1,10 @@
-//! Wait queues: who is to be told when the state of an object changes.
+//! Wait queues: whom to wake when the state of an object changes.
+//!
+//! Invariants: waiters are woken in the order of their arrival. An entry leaves its queue when it is dropped.
 
 use crate::host::Kernel;
 use crate::process::task::Task;
-use crate::sched::Woken;
+use crate::sched::state::Woken;
 use alloc::{
     collections::VecDeque,
     rc::{Rc, Weak},
@@ -11,7 +13,7 @@ use alloc::{
 use core::cell::RefCell;
 use core::fmt::Debug;
 
-/// Something that is told of a change without being a task: an epoll instance, a timer.
+/// What reacts to a change without being a task: an epoll instance, a timer.
 pub trait Watcher: Debug {
     /// The change has happened.
     fn fire(&self, kernel: &Rc<Kernel>);
@@ -30,54 +32,53 @@ struct Waiters {
     list: VecDeque<(u64, Waiter)>,
 }
 
-/// A queue of waiters in the order of their arrival. Clones are the same queue.
+/// A queue of waiters (Linux: `wait_queue_head`). Clones are the same queue.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct WaitQueue {
     kernel: Weak<Kernel>,
     waiters: Rc<RefCell<Waiters>>,
 }
 
-/// A place in a queue; dropping it leaves the queue.
+/// A waiter's entry in a queue (Linux: `wait_queue_entry`).
 #[derive(Debug)]
-pub struct Place {
+#[must_use]
+pub struct Entry {
     waiters: Rc<RefCell<Waiters>>,
     number: u64,
 }
 
-impl Queue {
+impl WaitQueue {
     /// An empty queue.
     #[must_use]
-    pub fn new(kernel: &Rc<Kernel>) -> Queue {
-        Queue { kernel: Rc::downgrade(kernel), waiters: Rc::default() }
+    pub fn new(kernel: &Rc<Kernel>) -> WaitQueue {
+        WaitQueue { kernel: Rc::downgrade(kernel), waiters: Rc::default() }
     }
 
-    /// Whether nobody waits.
+    /// Whether there is no waiter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiters.borrow().list.is_empty()
     }
 
-    fn add(&self, waiter: Waiter) -> Place {
+    fn add(&self, waiter: Waiter) -> Entry {
         let mut waiters = self.waiters.borrow_mut();
         let number = waiters.next;
         waiters.next += 1;
         waiters.list.push_back((number, waiter));
-        Place { waiters: self.waiters.clone(), number }
+        Entry { waiters: self.waiters.clone(), number }
     }
 
     /// Queues a task.
-    #[must_use]
-    pub fn add_task(&self, task: &Rc<Task>) -> Place {
+    pub fn add_task(&self, task: &Rc<Task>) -> Entry {
         self.add(Waiter::Task(task.clone()))
     }
 
-    /// Queues a watcher; it stays until the place is dropped.
-    #[must_use]
-    pub fn add_watcher(&self, watcher: Weak<dyn Watcher>) -> Place {
+    /// Queues a watcher; it stays until the entry is dropped.
+    pub fn add_watcher(&self, watcher: Weak<dyn Watcher>) -> Entry {
         self.add(Waiter::Watcher(watcher))
     }
 
-    /// Tells all waiters, first come first.
+    /// Wakes all waiters, first come first.
     pub fn wake(&self) {
         if self.is_empty() {
             return;
@@ -96,7 +97,7 @@ impl Queue {
     }
 }
 
-impl Drop for Place {
+impl Drop for Entry {
     fn drop(&mut self) {
         let list = &mut self.waiters.borrow_mut().list;
         if let Ok(at) = list.binary_search_by_key(&self.number, |&(number, _)| number) {

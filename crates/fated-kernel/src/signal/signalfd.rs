@@ -8,7 +8,7 @@ use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
 use crate::process::task::Process;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{SI_KERNEL, SI_TIMER, SI_USER, SigInfo, SigSet, nr};
 use alloc::{
     rc::{Rc, Weak},
@@ -24,7 +24,7 @@ pub struct SignalFd {
     /// Who made it: its signals count where nobody asks (an epoll instance that is told of a change).
     owner: Weak<Process>,
     mask: Cell<SigSet>,
-    signalled: Queue,
+    signalled: WaitQueue,
 }
 
 impl SignalFd {
@@ -79,7 +79,7 @@ impl File for SignalFd {
         if pending.and(self.mask.get()).is_empty() { 0 } else { poll::IN }
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(&self.signalled)
     }
 

@@ -9,7 +9,8 @@ use crate::ports::{RealTask, Spawn};
 use crate::process::family::{ForkFlags, Signal};
 use crate::process::task::{AltStack, Credentials, MmId, Process, Task};
 use crate::sched::Rest;
-use crate::sched::wait_queue::Queue;
+use crate::sched::entity::Entity;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{Actions, Pending, SigSet, nr};
 use crate::syscall::Args;
 use crate::syscall::timer::ProcessTimers;
@@ -213,7 +214,7 @@ impl Kernel {
                 0
             }),
             comm: Cell::new(parent.comm.get()),
-            scheduling: Cell::new(parent.scheduling.get().inherited()),
+            attributes: Cell::new(parent.attributes.get().inherited()),
             ..Task::new(tid, process.clone(), guest)
         });
         process.tasks.borrow_mut().push(child.clone());
@@ -277,9 +278,8 @@ impl Task {
             clear_child_tid: Cell::new(0),
             robust_list: Cell::new(0),
             comm: Cell::new([0; 16]),
-            slice: Cell::new((0, 1)),
-            priority: Cell::new(0),
-            scheduling: Cell::default(),
+            entity: Entity::default(),
+            attributes: Cell::default(),
             cpu_ns: Cell::new(0),
             halted: Cell::new(false),
             parked: Cell::new(false),
@@ -302,10 +302,10 @@ impl Process {
             pid,
             tasks: RefCell::default(),
             pending: Pending::default(),
-            signalled: Queue::new(kernel),
+            signalled: WaitQueue::new(kernel),
             dying: Cell::new(false),
-            ended: Queue::new(kernel),
-            released: Queue::new(kernel),
+            ended: WaitQueue::new(kernel),
+            released: WaitQueue::new(kernel),
             borrowing: Cell::new(false),
             timers: ProcessTimers::default(),
             limits: RefCell::new(crate::syscall::resource::default_limits()),

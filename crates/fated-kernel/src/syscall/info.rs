@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::sched::choose::Entropy;
 use crate::syscall::Args;
 use linux_raw_sys::general::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
 
@@ -52,7 +53,7 @@ pub fn getrandom(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let mut piece = [0; PIECE as usize];
     while done < len {
         let piece = &mut piece[..(len - done).min(PIECE) as usize];
-        cx.kernel.entropy.fill(piece);
+        cx.kernel.chooser.fill(Entropy::Getrandom, piece);
         let went = cx.task.guest.write(to.wrapping_add(done), piece) as u64;
         done += went;
         if went < piece.len() as u64 {
@@ -62,7 +63,7 @@ pub fn getrandom(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(done)
 }
 
-/// getcpu(2): one task runs at a time, so all run on the first processor.
+/// getcpu(2). One task runs at a time, and all of them run on the first processor.
 pub fn getcpu(cx: &Cx, a: Args) -> Result<u64, Errno> {
     for addr in [a[0], a[1]] {
         if addr != 0 {

@@ -8,7 +8,7 @@ use crate::errno::Errno;
 use crate::host::Kernel;
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::sched::Woken;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::syscall::rw::pass;
 use crate::syscall::{Args, later, now};
 use alloc::rc::Rc;
@@ -17,11 +17,11 @@ use linux_raw_sys::general as c;
 
 /// Those who wait for a file lock.
 #[derive(Debug, Default)]
-pub struct Locks(OnceCell<Queue>);
+pub struct Locks(OnceCell<WaitQueue>);
 
 impl Locks {
-    fn queue(&self, kernel: &Rc<Kernel>) -> &Queue {
-        self.0.get_or_init(|| Queue::new(kernel))
+    fn queue(&self, kernel: &Rc<Kernel>) -> &WaitQueue {
+        self.0.get_or_init(|| WaitQueue::new(kernel))
     }
 
     /// Whether anyone waits.

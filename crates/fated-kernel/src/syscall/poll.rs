@@ -8,7 +8,7 @@ use crate::fs::file::OpenFile;
 use crate::fs::poll;
 use crate::outcome::SysResult;
 use crate::sched::Woken;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::SigSet;
 use crate::syscall::Args;
 use alloc::{rc::Rc, vec, vec::Vec};
@@ -70,7 +70,7 @@ async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<bool, E
             Behind::Open(open) => Some((open, asked.wanted)),
             _ => None,
         });
-        let queues: Vec<&Queue> = opens.clone().filter_map(|(open, _)| open.watched_queue(cx)).collect();
+        let queues: Vec<&WaitQueue> = opens.clone().filter_map(|(open, _)| open.watched_queue(cx)).collect();
         let mut streams = Vec::new();
         for (open, wanted) in opens {
             streams.extend(open.outside(wanted));

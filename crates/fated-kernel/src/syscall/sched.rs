@@ -1,43 +1,21 @@
-//! Policies, priorities and affinities: kept and reported. The order in which tasks run is the seed's alone.
+//! Policies, priorities and affinities of tasks. They are kept and reported; which task runs next doesn't depend on them.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
 use crate::process::task::Task;
+use crate::sched::attributes::{Attributes, CpuSet, priorities};
 use crate::syscall::Args;
 use crate::syscall::prctl::{MEMBARRIERS, attribute, set_attribute};
 use crate::syscall::resource::is_root;
 use alloc::rc::Rc;
-use linux_raw_sys::general::{SCHED_BATCH, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RR};
+use linux_raw_sys::general::{SCHED_BATCH, SCHED_DEADLINE, SCHED_NORMAL};
 
-/// The policy stays with its holder alone (`SCHED_RESET_ON_FORK`).
+/// In a policy argument: children get the default policy (`SCHED_RESET_ON_FORK`).
 const RESET_ON_FORK: u32 = 0x4000_0000;
-/// `struct sched_attr`: its first size, and this one.
+/// `struct sched_attr`: its first size, and the present one.
 const ATTR_SIZES: (u64, u64) = (48, 56);
 const PAGE: u64 = 4096;
-
-/// How a task wishes to be scheduled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scheduling {
-    policy: u32,
-    priority: u32,
-    reset_on_fork: bool,
-    /// The processors it may run on; the empty set stands for all.
-    affinity: Cpus,
-}
-
-/// The most processors that a run can have.
-const MAX_CPUS: u32 = 1024;
-/// A set of processors.
-type Cpus = [u64; MAX_CPUS as usize / 64];
-
-impl Scheduling {
-    /// What a child gets of it.
-    #[must_use]
-    pub fn inherited(self) -> Scheduling {
-        if self.reset_on_fork { Scheduling { affinity: self.affinity, ..Scheduling::default() } } else { self }
-    }
-}
 
 /// sched_yield(2).
 pub fn sched_yield(cx: &Cx) -> Result<u64, Errno> {
@@ -45,7 +23,7 @@ pub fn sched_yield(cx: &Cx) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// The task that a pid argument names: 0 is the caller, negative ones are invalid. `None` stands for one that never runs:
+/// The task that a pid argument names: 0 is the caller, negative ones are invalid. `None` stands for one that never runs, as
 /// process 1 and zombies.
 fn find(cx: &Cx, pid: u64) -> Result<Option<Rc<Task>>, Errno> {
     let tid = match pid as i32 {
@@ -57,110 +35,76 @@ fn find(cx: &Cx, pid: u64) -> Result<Option<Rc<Task>>, Errno> {
     if task.is_none() && !cx.kernel.family.borrow().exists(tid) { Err(Errno::ESRCH) } else { Ok(task) }
 }
 
-/// The task, to change something about it.
+/// The task that a pid argument names, to be changed.
 fn named(cx: &Cx, pid: u64) -> Result<Rc<Task>, Errno> {
     find(cx, pid)?.ok_or(Errno::EPERM)
 }
 
-/// How the task is scheduled, and its nice value.
-fn scheduling(cx: &Cx, pid: u64) -> Result<(Scheduling, i32), Errno> {
-    Ok(find(cx, pid)?.map_or_else(Default::default, |task| (task.scheduling.get(), task.process.nice.get())))
+/// The attributes of the task that a pid argument names, and its nice value.
+fn attributes(cx: &Cx, pid: u64) -> Result<(Attributes, i32), Errno> {
+    Ok(find(cx, pid)?.map_or_else(Default::default, |task| (task.attributes.get(), task.process.nice.get())))
 }
 
-/// The processors that there are.
-fn processors(cx: &Cx) -> Cpus {
-    let mut cpus = Cpus::default();
-    for cpu in 0..cx.kernel.config.cpus.clamp(1, MAX_CPUS) {
-        cpus[cpu as usize / 64] |= 1 << (cpu % 64);
-    }
-    cpus
-}
-
-/// The processors that a task may run on, by number.
-pub(crate) fn allowed(cx: &Cx, task: &Task) -> impl Iterator<Item = u32> + use<> {
-    let wanted = task.scheduling.get().affinity;
-    let set = if wanted == Cpus::default() { processors(cx) } else { wanted };
-    (0..MAX_CPUS).filter(move |&cpu| set[cpu as usize / 64] >> (cpu % 64) & 1 == 1)
-}
-
-/// How many words Linux's own sets have.
-fn words_in_use(cx: &Cx) -> usize {
-    cx.kernel.config.cpus.clamp(1, MAX_CPUS).div_ceil(64) as usize
-}
-
-/// For the calls on affinities negative ids are ids that nobody has.
+/// To the calls on affinities a negative id is one that no task has.
 fn none_is_negative(error: Errno) -> Errno {
     if error == Errno::EINVAL { Errno::ESRCH } else { error }
 }
 
-/// sched_getaffinity(2): returns the size of the kernel's set.
+/// sched_getaffinity(2): returns the size of Linux's own set.
 pub fn sched_getaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
     const WORD: usize = 8;
     let [pid, len, to, ..] = a;
-    let (len, words) = (len as u32 as usize, words_in_use(cx));
-    if !len.is_multiple_of(WORD) || len * 8 < cx.kernel.config.cpus as usize {
+    let cpus = cx.kernel.config.cpus;
+    let (len, size) = (len as u32 as usize, CpuSet::size_for(cpus));
+    if !len.is_multiple_of(WORD) || len * 8 < cpus as usize {
         return Err(Errno::EINVAL);
     }
-    let wanted = scheduling(cx, pid).map_err(none_is_negative)?.0.affinity;
-    let set = if wanted == Cpus::default() { processors(cx) } else { wanted };
-    cx.write(to, &set.map(u64::to_le_bytes).as_flattened()[..words * WORD])?;
-    Ok((words * WORD) as u64)
+    let affinity = attributes(cx, pid).map_err(none_is_negative)?.0.affinity(cpus);
+    cx.write(to, &affinity.to_bytes()[..size])?;
+    Ok(size as u64)
 }
 
 /// sched_setaffinity(2).
 pub fn sched_setaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [pid, len, from, ..] = a;
-    let mut bytes = [0; MAX_CPUS as usize / 8];
-    let len = (len as u32 as usize).min(words_in_use(cx) * 8);
+    let cpus = cx.kernel.config.cpus;
+    let mut bytes = [0; CpuSet::SIZE];
+    let len = (len as u32 as usize).min(CpuSet::size_for(cpus));
     cx.read(from, &mut bytes[..len])?;
     let task = named(cx, pid).map_err(none_is_negative)?;
     check_owner(cx, &task)?;
-    let mut affinity = processors(cx);
-    for (word, bytes) in affinity.iter_mut().zip(bytes.chunks_exact(8)) {
-        let mut raw = [0; 8];
-        raw.copy_from_slice(bytes);
-        *word &= u64::from_le_bytes(raw);
-    }
-    if affinity == Cpus::default() {
+    let affinity = CpuSet::from_bytes(&bytes).and(CpuSet::first(cpus));
+    if affinity.is_empty() {
         return Err(Errno::EINVAL);
     }
-    task.scheduling.set(Scheduling { affinity, ..task.scheduling.get() });
+    task.attributes.set(task.attributes.get().with_affinity(affinity));
     Ok(0)
 }
 
-/// Only tasks of one's own user can be changed.
+/// An unprivileged task can change those of its own user.
 fn check_owner(cx: &Cx, task: &Task) -> Result<(), Errno> {
     let own = cx.process().credentials.borrow().uid[1];
     let other = task.process.credentials.borrow().uid;
     if own == other[0] || own == other[1] || is_root(cx) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// Sets policy and priority. `EPERM` for all that Linux keeps for the privileged.
+/// Sets policy and priority.
 fn set(cx: &Cx, task: &Task, policy: u32, priority: u32) -> Result<(), Errno> {
     let reset_on_fork = policy & RESET_ON_FORK != 0;
-    let policy = policy & !RESET_ON_FORK;
-    let real_time = matches!(policy, SCHED_FIFO | SCHED_RR);
-    if !real_time && !matches!(policy, SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE) {
-        return Err(Errno::EINVAL);
-    }
-    if (real_time && !(1..=99).contains(&priority)) || (!real_time && priority != 0) {
-        return Err(Errno::EINVAL);
-    }
-    let old = task.scheduling.get();
-    let leaves_idle = old.policy == SCHED_IDLE && policy != SCHED_IDLE;
-    if (real_time || leaves_idle || (old.reset_on_fork && !reset_on_fork)) && !is_root(cx) {
-        return Err(Errno::EPERM);
-    }
+    let new = task.attributes.get().with_policy(policy & !RESET_ON_FORK, priority, reset_on_fork, is_root(cx))?;
     check_owner(cx, task)?;
-    task.scheduling.set(Scheduling { policy, priority, reset_on_fork, ..old });
+    task.attributes.set(new);
     Ok(())
+}
+
+/// A policy as guests name it.
+fn policy_word(attributes: &Attributes) -> u32 {
+    attributes.policy | if attributes.reset_on_fork { RESET_ON_FORK } else { 0 }
 }
 
 /// sched_getscheduler(2).
 pub fn sched_getscheduler(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    let (scheduling, _) = scheduling(cx, a[0])?;
-    let flag = if scheduling.reset_on_fork { RESET_ON_FORK } else { 0 };
-    Ok(u64::from(scheduling.policy | flag))
+    Ok(policy_word(&attributes(cx, a[0])?.0).into())
 }
 
 /// sched_setscheduler(2).
@@ -180,8 +124,7 @@ pub fn sched_getparam(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if param == 0 {
         return Err(Errno::EINVAL);
     }
-    let (scheduling, _) = scheduling(cx, pid)?;
-    cx.write_u32(param, scheduling.priority)?;
+    cx.write_u32(param, attributes(cx, pid)?.0.priority)?;
     Ok(0)
 }
 
@@ -193,8 +136,7 @@ pub fn sched_setparam(cx: &Cx, a: Args) -> Result<u64, Errno> {
     }
     let priority = cx.read_u32(param)?;
     let task = named(cx, pid)?;
-    let Scheduling { policy, reset_on_fork, .. } = task.scheduling.get();
-    set(cx, &task, policy | if reset_on_fork { RESET_ON_FORK } else { 0 }, priority)?;
+    set(cx, &task, policy_word(&task.attributes.get()), priority)?;
     Ok(0)
 }
 
@@ -205,7 +147,7 @@ pub fn sched_getattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if to == 0 || !(ATTR_SIZES.0..=PAGE).contains(&size) || flags as u32 != 0 {
         return Err(Errno::EINVAL);
     }
-    let (Scheduling { policy, priority, reset_on_fork, .. }, nice) = scheduling(cx, pid)?;
+    let (Attributes { policy, priority, reset_on_fork, .. }, nice) = attributes(cx, pid)?;
     let size = size.min(ATTR_SIZES.1);
     let nice = u64::from(nice as u32);
     // Size and policy, flags, nice and priority; runtime, deadline, period, clamps of utilisation.
@@ -243,7 +185,7 @@ pub fn sched_setattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let task = named(cx, pid)?;
-    let old = task.scheduling.get();
+    let old = task.attributes.get();
     let keeps_policy = attr_flags & KEEP_POLICY != 0;
     let policy = if keeps_policy { old.policy } else { policy };
     if policy == SCHED_DEADLINE {
@@ -275,31 +217,28 @@ pub fn sched_get_priority_min(a: Args) -> Result<u64, Errno> {
 }
 
 fn priority_range(a: Args) -> Result<(u64, u64), Errno> {
-    match a[0] as u32 {
-        SCHED_FIFO | SCHED_RR => Ok((1, 99)),
-        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok((0, 0)),
-        _ => Err(Errno::EINVAL),
-    }
+    let (lowest, highest) = priorities(a[0] as u32).ok_or(Errno::EINVAL)?;
+    Ok((lowest.into(), highest.into()))
 }
 
 /// sched_rr_get_interval(2).
 pub fn sched_rr_get_interval(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    /// What Linux gives an ordinary task where nothing else wants to run.
+    /// The slice of an ordinary task on an idle Linux.
     const SLICE_NS: u64 = 4_000_000;
     find(cx, a[0])?;
     cx.write_timespec(a[1], SLICE_NS)?;
     Ok(0)
 }
 
-/// membarrier(2): tasks run one at a time, so all memory is in order; what is left are the rules of registration.
+/// membarrier(2). Tasks run one at a time, so memory is always in order; what remains are the rules of registration.
 pub fn membarrier(cx: &Cx, a: Args) -> Result<u64, Errno> {
     const GET_REGISTRATIONS: u64 = 512;
-    /// Commands that only work after the next higher one.
+    /// Commands that need a registration, which is the next higher bit.
     const EXPEDITED: [u64; 3] = [8, 32, 128];
     const ALL: u64 = 1023;
     let [command, flags, ..] = a;
     let (command, flags) = (u64::from(command as u32), flags as u32);
-    // The one flag names a processor, for restarting sequences.
+    // The one flag is for restartable sequences: it says that a processor is named.
     if flags != 0 && !(command == 128 && flags == 1) {
         return Err(Errno::EINVAL);
     }

@@ -10,7 +10,7 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::{Queue, Watcher};
+use crate::sched::wait_queue::{WaitQueue, Watcher};
 use crate::time::timers::{Alarm, AlarmId};
 use alloc::{
     rc::{Rc, Weak},
@@ -33,7 +33,7 @@ pub struct TimerFd {
     /// It has expired and its next alarm isn't set.
     expired: Cell<bool>,
     alarm: Cell<Option<AlarmId>>,
-    changed: Queue,
+    changed: WaitQueue,
 }
 
 /// What a timer's alarm holds on to: a closed timer must be able to go.
@@ -64,7 +64,7 @@ impl TimerFd {
             ticks: Cell::new(0),
             expired: Cell::new(false),
             alarm: Cell::new(None),
-            changed: Queue::new(kernel),
+            changed: WaitQueue::new(kernel),
         })
     }
 
@@ -150,7 +150,7 @@ impl File for TimerFd {
         if self.ticks.get() > 0 { poll::IN } else { 0 }
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         Some(&self.changed)
     }
 

@@ -8,7 +8,7 @@ use crate::cx::Cx;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::id::{Pgid, Sid};
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::ioctl::FIONREAD;
@@ -38,7 +38,7 @@ struct State {
     piece: u64,
     /// Somebody has asked for them.
     asked: bool,
-    queue: Queue,
+    queue: WaitQueue,
 }
 
 /// A task's wait for outside streams; dropping it ends the wait.
@@ -104,8 +104,8 @@ impl Streams {
     }
 
     /// Woken when input comes in.
-    pub(super) fn queue(&self, kernel: &Rc<Kernel>, stream: i32) -> Queue {
-        let new = || State { ready: 0, piece: 0, asked: false, queue: Queue::new(kernel) };
+    pub(super) fn queue(&self, kernel: &Rc<Kernel>, stream: i32) -> WaitQueue {
+        let new = || State { ready: 0, piece: 0, asked: false, queue: WaitQueue::new(kernel) };
         self.states.borrow_mut().entry(stream).or_insert_with(new).queue.clone()
     }
 

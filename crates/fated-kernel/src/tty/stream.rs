@@ -13,7 +13,7 @@ use crate::host::Kernel;
 use crate::id::{Pgid, Sid};
 use crate::mm::iov_iter::Buffers;
 use crate::ports::Console;
-use crate::sched::wait_queue::Queue;
+use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{SI_KERNEL, SI_USER, SigInfo, nr};
 use alloc::{
     rc::{Rc, Weak},
@@ -39,7 +39,7 @@ pub struct Stream {
     device: Option<Device>,
     /// As guests see it.
     stat: FileStat,
-    ready: Queue,
+    ready: WaitQueue,
 }
 
 /// Makes descriptors 0, 1 and 2 of a new first process what they are outside. Regular files and directories stay the real
@@ -284,7 +284,7 @@ impl File for Stream {
         bits
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    fn queue(&self) -> Option<&WaitQueue> {
         (!self.is_memory()).then_some(&self.ready)
     }
 

@@ -7,6 +7,7 @@ use crate::fs::file::File;
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
+use crate::sched::choose::Entropy;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 
@@ -21,7 +22,7 @@ impl File for Random {
         while to.left() > 0 {
             let len = chunk.len().min(to.left() as usize);
             let Some(bytes) = chunk.get_mut(..len) else { break };
-            cx.kernel.entropy.fill(bytes);
+            cx.kernel.chooser.fill(Entropy::Device, bytes);
             match to.put(bytes) {
                 Ok(put) => {
                     done += put as u64;
@@ -40,7 +41,7 @@ impl File for Random {
         self.read(cx, to)
     }
 
-    /// Whatever is stirred in, the seed alone decides.
+    /// Linux mixes the bytes into its pool. Here they change nothing: what is read depends on the seed alone.
     fn write(&self, _cx: &Cx, from: &mut Buffers) -> Result<u64, Errno> {
         const PIECE: usize = 4096;
         let mut done = 0;

@@ -10,7 +10,6 @@ use crate::process::task::Task;
 use crate::sched::Rest;
 use crate::signal::SigSet;
 use crate::syscall::prctl::{OOM_SCORE_ADJ, PERSONALITY};
-use crate::syscall::sched::allowed;
 use crate::time::timers::SECOND;
 use crate::tty::stream::Stream;
 use alloc::{
@@ -442,8 +441,9 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let pid = process.pid;
     let id = if part == Part::Process { pid.get() } else { task.tid.get().get() };
     let kib = |bytes: u64| bytes >> 10;
-    let mask = system::mask(allowed(cx, task), cx.kernel.config.cpus.max(1));
-    let cpus = system::ranges(allowed(cx, task));
+    let affinity = task.attributes.get().affinity(cx.kernel.config.cpus);
+    let mask = system::mask(affinity.iter(), cx.kernel.config.cpus.max(1));
+    let cpus = system::ranges(affinity.iter());
     let limit = process.limits.borrow().get(11).map_or(0, |limit| limit.soft);
     let queued = 0;
     let no_new_privs = attribute(task, PR_SET_NO_NEW_PRIVS);

@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::generated::{Dir, Node, Source};
+use crate::sched::choose::Entropy;
 use crate::syscall::info::{MEMORY, RELEASE, VERSION};
 use crate::time::timers::SECOND;
 use alloc::{
@@ -328,17 +329,11 @@ fn format_uuid(mut bytes: [u8; 16]) -> String {
 }
 
 fn uuid(cx: &Cx) -> String {
-    let mut bytes = [0; 16];
-    cx.kernel.entropy.fill(&mut bytes);
-    format_uuid(bytes)
+    format_uuid(cx.kernel.chooser.sixteen(Entropy::Uuid))
 }
 
-/// The same for the whole run, another one for another seed.
 fn boot_id(cx: &Cx) -> String {
-    const STREAM: u64 = 0xb007;
-    let mut bytes = [0; 16];
-    crate::sched::rng::Rng::new(cx.kernel.config.seed, STREAM).fill(&mut bytes);
-    format_uuid(bytes)
+    format_uuid(cx.kernel.chooser.boot_id())
 }
 
 #[cfg(test)]
