@@ -324,9 +324,14 @@ static void try(const char *name, void (*instruction)(void)) {
 static void counter(void) { asm volatile("rdpmc" : : "c"(0) : "eax", "edx"); }
 static void port(void) { asm volatile("inb $0x80, %%al" : : : "eax"); }
 
-/* Time stamps, and what only the kernel may execute. */
+/* Time stamps, what only the kernel may execute, and what a call leaves in the registers that it may change. */
 static void instructions(void) {
     signal(SIGSEGV, jump_back);
+    for (int i = 0; i < 20; i++) {
+        unsigned long address, flags, result = SYS_getpid;
+        asm volatile("syscall; mov %%rcx, %1; mov %%r11, %2" : "+a"(result), "=r"(address), "=r"(flags) : : "rcx", "r11", "memory");
+        printf("call %lx %lx\n", address, flags);
+    }
     for (int i = 0; i < 5; i++) {
         unsigned low, high, processor;
         asm volatile("rdtsc" : "=a"(low), "=d"(high));
