@@ -1,4 +1,4 @@
-//! The standard streams: fated's own, or memory.
+//! The standard streams of a run: those of fated itself, or buffers in memory.
 
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
@@ -7,11 +7,11 @@ use fated_kernel::record::Record;
 use std::cell::RefCell;
 use std::fmt;
 
-/// Who is told of calls and of what the user should know.
+/// The receiver of the log of calls and of notices for the user.
 pub struct Observer {
-    /// Gets each call that has ended (with [`fated_kernel::config::Config::log`]).
+    /// Receives each call when it has ended (with [`fated_kernel::config::Config::log`]).
     pub call: Box<dyn Fn(&Record)>,
-    /// Gets each line for the user.
+    /// Receives each line for the user.
     pub notice: Box<dyn Fn(&str)>,
 }
 
@@ -22,7 +22,7 @@ impl fmt::Debug for Observer {
 }
 
 impl Default for Observer {
-    /// One that listens to nothing.
+    /// Ignores everything.
     fn default() -> Observer {
         Observer { call: Box::new(|_| {}), notice: Box::new(|_| {}) }
     }
@@ -42,7 +42,7 @@ impl Standard {
     }
 }
 
-/// What [`libc::poll`] says of a descriptor now.
+/// The events that [`libc::poll`] reports for a descriptor now.
 fn ready(fd: i32) -> u32 {
     let events = libc::POLLIN | libc::POLLOUT | libc::POLLPRI | libc::POLLRDHUP;
     let mut fds = [libc::pollfd { fd, events, revents: 0 }];
@@ -58,17 +58,17 @@ impl Outside for Standard {
         if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
             return Err(Errno::EAGAIN);
         }
-        // If somebody else was faster, a tick ends the read, and there is nothing after all.
+        // If another process has taken the data meanwhile, the read blocks until a tick interrupts it: no data after all.
         sys::read(fd, buf).map_err(|errno| if errno == Errno::EINTR { Errno::EAGAIN } else { errno })
     }
 
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
         loop {
             match sys::write(fd, data) {
-                // The user doesn't wait for a reader that doesn't read; the guest won't see this error.
+                // The user ends the run while nobody reads the stream. The guest won't see this error.
                 Err(Errno::EINTR | Errno::EAGAIN) if signals::fatal().is_some() => return Err(Errno::EIO),
                 Err(Errno::EINTR) => {}
-                // Somebody has made the stream non-blocking, which is not the guest's affair.
+                // Another process has made the stream non-blocking, which the guest must not see.
                 Err(Errno::EAGAIN) => {
                     let _ = sys::poll(&mut [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }], -1);
                 }
@@ -98,7 +98,7 @@ impl Outside for Standard {
     }
 }
 
-/// Streams in memory: standard input is given, the other two are collected. To the guest they look like pipes.
+/// Streams in memory: standard input is given, the other two are collected. The guest sees pipes.
 #[derive(Debug)]
 pub struct Captured {
     input: RefCell<(Vec<u8>, usize)>,
@@ -114,7 +114,7 @@ impl Captured {
         Captured { input: RefCell::new((input, 0)), output: RefCell::default(), tee, observer }
     }
 
-    /// What came out so far: standard output, standard error.
+    /// The output so far: standard output, standard error.
     #[must_use]
     pub fn output(&self) -> [Vec<u8>; 2] {
         self.output.borrow().clone()
