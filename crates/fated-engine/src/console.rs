@@ -1,4 +1,4 @@
-//! The standard streams: fated's own, or memory.
+//! The standard streams of a run: those of fated itself, or buffers in memory.
 
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
@@ -10,7 +10,7 @@ use std::cell::RefCell;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Standard;
 
-/// What [`libc::poll`] says of a descriptor now.
+/// The events that [`libc::poll`] reports for a descriptor now.
 fn ready(fd: i32) -> u32 {
     let events = libc::POLLIN | libc::POLLOUT | libc::POLLPRI | libc::POLLRDHUP;
     let mut fds = [libc::pollfd { fd, events, revents: 0 }];
@@ -26,17 +26,17 @@ impl Console for Standard {
         if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
             return Err(Errno::EAGAIN);
         }
-        // If somebody else was faster, a tick ends the read, and there is nothing after all.
+        // If another process has taken the data meanwhile, the read blocks until a tick interrupts it: no data after all.
         sys::read(fd, buf).map_err(|errno| if errno == Errno::EINTR { Errno::EAGAIN } else { errno })
     }
 
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
         loop {
             match sys::write(fd, data) {
-                // The user doesn't wait for a reader that doesn't read; the guest won't see this error.
+                // The user ends the run while nobody reads the stream. The guest won't see this error.
                 Err(Errno::EINTR | Errno::EAGAIN) if signals::fatal().is_some() => return Err(Errno::EIO),
                 Err(Errno::EINTR) => {}
-                // Somebody has made the stream non-blocking, which is not the guest's affair.
+                // Another process has made the stream non-blocking, which the guest must not see.
                 Err(Errno::EAGAIN) => {
                     let _ = sys::poll(&mut [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }], -1);
                 }
@@ -58,7 +58,7 @@ impl Console for Standard {
     }
 }
 
-/// Streams in memory: standard input is given, the other two are collected. To the guest they look like pipes.
+/// Streams in memory: standard input is given, the other two are collected. The guest sees pipes.
 #[derive(Debug)]
 pub struct Captured {
     input: RefCell<(Vec<u8>, usize)>,
@@ -73,7 +73,7 @@ impl Captured {
         Captured { input: RefCell::new((input, 0)), output: RefCell::default(), tee }
     }
 
-    /// What came out so far: standard output, standard error.
+    /// The output so far: standard output, standard error.
     #[must_use]
     pub fn output(&self) -> [Vec<u8>; 2] {
         self.output.borrow().clone()

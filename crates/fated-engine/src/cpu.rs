@@ -5,8 +5,8 @@ use fated_kernel::ports::Trace;
 use crate::error::Error;
 use crate::sys::{self, Os};
 
-/// Keeps this thread, and all that it forks, on one CPU as long as it lives: to hand over to a guest then takes a switch and
-/// no wake-up of another CPU.
+/// Keeps this thread, and all that it forks, on one CPU until dropped: handing over to a guest then takes a context switch
+/// rather than the wake-up of another CPU.
 pub struct OneCpu {
     before: Option<libc::cpu_set_t>,
 }
@@ -18,7 +18,8 @@ impl std::fmt::Debug for OneCpu {
 }
 
 impl OneCpu {
-    /// From now on it runs on `cpu`, or stays where it is. That it can't is told to the user, or an error if a CPU was asked for.
+    /// Binds this thread to `cpu`, or to its current CPU. If that fails, it is an error when the user has chosen the CPU, and a
+    /// notice otherwise.
     pub fn stay(cpu: Option<usize>, trace: &dyn Trace) -> Result<OneCpu, Error> {
         let before = sys::affinity().ok();
         match (cpu, stay(cpu)) {
@@ -43,7 +44,7 @@ fn stay(cpu: Option<usize>) -> Os<()> {
 impl Drop for OneCpu {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            // It was this thread's before; if it no longer is permitted, the narrower one stays.
+            // These were this thread's CPUs before. If they are no longer permitted, it stays on the one.
             let _ = sys::set_affinity(before);
         }
     }

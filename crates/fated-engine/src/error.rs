@@ -1,4 +1,4 @@
-//! What can go wrong with a run on the engine's side.
+//! Errors of a run on the engine's side.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use fated_kernel::id::Tid;
 /// Why a run could not be started, or had to be given up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A shell ends with 127 here.
+    /// There is no such program. A shell exits with 127.
     #[error("failed to run {program}: no such program; name one that exists, or set PATH with --env")]
     NotFound {
         /// The program as it was asked for.
         program: String,
     },
-    /// A shell ends with 126 here.
+    /// The program can't be executed. A shell exits with 126.
     #[error("failed to run {program}: {why}")]
     NotExecutable {
         /// The program as it was asked for, or the path where it was found.
@@ -23,7 +23,7 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         why: String,
     },
-    /// The guest would run in a directory that can't be entered.
+    /// The working directory of the guest can't be entered.
     #[error("failed to enter {directory}: {errno}; choose another --cwd")]
     Directory {
         /// The directory as it was asked for.
@@ -31,10 +31,10 @@ pub enum Error {
         /// Linux's answer.
         errno: Errno,
     },
-    /// An argument or a variable holds a NUL.
-    #[error("failed to pass {what} to the guest: it holds a NUL byte; Linux has no way to pass that")]
+    /// An argument or a variable contains a NUL.
+    #[error("failed to pass {what} to the guest: it contains a NUL byte, which Linux can't pass")]
     Nul {
-        /// What was to be passed.
+        /// The text that was to be passed.
         what: String,
     },
     /// Linux is too old.
@@ -57,33 +57,33 @@ pub enum Error {
     /// A step of the start failed.
     #[error("failed to {step}: {errno}{remedy}")]
     Start {
-        /// What the step was to do.
+        /// What the step does, in the infinitive.
         step: Cow<'static, str>,
         /// Linux's answer.
         errno: Errno,
-        /// What to do about it, behind a semicolon; may be empty.
+        /// What the user can do, after a semicolon; may be empty.
         remedy: &'static str,
     },
     /// The engine inside the guest can't work on this machine.
     #[error("the engine inside the guest can't work here: {why}; run with --engine ptrace")]
     Unsuited {
-        /// What it lacks.
+        /// What the machine lacks.
         why: String,
     },
-    /// A task burns time without a call.
+    /// A task uses processor time without a call, up to the limit.
     #[error(
-        "{program} (pid {tid}) has run for {} s at {address:#x} without a system call; its time can't pass meanwhile. \
+        "{program} (pid {tid}) has run for {} s at {address:#x} without a system call; virtual time stands still meanwhile. \
          Give it longer with --spin-limit, or let its loop call sched_yield or nanosleep",
         limit.as_secs()
     )]
     Spins {
-        /// The id that the kernel gave the task.
+        /// The kernel's id of the task.
         tid: Tid,
-        /// The path of its program.
+        /// The path of the task's program.
         program: String,
-        /// Where it is.
+        /// The address of its next instruction.
         address: u64,
-        /// The limit that it has reached.
+        /// The limit.
         limit: Duration,
     },
     /// The user ended the run.
@@ -92,16 +92,16 @@ pub enum Error {
         /// The signal.
         signal: i32,
     },
-    /// The kernel asked for something that isn't there.
+    /// The kernel runs a task that the engine doesn't have.
     #[error("the kernel runs task {tid}, which the engine doesn't have; please report this")]
     NoTask {
-        /// The id that the kernel gave.
+        /// The kernel's id of the task, which is no task of the engine's.
         tid: Tid,
     },
 }
 
 impl Error {
-    /// Why an engine can't work on this machine, where another one may.
+    /// The reason why an engine can't work on this machine, where the other one may.
     #[must_use]
     pub fn of_machine(&self) -> Option<String> {
         match self {
@@ -111,13 +111,13 @@ impl Error {
         }
     }
 
-    /// Whether it ends a run that had begun.
+    /// Whether the error ends a run that has begun.
     #[must_use]
     pub fn ends_a_run(&self) -> bool {
         matches!(self, Error::Spins { .. } | Error::Interrupted { .. } | Error::NoTask { .. })
     }
 
-    /// The exit status that a shell would give.
+    /// The exit status that a shell would return.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -129,7 +129,7 @@ impl Error {
     }
 }
 
-/// The error of a step of the start that has no remedy of its own.
+/// The error of a step of the start for which no remedy is known.
 pub fn start(step: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::Start { step: step.into(), errno, remedy: "" }
 }

@@ -1,10 +1,10 @@
-//! What both engines share: what to run ([`Launch`]), the standard streams, signals for fated itself, the terminal, errors, and
-//! what `cpuid` answers and what the vDSO is.
+//! What both engines share: the program to run ([`Launch`]), the standard streams, signals for fated itself, the terminal, errors,
+//! the answers to `cpuid`, and the vDSO.
 //!
-//! An engine that is left (by its end, or by an error) leaves no guest. What both share can't differ between them: the same
-//! program with the same seed is the same run on both.
+//! Invariants: when an engine returns, normally or with an error, no guest is left. The same program with the same seed is the same
+//! run on both engines; what is here can't differ between them.
 //!
-//! Without the feature `std` only [`cpuid`], [`notice`] and [`vdso`] are left, for the kernel in the guest.
+//! Without the feature `std` only [`cpuid`], [`notice`] and [`vdso`] remain, for the kernel in the guest.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

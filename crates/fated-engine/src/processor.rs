@@ -1,7 +1,8 @@
-//! How much processor time a whole family of processes takes, whoever reaps them.
+//! The processor time of a process and all its descendants, whoever reaps them.
 //!
-//! Linux adds a child's time to its parent's when that waits for it. Guests of the engine inside are reaped by Linux itself and so
-//! show in nobody's. A software event of perf_event_open(2) is inherited by all descendants and counts each to its end.
+//! Linux adds a child's time to its parent's when the parent waits for it. Linux itself reaps the guests of the engine inside, so that
+//! their time is added to no parent. A software event of perf_event_open(2) is inherited by all descendants and counts each of them
+//! to its end.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,15 +13,15 @@ use fated_kernel::errno::Errno;
 
 use crate::sys::{self, Os};
 
-/// Counts the time of all that the thread which made it starts by fork and exec, and of what that starts in turn.
+/// Counts the time of all processes that the creating thread starts by fork and exec, and of their descendants.
 #[derive(Debug)]
 pub struct ProcessorTime(File);
 
 impl ProcessorTime {
-    /// Counts from now on.
+    /// Starts to count.
     ///
     /// # Errors
-    /// `EACCES`, `EPERM`: not permitted (`/proc/sys/kernel/perf_event_paranoid`); `ENOSYS`, `ENOENT`: this Linux has none.
+    /// `EACCES`, `EPERM`: not permitted (`/proc/sys/kernel/perf_event_paranoid`); `ENOSYS`, `ENOENT`: this Linux lacks it.
     pub fn of_children() -> Os<ProcessorTime> {
         const SOFTWARE: u64 = 1;
         const TASK_CLOCK: u64 = 1;
@@ -42,10 +43,10 @@ impl ProcessorTime {
         }
     }
 
-    /// What they have taken so far.
+    /// The time so far.
     ///
     /// # Errors
-    /// Linux doesn't tell.
+    /// The counter can't be read.
     pub fn so_far(&self) -> Os<Duration> {
         let mut count = [0; 8];
         (&self.0)
@@ -55,7 +56,7 @@ impl ProcessorTime {
     }
 }
 
-/// What this process itself has taken so far.
+/// The processor time of this process itself so far.
 #[must_use]
 pub fn own_time() -> Duration {
     // SAFETY: all bytes zero are a valid `rusage`.
@@ -70,7 +71,7 @@ pub fn own_time() -> Duration {
 mod tests {
     use super::*;
 
-    /// Burns processor time in a child of a shell that doesn't wait for it.
+    /// Uses processor time in a child of a shell that doesn't wait for it.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "what is counted are processes")]
     fn what_nobody_reaps_is_counted() {
@@ -83,7 +84,7 @@ mod tests {
         };
         assert_eq!(time.so_far(), Ok(Duration::ZERO));
         let burn = "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo done";
-        // The pipe ends when the last of them has ended.
+        // The pipe ends when the last of these processes has ended.
         let script = format!("trap '' CHLD; sh -c '{burn}' & exec sh -c 'exit 0'");
         let output = std::process::Command::new("sh").args(["-c", &script]).output();
         assert_eq!(output.map(|output| output.stdout).unwrap_or_default(), b"done\n");

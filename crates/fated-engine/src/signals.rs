@@ -1,8 +1,8 @@
-//! Signals for fated itself while a run is under way: what the user's Ctrl-C asks for, and a tick that interrupts
-//! whatever the engine waits for.
+//! Signals for fated itself during a run: requests to end it, such as Ctrl-C, and a tick that interrupts whatever the engine waits
+//! for.
 //!
-//! No handler restarts a call, so a wait ends with `EINTR` on each of them. A signal that comes just before a wait
-//! begins is seen at the next tick.
+//! No handler restarts a call, so each of these signals ends a wait with `EINTR`. A signal that arrives just before a wait
+//! begins is noticed at the next tick.
 
 use crate::sys::{self, Os};
 use std::cell::Cell;
@@ -11,14 +11,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What ends a run politely at first, and at once when it comes again.
+/// Signals that are passed on to the guests the first time, and end the run the second time.
 const ASKED: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM];
-/// The tick. Ignored by default, so that a late one does no harm.
+/// The signal of the tick. It is ignored by default, so that a late one does no harm.
 const TICK: i32 = libc::SIGURG;
 
-/// How often each of [`ASKED`] has come since the handlers were installed.
+/// How often each signal of [`ASKED`] has arrived since the handlers were installed.
 static COUNTS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
-/// What the handlers replaced, and by how many runs of this process they are used.
+/// The number of runs of this process that use the handlers, and the actions that the handlers replaced.
 static INSTALLED: Mutex<(usize, Vec<(i32, SavedAction)>)> = Mutex::new((0, Vec::new()));
 
 struct SavedAction(libc::sigaction);
@@ -57,7 +57,7 @@ fn install() {
     COUNTS.iter().for_each(|count| count.store(0, Relaxed));
     let counting = action(count as extern "C" fn(i32) as usize, 0);
     let mut saved: Vec<_> = ASKED.iter().chain([&TICK]).filter_map(|&signal| replace(signal, &counting)).collect();
-    // If SIGCHLD were ignored, as some parents leave it, Linux would reap our children itself.
+    // Some parents leave SIGCHLD ignored. Linux would then reap fated's children itself.
     saved.extend(replace(libc::SIGCHLD, &action(libc::SIG_DFL, libc::SA_NOCLDSTOP)));
     installed.1 = saved;
 }
@@ -72,16 +72,16 @@ fn uninstall() {
     }
 }
 
-/// The signal that ends all runs of this process at once: `SIGTERM`, or any that came twice.
+/// The signal that ends all runs of this process at once: `SIGTERM`, or any that has arrived twice.
 pub fn fatal() -> Option<i32> {
     let now = counts();
     (0..4).find(|&at| now[at] >= if ASKED[at] == libc::SIGTERM { 1 } else { 2 }).map(|at| ASKED[at])
 }
 
-/// The handlers of one run, as long as it lives.
+/// The handlers of one run, until dropped.
 #[derive(Debug)]
 pub struct Signals {
-    /// How many of each had come when the kernel was last told.
+    /// The counts up to which the kernel has been told.
     told: Cell<[u32; 4]>,
     timer: Cell<Option<libc::timer_t>>,
 }
@@ -128,7 +128,7 @@ impl Signals {
         }
     }
 
-    /// A signal that the kernel hasn't been told of yet.
+    /// Takes a signal that the kernel hasn't been told of yet.
     pub fn next(&self) -> Option<i32> {
         let (now, mut told) = (counts(), self.told.get());
         let at = (0..4).find(|&at| now[at] != told[at])?;

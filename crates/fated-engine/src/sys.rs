@@ -1,4 +1,4 @@
-//! Thin wrappers of the system calls that both engines make: one function per call, errors as [`Errno`]. Knows nothing of
+//! Thin wrappers of the system calls that both engines make: one function per call, errors as [`Errno`]. Nothing here knows of
 //! guests.
 
 use std::ffi::CStr;
@@ -16,12 +16,12 @@ pub fn last() -> Errno {
     Errno::from_number(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// A result as libc gives it.
+/// Converts a result of libc's.
 pub fn check(result: i64) -> Os<i64> {
     if result < 0 { Err(last()) } else { Ok(result) }
 }
 
-/// Sends a signal to a process of ours that hasn't been reaped.
+/// Sends a signal to a child that hasn't been reaped.
 pub fn kill(pid: libc::pid_t, signal: i32) -> Os<()> {
     // SAFETY: takes numbers only.
     check(i64::from(unsafe { libc::kill(pid, signal) })).map(drop)
@@ -34,7 +34,7 @@ pub fn statx(dirfd: RawFd, path: &CStr, flags: i32) -> Os<FileStat> {
     let mask = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
     // SAFETY: `path` ends with a NUL, `stat` is what the call fills.
     check(i64::from(unsafe { libc::statx(dirfd, path.as_ptr(), flags, mask, &raw mut stat) }))?;
-    // A guest may set any time, beyond the years that 64 bits of nanoseconds cover, too.
+    // A guest may set any time, even outside of the range of 64 bits of nanoseconds.
     let time = |t: libc::statx_timestamp| t.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(t.tv_nsec));
     Ok(FileStat {
         mode: u32::from(stat.stx_mode),
@@ -68,7 +68,7 @@ pub fn write(fd: RawFd, data: &[u8]) -> Os<usize> {
     check(unsafe { libc::write(fd, data.as_ptr().cast(), data.len()) } as i64).map(|count| count as usize)
 }
 
-/// poll(2); without a timeout, `EINTR` when a signal for fated came.
+/// poll(2); without a timeout, `EINTR` when a signal for fated arrives.
 pub fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> Os<usize> {
     // SAFETY: `fds` is as long as the call is told.
     check(i64::from(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as u64, timeout_ms) })).map(|n| n as usize)
@@ -101,7 +101,7 @@ pub fn affinity() -> Os<libc::cpu_set_t> {
     Ok(set)
 }
 
-/// Says which CPUs this thread may run on. Safe to call between fork and exec.
+/// Sets the CPUs that this thread may run on. Safe to call between fork and exec.
 pub fn set_affinity(set: &libc::cpu_set_t) -> Os<()> {
     // SAFETY: `set` is as large as the call is told.
     check(i64::from(unsafe { libc::sched_setaffinity(0, size_of_val(set), &raw const *set) })).map(drop)

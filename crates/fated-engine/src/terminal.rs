@@ -1,6 +1,6 @@
-//! The user's terminal, which a guest that was ended could leave in a state of its own: without echo, without lines.
+//! The settings of the user's terminal, such as echo and line mode, which a killed guest can't restore itself.
 
-/// How the terminal behind standard input was set.
+/// The saved settings of the terminal behind standard input.
 pub struct Terminal {
     saved: Option<libc::termios>,
 }
@@ -12,7 +12,7 @@ impl std::fmt::Debug for Terminal {
 }
 
 impl Terminal {
-    /// Remembers how it is set, if there is one.
+    /// Saves the settings, if standard input is a terminal.
     #[must_use]
     pub fn save() -> Terminal {
         // SAFETY: all bytes zero are a valid `termios`.
@@ -22,13 +22,13 @@ impl Terminal {
         Terminal { saved: done.then_some(attributes) }
     }
 
-    /// Sets it so again, unless somebody else has it now.
+    /// Restores the settings, unless another process group has the terminal now.
     pub fn restore(&self) {
         let Some(attributes) = &self.saved else { return };
         // SAFETY: both take and give numbers. In the background, setting the terminal would stop fated.
         let ours = unsafe { libc::tcgetpgrp(0) == libc::getpgrp() };
         if ours {
-            // A terminal that has gone has no settings.
+            // It fails if the terminal is gone, and then there is nothing to restore.
             // SAFETY: `attributes` are those of a terminal.
             let _ = unsafe { libc::tcsetattr(0, libc::TCSADRAIN, &raw const *attributes) };
         }

@@ -1,15 +1,14 @@
-//! The vDSO that guests are shown: a small shared object whose functions are system calls and nothing else.
+//! The vDSO of guests: a small shared object whose functions make system calls and nothing else.
 //!
-//! Linux's own reads the real clock from pages beside it. So an engine takes those pages away when a program starts, and puts
-//! this image in place of Linux's, under the name that Linux has given that. Whoever asks the vDSO for
-//! the time then makes a call like any other. It is the same on every machine and on both engines, but for the few bytes
-//! of each function that the engine inside makes faster.
+//! Linux's own vDSO reads the real clock from pages beside it. When a program starts, an engine unmaps those pages and puts
+//! this image in the place of Linux's. Reading the time through the vDSO then is a call like any other. The image is the same on
+//! every machine and on both engines, except for the few bytes of each function that the engine inside rewrites.
 //!
-//! Invariant: it takes no relocation, writes nothing, and fits into a page.
+//! Invariants: the image needs no relocation, writes nothing, and fits into a page.
 //!
 //! Source: vdso(7); the System V ABI, chapters 4 and 5, and its supplement for x86-64; the LSB for versions and `.eh_frame`.
 
-/// Each function and the number of its call. It can be found by its name behind `__vdso_`, and by its name alone.
+/// Each function and the number of its call. It has two symbols, with and without the prefix `__vdso_`.
 const FUNCTIONS: [(&str, u32); 5] = [
     ("__vdso_clock_gettime", 228),
     ("__vdso_gettimeofday", 96),
@@ -21,12 +20,12 @@ const PREFIX: usize = "__vdso_".len();
 const SONAME: &str = "linux-vdso.so.1";
 const VERSION: &str = "LINUX_2.6";
 
-/// The room of a function.
+/// The space for a function.
 const SLOT: usize = 32;
-/// Without the first one, which is nobody's.
+/// The number of symbols without the first one, which is null.
 const SYMBOLS: usize = 2 * FUNCTIONS.len();
 
-// What stands where.
+// Offsets in the image.
 const HEADERS: usize = 64;
 const DYNAMIC: usize = HEADERS + 3 * 56;
 const SYMTAB: usize = DYNAMIC + 11 * 16;
@@ -40,11 +39,11 @@ const FRAMES: usize = FRAME_INDEX + 20 + 4;
 const TEXT: usize = (FRAMES + 24 + 24 + 4).next_multiple_of(SLOT);
 const END: usize = TEXT + FUNCTIONS.len() * SLOT;
 
-/// Where in the strings' table, which begins at [`STRTAB`], things stand.
+/// Offsets in the string table, which begins at [`STRTAB`].
 const SONAME_AT: usize = 1;
 const VERSION_AT: usize = SONAME_AT + SONAME.len() + 1;
 
-/// Where in the image a function's name stands, or behind the last one, what follows.
+/// The offset of a function's name in the image; for the number after the last one, that of what follows the names.
 const fn name_at(function: usize) -> usize {
     let mut at = STRTAB + VERSION_AT + VERSION.len() + 1;
     let mut i = 0;
@@ -55,18 +54,18 @@ const fn name_at(function: usize) -> usize {
     at
 }
 
-/// The whole of it. What follows in its mapping is zero.
+/// The whole image. The rest of its mapping is zero.
 pub const IMAGE: [u8; END] = image();
 
-/// Where a `syscall` instruction stands.
+/// The offset of a `syscall` instruction.
 pub const SYSCALL_AT: u64 = TEXT as u64 + 5;
 
-/// Where the functions stand, and the numbers of their calls. Each has 32 bytes, of which it needs eight.
+/// The offsets of the functions and the numbers of their calls. Each has 32 bytes, of which it needs eight.
 pub fn functions() -> impl Iterator<Item = (usize, u32)> {
     FUNCTIONS.iter().enumerate().map(|(index, &(_, number))| (TEXT + index * SLOT, number))
 }
 
-/// Writes at the end of what has been written so far, or behind zeros.
+/// Appends to the image; gaps are zero.
 struct Writer {
     image: [u8; END],
     len: usize,
@@ -74,7 +73,7 @@ struct Writer {
 
 impl Writer {
     const fn at(&mut self, at: usize) {
-        assert!(self.len <= at, "what stands before doesn't fit");
+        assert!(self.len <= at, "what comes before doesn't fit");
         self.len = at;
     }
 
@@ -87,7 +86,7 @@ impl Writer {
         }
     }
 
-    /// Numbers of two, four and eight bytes.
+    /// Appends numbers of two, four and eight bytes.
     const fn u16s(&mut self, values: &[u16]) {
         let mut i = 0;
         while i < values.len() {
@@ -117,7 +116,7 @@ impl Writer {
         self.bytes(&[0]);
     }
 
-    /// How far it is from here to `to`.
+    /// Appends the distance from here to `to`.
     const fn distance(&mut self, to: usize) {
         let distance = to as i32 - self.len as i32;
         self.bytes(&distance.to_le_bytes());
@@ -159,7 +158,7 @@ const fn headers(it: &mut Writer) {
     it.u64s(&[0x6fff_fff0, VERSYM, 0x6fff_fffc, VERDEF, 0x6fff_fffd, 2, 0, 0]);
 }
 
-/// The symbols, and two hash tables of one chain each: with so few of them, that is no detour.
+/// The symbols, and two hash tables of one chain each, which is short enough for so few symbols.
 const fn symbols(it: &mut Writer) {
     const GLOBAL_FUNCTION: u8 = 0x12;
     const WEAK_FUNCTION: u8 = 0x22;
@@ -182,7 +181,7 @@ const fn symbols(it: &mut Writer) {
         it.u32s(&[(i + 1) % (1 + SYMBOLS as u32)]);
         i += 1;
     }
-    // One bucket, from the first symbol on; a filter of one word that lets all names pass.
+    // One bucket that begins at the first symbol; a filter of one word that accepts all names.
     it.at(GNU_HASH);
     it.u32s(&[1, 1, 1, 0, u32::MAX, u32::MAX, 1]);
     let mut i = 0;
@@ -213,7 +212,7 @@ const fn hash(name: &[u8]) -> u32 {
     hash
 }
 
-/// All symbols have the version; the first definition is the object itself.
+/// All symbols have one version; the first definition is that of the object itself.
 const fn versions(it: &mut Writer) {
     const BASE: u16 = 1;
     it.at(VERSYM);
@@ -223,7 +222,7 @@ const fn versions(it: &mut Writer) {
         it.u16s(&[2]);
         i += 1;
     }
-    // Version of the format, flags, number, names; hash, where the names are, where the next one is; the name.
+    // Version of the format, flags, number, count of names; hash, offset of the names, offset of the next one; the name.
     it.at(VERDEF);
     it.u16s(&[1, BASE, 1, 1]);
     it.u32s(&[hash(SONAME.as_bytes()), 20, 28, SONAME_AT as u32, 0]);
@@ -242,7 +241,7 @@ const fn strings(it: &mut Writer) {
     }
 }
 
-/// How one unwinds: everywhere in the text, the return address is what the stack pointer points to.
+/// The unwind information: everywhere in the text, the stack pointer points to the return address.
 const fn frames(it: &mut Writer) {
     // Version 1; distances of four bytes from the place itself, a count, distances from the index.
     it.at(FRAME_INDEX);
@@ -275,18 +274,18 @@ const fn text(it: &mut Writer) {
     }
 }
 
-/// Where Linux has mapped its own vDSO.
+/// The place where Linux has mapped its own vDSO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Real {
-    /// Where the pages begin that hold real clocks.
+    /// The begin of the pages with real clocks.
     pub begin: u64,
-    /// Where the code begins, behind them.
+    /// The begin of the code, after those pages.
     pub code: u64,
     pub end: u64,
 }
 
 impl Real {
-    /// In the text of `/proc/self/maps`.
+    /// Finds it in the text of `/proc/self/maps`.
     pub fn find(maps: &[u8]) -> Option<Real> {
         let mut clocks = None;
         for line in maps.split(|&byte| byte == b'\n') {
@@ -306,12 +305,12 @@ impl Real {
         None
     }
 
-    /// How many bytes of clocks stand before the code.
+    /// The number of bytes of clocks before the code.
     pub fn clocks(&self) -> u64 {
         self.code - self.begin
     }
 
-    /// The size of the code's mapping.
+    /// The size of the mapping of the code.
     pub fn size(&self) -> u64 {
         self.end - self.code
     }
@@ -344,7 +343,7 @@ mod tests {
         assert_eq!(IMAGE[SYSCALL_AT as usize..][..3], [0x0f, 0x05, 0xc3]);
     }
 
-    /// A dynamic linker takes it for a shared object, and finds its functions.
+    /// A dynamic linker accepts it as a shared object and finds its functions.
     #[cfg(feature = "std")]
     #[test]
     fn a_dynamic_linker_accepts_it() {

@@ -6,21 +6,21 @@ use crate::report::Event;
 use crate::request::{__WALL, __WCLONE, Selector, WCONTINUED, WEXITED, WSTOPPED, WaitRequest};
 use crate::table::{Life, Run, Slot, Table};
 
-/// Through which list of the caller a task is looked at.
+/// The list of the caller through which a task is considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Child,
     Tracee,
 }
 
-/// What a look at one task, or at all, brings.
+/// The result of considering one task, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Something to report.
     Found(Slot, Event),
-    /// Nothing now, but something may come.
+    /// Nothing to report now, but there may be later.
     Hope,
-    /// Nothing, and nothing will come.
+    /// Nothing to report, now or later.
     Nothing,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn consider(table: &Table, request: &WaitRequest, side: Side, slot: S
     if side == Side::Child && !request.has(__WALL) && clone != request.has(__WCLONE) {
         return Answer::Nothing;
     }
-    // A child that its own parent traces is looked at as a tracee, lest one stop is reported twice.
+    // A child that its own parent traces is considered as a tracee only, so that no stop is reported twice.
     let as_tracee = side == Side::Tracee || (task.trace.is_some() && !table.traced_by_other(slot));
     let mut hope = true;
     if task.life == Life::Zombie {
@@ -44,7 +44,7 @@ pub(crate) fn consider(table: &Table, request: &WaitRequest, side: Side, slot: S
                 false => Answer::Nothing,
             };
         }
-        // A dead tracee stops no more; its process may still continue or be reaped.
+        // A dead tracee doesn't stop again, but its process may still continue or be reaped.
         hope = !as_tracee || request.options & (WEXITED | WCONTINUED) != 0;
     }
     let trapped = task.run == Run::Trapped && !task.job.listening && task.trap_code != 0;
@@ -76,7 +76,7 @@ fn selects(table: &Table, selector: Selector, slot: Slot) -> bool {
     }
 }
 
-/// The look at one pid: as a child if it leads a process, then as a tracee.
+/// Considers one pid: as a child if it leads a process, then as a tracee.
 pub(crate) fn consider_pid(table: &Table, request: &WaitRequest, tid: Tid, is_mine: impl Fn(Slot) -> bool) -> Answer {
     let Some(slot) = table.find(tid) else { return Answer::Nothing };
     let mut answer = Answer::Nothing;

@@ -1,10 +1,10 @@
-//! What follows from an operation, as data: the owner of the family carries it out.
+//! The effects of an operation, as data: the owner of the family carries them out.
 
 use crate::id::{Pgid, Pid, Signal, Tid};
 use crate::report::SigInfo;
 use alloc::vec::Vec;
 
-/// Whom a signal is for.
+/// The target of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The process as a whole.
@@ -13,12 +13,12 @@ pub enum Target {
     Thread(Tid),
 }
 
-/// A signal to generate. Whether it is blocked or ignored there is for the owner to see.
+/// A signal to generate. The owner checks whether the target blocks or ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalSent {
-    /// For whom.
+    /// The target.
     pub to: Target,
-    /// Which, and why.
+    /// The signal and its cause.
     pub info: SigInfo,
 }
 
@@ -33,7 +33,7 @@ pub struct Reparented {
     pub to: Tid,
 }
 
-/// Filled by an operation; the lists only grow, so that one value can serve many: [`clear`](Self::clear) it between.
+/// Filled by operations, which only append, so that one value can serve many: [`clear`](Self::clear) it in between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Signals to generate, in order.
@@ -45,7 +45,7 @@ pub struct Effects {
     pub reparented: Vec<Reparented>,
     /// Processes that are gone, reaped by a wait or by themselves.
     pub reaped: Vec<Pid>,
-    /// Ids that name no thread, group or session any more and may be given out again.
+    /// Ids that name no thread, group or session any more and may be allocated again.
     pub freed: Vec<Tid>,
     /// Process groups that became orphaned while a member is stopped: SIGHUP, then SIGCONT, to each member.
     pub orphaned: Vec<Pgid>,
@@ -53,15 +53,15 @@ pub struct Effects {
     pub stopped: Vec<Tid>,
     /// Threads that run again.
     pub resumed: Vec<Tid>,
-    /// Threads whose tracer died before it looked at the signal they were about to take: they take it now, and are
+    /// Threads whose tracer died before it looked at the signal that they were about to take. They take it now, and are
     /// then [settled](crate::Family::settle).
     pub taken: Vec<(Tid, Signal)>,
-    /// Threads whose exec has the process to itself now: the id they had, the id they have.
+    /// Threads whose exec has completed the death of the other threads: the old id and the new one.
     pub execed: Vec<(Tid, Pid)>,
 }
 
 impl Effects {
-    /// Nothing yet.
+    /// No effects.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

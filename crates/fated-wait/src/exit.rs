@@ -34,7 +34,7 @@ impl Family {
         Ok(())
     }
 
-    /// The process exits with this code: no stop or continue is reported of it any more.
+    /// The process exits with this code. It reports no stop or continue any more.
     fn end_stop(&mut self, slot: Slot, code: ExitCode) {
         self.set_stopped(slot, false);
         let group = self.table.group_mut(slot);
@@ -45,7 +45,7 @@ impl Family {
         group.tell = None;
     }
 
-    /// A thread has exited; `usage` is what it used. The code counts if it is the last thread of its process and
+    /// A thread has exited; `usage` is its resource usage. The code counts if it is the last thread of its process and
     /// nothing has fixed the code of the process before.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Family {
         dead.push(slot);
     }
 
-    /// A dying tracer lets its tracees go.
+    /// Detaches the tracees of a dying tracer.
     fn drop_tracees(&mut self, tracer: Slot, dead: &mut Vec<Slot>, fx: &mut Effects) {
         loop {
             let slot = self.table.task(tracer).tracees.head;
@@ -151,7 +151,7 @@ impl Family {
         }
     }
 
-    /// A live tracee is free. What its tracer has not looked at passes as if the tracer had agreed to it.
+    /// A live tracee runs on. A signal that its tracer has not looked at passes as if the tracer had agreed to it.
     fn let_go(&mut self, slot: Slot, fx: &mut Effects) {
         let task = self.table.task(slot);
         if task.run == Run::Trapped {
@@ -160,7 +160,7 @@ impl Family {
             self.resume(slot, fx);
             match signal {
                 Some(signal) if delivery => return fx.taken.push((tid, signal)),
-                // A syscall stop sends itself what is left in it.
+                // After a syscall stop, Linux sends the signal that is left in it.
                 Some(Signal::SIGTRAP) => self.kernel_signal(slot, Signal::SIGTRAP, fx),
                 _ => {}
             }
@@ -168,7 +168,7 @@ impl Family {
         self.settle_slot(slot, fx);
     }
 
-    /// A dying thread's children go to another thread of its process, the nearest subreaper, or init.
+    /// Reparents a dying thread's children to another thread of its process, the nearest subreaper, or init.
     fn drop_children(&mut self, father: Slot, dead: &mut Vec<Slot>, fx: &mut Effects) {
         if self.table.init == Some(father)
             && let Some(heir) = self.table.living_thread(father)
@@ -232,7 +232,7 @@ impl Family {
         Some(init)
     }
 
-    /// Init dies, and everybody with it: they are killed, and reap themselves. Its leader stays, their parent for ever.
+    /// Init dies and all processes with it: they are killed and reap themselves. Its leader stays, as their parent.
     fn end_of_the_world(&mut self, last: Slot, dead: &mut Vec<Slot>, fx: &mut Effects) {
         let init = self.table.leader(last);
         self.table.init = Some(init);
@@ -291,7 +291,7 @@ impl Family {
         if execing {
             return self.try_exec(leader, fx);
         }
-        // The last other thread is gone: now the leader's death counts.
+        // The last other thread is gone, so the leader's death takes effect now.
         if self.table.task(leader).life == Life::Zombie && self.table.lone_leader(leader) {
             if let Some(code) = exit {
                 self.table.task_mut(leader).exit_code = code;
@@ -304,7 +304,7 @@ impl Family {
         }
     }
 
-    /// Reports the id as free if nothing has it any more.
+    /// Reports the id as free if it names nothing any more.
     pub(crate) fn free_id(&mut self, tid: Tid, fx: &mut Effects) {
         if self.table.id_unused(tid) {
             fx.freed.push(tid);

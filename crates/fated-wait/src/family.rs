@@ -1,4 +1,4 @@
-//! The family itself, its beginning and growth: init, fork, exec.
+//! The family itself, and how it grows: init, fork, exec.
 
 use crate::effects::Effects;
 use crate::id::{Errno, Pgid, Pid, Sid, Signal, Tid};
@@ -12,17 +12,17 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// How waits are looked up.
+/// How a wait finds its child.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LookupKind {
     /// By index: cost independent of how many children are alive.
     #[default]
     Index,
-    /// By walking, as Linux did: for measurement and as an oracle.
+    /// By a walk, as Linux did it: for measurements and as an oracle.
     Scan,
 }
 
-/// How a task is forked: the clone flags that matter here.
+/// The clone flags that matter to a family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForkFlags {
     /// CLONE_THREAD.
@@ -33,7 +33,7 @@ pub struct ForkFlags {
     pub ptrace: bool,
 }
 
-/// All tasks of one pid namespace and everything that waiting needs to know of them.
+/// All tasks of one pid namespace, with everything that waiting depends on.
 #[derive(Debug)]
 pub struct Family {
     pub(crate) table: Table,
@@ -58,13 +58,13 @@ impl Family {
         Self { table: Table::default(), lookup, kind }
     }
 
-    /// How this one looks up.
+    /// How waits find their children here.
     #[must_use]
     pub fn lookup_kind(&self) -> LookupKind {
         self.kind
     }
 
-    /// The first process, in its own group and session. It adopts whom nobody else adopts.
+    /// Makes the first process, in its own group and session. It adopts orphans that no subreaper adopts.
     ///
     /// # Errors
     /// EEXIST if there is one already.
@@ -173,7 +173,7 @@ impl Family {
         })
     }
 
-    /// Gives a tracee to its tracer with what a traced fork and an attach have in common.
+    /// Links a tracee to its tracer: what a traced fork and an attach have in common.
     pub(crate) fn link_tracee(&mut self, slot: Slot, trace: Trace, fx: &mut Effects) {
         self.table.trace(slot, trace);
         if trace.seized {
@@ -184,7 +184,7 @@ impl Family {
     }
 
     /// A thread calls exec. The other threads of its process die, and it takes the leader's id. If a tracer has yet
-    /// to reap one of them, the exec completes when it does; `fx.execed` tells when it has.
+    /// to reap one of them, the exec completes when it does; `fx.execed` then names the thread.
     ///
     /// # Errors
     /// ESRCH if the thread is not alive; EAGAIN if the process is exiting or another thread is at exec.
@@ -197,19 +197,19 @@ impl Family {
         group.exec = slot;
         let alive = |thread| self.table.task(thread).life == Life::Alive;
         let others: Vec<Slot> = self.table.threads(slot).filter(|&thread| thread != slot && alive(thread)).collect();
-        // None of them is to adopt another's children.
+        // None of them may adopt another's children.
         for &thread in &others {
             self.table.task_mut(thread).exiting = true;
         }
         for thread in others {
-            // They die by SIGKILL, but that is not what their tracers are told.
+            // They die by SIGKILL, but their tracers see exit code 0.
             self.exit(thread, ExitCode::exited(0), fx);
         }
         self.try_exec(slot, fx);
         Ok(())
     }
 
-    /// Completes an exec if nobody but the leader is left beside its thread.
+    /// Completes an exec if only the leader is left besides its thread.
     pub(crate) fn try_exec(&mut self, any: Slot, fx: &mut Effects) {
         let group = self.table.group(any);
         let (slot, leader) = (group.exec, group.leader);
@@ -223,7 +223,7 @@ impl Family {
         group.execs += 1;
         group.forked_no_exec = false;
         group.exit_signal = Some(Signal::SIGCHLD);
-        // Handlers and flags are reset, ignoring stays.
+        // Exec resets handlers and flags, but a signal stays ignored.
         group.sigchld = SigchldAction { ignore: group.sigchld.ignore, ..SigchldAction::default() };
         if slot != leader {
             self.take_leadership(slot, leader);
@@ -306,7 +306,7 @@ impl Family {
         self.lookup.refresh(&self.table, slot);
     }
 
-    /// Refreshes what a change of the process as a whole changes.
+    /// Refreshes the lookup after a change of the process as a whole.
     pub(crate) fn refresh_group(&mut self, slot: Slot) {
         let mut thread = self.table.group(slot).threads.head;
         while thread != NONE {

@@ -84,7 +84,7 @@ impl Family {
         }
     }
 
-    /// Tells of a process group that loses its last tie to the rest of its session while a member is stopped: by the
+    /// Reports a process group that loses its last tie to the rest of its session while a member is stopped: by the
     /// death of `leader`, or because `leader` lost its `father`.
     pub(crate) fn hang_up_orphans(&self, leader: Slot, father: Option<Slot>, fx: &mut Effects) {
         let group = self.table.group(leader);

@@ -1,4 +1,4 @@
-//! Names of things: threads, processes, groups, sessions, signals, errors.
+//! Types of identifiers: threads, processes, groups, sessions, signals, errors.
 
 use core::fmt;
 use core::num::NonZeroU32;
@@ -131,7 +131,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// What an operation fails with; the numbers are Linux's on x86-64.
+/// The errors of operations; the numbers are Linux's on x86-64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i32)]
 pub enum Errno {

@@ -1,8 +1,8 @@
-//! Looking up without walking. Each process keeps what its children and tracees have ready, ordered as Linux would
-//! come by it, once for all and once per process group, and counts those that may yet have something. A wait takes
-//! the first; its cost depends on how many are ready, not on how many live.
+//! Lookup without a walk. Each process keeps the ready events of its children and tracees, in the order in which Linux's walk would
+//! find them, once for all and once per process group. It also counts those that may have an event later. A wait takes
+//! the first event; its cost depends on how many are ready, not on how many are alive.
 //!
-//! Invariant: what is kept for a task is what [`View`] makes of it at the last refresh.
+//! Invariant: the entry of a task is its [`View`] at the last refresh.
 
 use crate::consider::{Answer, Side, consider, consider_pid};
 use crate::id::Pgid;
@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 pub(crate) struct Index {
     /// By task: as a child, as a tracee.
     views: Vec<[Option<View>; 2]>,
-    /// By process; nothing for those without relatives.
+    /// By process; processes without relatives have no entry.
     homes: Vec<Option<Box<Home>>>,
     waiters: Waiters,
 }
@@ -31,19 +31,19 @@ struct Home {
     pgrps: BTreeMap<Pgid, Scope>,
 }
 
-/// Those of them that one selector means.
+/// Those of them that one selector matches.
 #[derive(Debug, Default)]
 struct Scope {
     views: u32,
     hopes: Hopes,
-    /// Of each thread: what `__WNOTHREAD` sees.
+    /// By thread: what `__WNOTHREAD` sees.
     threads: BTreeMap<u64, (u32, Hopes)>,
     /// By bucket.
     counts: [u32; BUCKETS],
     ready: BTreeSet<Entry>,
 }
 
-/// How many may yet have something, by class.
+/// How many may have an event later, by class.
 #[derive(Debug, Default)]
 struct Hopes {
     always: [u32; 3],
@@ -57,7 +57,7 @@ fn bucket(class: Class, kind: u32) -> u8 {
     class as u8 * 4 + kind as u8
 }
 
-/// Something ready, in the order of a thread's lists.
+/// A ready event, ordered as in a thread's lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     bucket: u8,
@@ -126,7 +126,7 @@ impl Scope {
         }
     }
 
-    /// The first that is ready, from the lists of `thread` on round the threads of the process.
+    /// The first ready event, beginning with the lists of `thread` and going on through the threads of the process.
     fn first(&self, thread: u64, request: &WaitRequest) -> Option<Entry> {
         let kinds = kinds_for(request);
         let mut best: Option<(bool, Entry)> = None;
@@ -263,7 +263,7 @@ impl Lookup for Index {
                 let last = Ask { options: u32::MAX, ..first };
                 for (class, members) in self.waiters.classes.range(first..=last) {
                     let request = WaitRequest { selector, options: class.options, again: false };
-                    // All of a class get the same answer: none is asked about apart from the others.
+                    // All waiters of a class get the same answer, so one question is enough.
                     if let Some(&waiter) = members.values().next()
                         && self.find(table, waiter, &request) != Answer::Hope
                     {

@@ -14,7 +14,8 @@ const EVENT_STOP: u32 = 128;
 
 impl Family {
     /// A thread has taken a stop signal whose action is to stop: its process stops. Without effect if the process
-    /// is exiting or at exec, or if SIGCONT came while the thread was in the signal-delivery-stop of this signal. (That an orphaned group ignores terminal stops is for the owner to check.)
+    /// is exiting or at exec, or if SIGCONT came while the thread was in the signal-delivery-stop of this
+    /// signal. The owner checks that an orphaned group ignores terminal stops.
     ///
     /// # Errors
     /// ESRCH if the thread is not alive, EINVAL if it is stopped itself.
@@ -30,7 +31,7 @@ impl Family {
         self.tell_parent(slot, fx);
         if !self.table.task(slot).job.stop {
             let group = self.table.group_mut(slot);
-            // A tracee that was resumed may stop again while its process is stopped: nothing new for the parent.
+            // A tracee that was resumed may stop again while its process is stopped. The parent has seen that stop already.
             if !group.stopped {
                 group.stop_signal = Some(signal);
             }
@@ -65,7 +66,7 @@ impl Family {
         if self.table.group(leader).exit.is_some() {
             return Ok(());
         }
-        // A thread that runs already, since its tracer let it, does not notice before it next takes a signal.
+        // A thread that runs already, as its tracer resumed it, notices only when it next takes a signal.
         let mut kicked = Vec::new();
         let mut thread = self.table.group(leader).threads.head;
         while thread != NONE {
@@ -86,7 +87,7 @@ impl Family {
         let group = self.table.group_mut(leader);
         let tell = match (group.stopped, group.stopping) {
             (true, _) => Some(Tell::Continued),
-            // As if the stop had completed first; a signal does not queue, so the stop is what is told.
+            // As if the stop had completed first. SIGCHLD does not queue, so the parent learns of the stop only.
             (false, 1..) => Some(Tell::Stopped),
             (false, 0) => None,
         };
@@ -104,7 +105,7 @@ impl Family {
         Ok(())
     }
 
-    /// A thread whose tracer let it run with a signal has dealt with the signal: it enters what stop it still has to.
+    /// A thread whose tracer let it run with a signal has handled that signal, and now enters the stop that is pending, if any.
     ///
     /// # Errors
     /// ESRCH if the thread is not alive.
@@ -126,8 +127,8 @@ impl Family {
         }
     }
 
-    /// What a running thread does on its way to user mode: tells the parent of a continue, joins a group stop,
-    /// enters a stop trap.
+    /// What a running thread does on its way to user mode: it reports a continue to the parent, joins a group stop,
+    /// and enters a stop trap.
     pub(crate) fn settle_slot(&mut self, slot: Slot, fx: &mut Effects) {
         let task = self.table.task(slot);
         if task.life != Life::Alive || task.run != Run::Running {
@@ -158,7 +159,7 @@ impl Family {
         }
     }
 
-    /// The first thread that looks for signals after SIGCONT tells the parent.
+    /// The first thread that looks for signals after SIGCONT notifies the parent.
     pub(crate) fn tell_parent(&mut self, slot: Slot, fx: &mut Effects) {
         if let Some(tell) = self.table.group_mut(slot).tell.take() {
             let code = match tell {
@@ -197,7 +198,7 @@ impl Family {
         }
     }
 
-    /// Puts a tracee into a trace stop and tells its tracer.
+    /// Puts a tracee into a trace stop and notifies its tracer.
     pub(crate) fn trap(&mut self, slot: Slot, code: u32, why: i32, fx: &mut Effects) {
         debug_assert!(why == CLD_STOPPED || why == CLD_TRAPPED);
         let task = self.table.task_mut(slot);
@@ -212,7 +213,7 @@ impl Family {
         self.notify_stop(slot, true, why, fx);
     }
 
-    /// A stopped or trapped thread runs again; what it still has to enter comes with settling.
+    /// Resumes a stopped or trapped thread; settling then enters the stops that are pending.
     pub(crate) fn resume(&mut self, slot: Slot, fx: &mut Effects) {
         let task = self.table.task_mut(slot);
         task.run = Run::Running;
@@ -241,7 +242,7 @@ impl Family {
         true
     }
 
-    /// A new thread takes part in what its process is at.
+    /// A new thread joins the group stop of its process, if there is one.
     pub(crate) fn join_group_stop(&mut self, from: Slot, slot: Slot) {
         let signal = self.table.task(from).job.signal;
         let group = self.table.group_mut(slot);

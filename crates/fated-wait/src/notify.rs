@@ -1,4 +1,4 @@
-//! Telling parents and tracers: SIGCHLD and its siginfo, and whom to wake (kernel/signal.c).
+//! Notification of parents and tracers: SIGCHLD with its siginfo, and which waiters to wake (kernel/signal.c).
 
 use crate::Family;
 use crate::effects::{Effects, SignalSent, Target};
@@ -12,7 +12,7 @@ const SI_USER: i32 = 0;
 const SI_KERNEL: i32 = 0x80;
 
 impl Family {
-    /// Reports a death to the tracer or parent (`do_notify_parent`). True if nobody is going to wait for it.
+    /// Reports a death to the tracer or parent (`do_notify_parent`). True if the child reaps itself, as nobody will wait.
     pub(crate) fn notify_exit(&mut self, slot: Slot, signal: Option<Signal>, fx: &mut Effects) -> bool {
         let parent = self.table.reports_to(slot);
         if parent == NONE {
@@ -20,7 +20,7 @@ impl Family {
         }
         let (task, group) = (self.table.task(slot), self.table.group(slot));
         let mut signal = signal;
-        // A parent that has called exec since does not expect the signal that its old program chose.
+        // A parent that has called exec since then does not expect the signal that its old program chose.
         if group.parent_execs != self.table.group(parent).execs {
             signal = Some(Signal::SIGCHLD);
         }
@@ -38,7 +38,7 @@ impl Family {
             fx.signals.push(SignalSent { to: Target::Process(self.table.pid(parent)), info });
         }
         if reaped {
-            // Waiters must see that it is gone already.
+            // Waiters must already see that it is gone.
             self.table.task_mut(slot).life = crate::table::Life::Dead;
             self.refresh(slot);
         }
@@ -72,7 +72,7 @@ impl Family {
         self.wake_parent(slot, parent, fx);
     }
 
-    /// Wakes those who wait in the process of `parent` for `changed` and get a result now.
+    /// Wakes the threads in the process of `parent` that wait for `changed` and now get a result.
     pub(crate) fn wake_parent(&mut self, changed: Slot, parent: Slot, fx: &mut Effects) {
         let mut woken = Vec::new();
         self.lookup.woken(&self.table, changed, parent, &mut woken);

@@ -55,8 +55,8 @@ impl Family {
     /// PTRACE_ATTACH: the tracee gets a SIGSTOP, or if it is stopped already, becomes trapped.
     ///
     /// # Errors
-    /// ESRCH if there is no such task; EPERM if it is of the same process, dead, or traced already. Credentials are for
-    /// the owner to check before.
+    /// ESRCH if there is no such task; EPERM if it is of the same process, dead, or traced already. The owner checks
+    /// credentials before.
     pub fn attach(&mut self, tracer: Tid, tid: Tid, fx: &mut Effects) -> Result<(), Errno> {
         self.attach_as(tracer, tid, false, false, fx)
     }
@@ -109,8 +109,8 @@ impl Family {
         Ok(())
     }
 
-    /// A tracee enters a trace stop. Without effect (false) if it is not traced or its process is being killed:
-    /// then it must go on.
+    /// A tracee enters a trace stop. False, without effect, if it is not traced or its process is being killed: it then
+    /// runs on.
     ///
     /// # Errors
     /// ESRCH if the task is not alive, EINVAL if it is stopped already.
@@ -131,8 +131,8 @@ impl Family {
         Ok(true)
     }
 
-    /// PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP. Without a signal the tracee enters at once what stop it has
-    /// still to enter; with one the owner delivers that first and then [settles](Self::settle) the tracee.
+    /// PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP. Without a signal the tracee enters a pending stop at once. With
+    /// one the owner delivers the signal first and then [settles](Self::settle) the tracee.
     ///
     /// # Errors
     /// ESRCH unless the task is a stopped tracee of the caller.
@@ -171,10 +171,10 @@ impl Family {
         Ok(())
     }
 
-    /// PTRACE_INTERRUPT: the tracee traps now, or after the stop that it is in.
+    /// PTRACE_INTERRUPT: the tracee traps now, or when its current stop ends.
     ///
     /// # Errors
-    /// ESRCH unless the task is a tracee of the caller, EIO unless it is seized. A dead one is left alone.
+    /// ESRCH unless the task is a tracee of the caller, EIO unless it is seized. It has no effect on a dead tracee.
     pub fn interrupt(&mut self, tracer: Tid, tid: Tid, fx: &mut Effects) -> Result<(), Errno> {
         let (_, slot) = self.tracee(tracer, tid)?;
         let task = self.table.task_mut(slot);
@@ -192,7 +192,7 @@ impl Family {
         Ok(())
     }
 
-    /// PTRACE_LISTEN: in a stop trap, the tracee stays stopped but shows nothing until something happens.
+    /// PTRACE_LISTEN: in a stop trap, the tracee stays stopped, but reports nothing until its state changes.
     ///
     /// # Errors
     /// ESRCH unless the task is a stopped tracee of the caller, EIO unless it is seized and in a stop trap.
@@ -212,7 +212,7 @@ impl Family {
         Ok(())
     }
 
-    /// The caller and its tracee, whatever state it is in.
+    /// The caller and its tracee, in any state.
     fn tracee(&self, tracer: Tid, tid: Tid) -> Result<(Slot, Slot), Errno> {
         let tracer = self.table.alive(tracer)?;
         let slot = self.table.get(tid)?;
@@ -222,7 +222,7 @@ impl Family {
         }
     }
 
-    /// The caller and its tracee in a trace stop; one that listens is not.
+    /// The caller and its tracee in a trace stop; a listening one doesn't count.
     fn trapped_tracee(&self, tracer: Tid, tid: Tid) -> Result<(Slot, Slot), Errno> {
         let (tracer, slot) = self.tracee(tracer, tid)?;
         let task = self.table.task(slot);

@@ -7,7 +7,7 @@ use crate::table::{Chain, Life, List, NONE, Run, SigchldAction, Slot};
 use crate::usage::Usage;
 use alloc::vec::Vec;
 
-/// What a thread is at.
+/// The state of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
     /// It may run.
@@ -20,12 +20,12 @@ pub enum TaskState {
     Zombie,
 }
 
-/// The tie of a tracee.
+/// How a tracee is traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceInfo {
-    /// The thread that traces.
+    /// The tracer.
     pub tracer: Tid,
-    /// By PTRACE_SEIZE.
+    /// Attached by PTRACE_SEIZE.
     pub seized: bool,
     /// PTRACE_O_EXITKILL.
     pub exitkill: bool,
@@ -70,7 +70,7 @@ impl Family {
         Some(self.table.group(slot).parent).filter(|&parent| parent != NONE).map(|parent| self.tid(parent))
     }
 
-    /// What the thread is at.
+    /// The state of the thread.
     #[must_use]
     pub fn state(&self, tid: Tid) -> Option<TaskState> {
         self.look(tid, |slot| {
@@ -84,7 +84,7 @@ impl Family {
         })
     }
 
-    /// The thread was let out of a signal-delivery-stop and is to take the signal that its tracer gave.
+    /// The thread has left a signal-delivery-stop and takes the signal that its tracer passed.
     #[must_use]
     pub fn takes_signal(&self, tid: Tid) -> bool {
         self.look(tid, |slot| {
@@ -112,7 +112,7 @@ impl Family {
         self.look(tid, |slot| self.table.group(slot).session_leader).unwrap_or(false)
     }
 
-    /// Who traces it, if anybody.
+    /// How the thread is traced, if it is.
     #[must_use]
     pub fn trace(&self, tid: Tid) -> Option<TraceInfo> {
         let trace = self.table.task(self.table.find(tid)?).trace?;
@@ -131,7 +131,7 @@ impl Family {
         self.table.process(pid).is_ok_and(|slot| self.table.group(slot).stopped)
     }
 
-    /// The threads of a process, zombies included, leader first, in the order of their making.
+    /// The threads of a process, zombies included, leader first, in the order of creation.
     pub fn threads(&self, pid: Pid) -> impl Iterator<Item = Tid> + '_ {
         let list = self.table.process(pid).map_or(List::EMPTY, |slot| self.table.group(slot).threads);
         self.table.walk(Chain::Thread, list).map(|slot| self.tid(slot))
@@ -149,7 +149,7 @@ impl Family {
         self.table.walk(Chain::Sibling, list).map(|slot| self.tid(slot).into())
     }
 
-    /// The tracees of this thread, the latest first.
+    /// The tracees of this thread, the most recently attached first.
     pub fn tracees(&self, tid: Tid) -> impl Iterator<Item = Tid> + '_ {
         let list = self.table.find(tid).map_or(List::EMPTY, |slot| self.table.task(slot).tracees);
         self.table.walk(Chain::Tracee, list).map(|slot| self.tid(slot))
@@ -196,7 +196,7 @@ impl Family {
         self.table.process(pid).ok().map(|slot| self.table.own_usage(slot))
     }
 
-    /// RUSAGE_CHILDREN: the reaped children and theirs.
+    /// RUSAGE_CHILDREN: the reaped children and their reaped children.
     #[must_use]
     pub fn children_usage(&self, pid: Pid) -> Option<Usage> {
         self.table.process(pid).ok().map(|slot| self.table.group(slot).children_usage)
@@ -226,7 +226,7 @@ impl Family {
         self.table.task(self.table.find(tid)?).pdeath
     }
 
-    /// What the thread has used so far.
+    /// Sets the resource usage of the thread so far.
     ///
     /// # Errors
     /// ESRCH if the thread is not alive.
@@ -236,7 +236,7 @@ impl Family {
         Ok(())
     }
 
-    /// The real user id that siginfo tells of the thread.
+    /// Sets the real user id of the thread, for siginfo.
     ///
     /// # Errors
     /// ESRCH if the thread is not alive.
@@ -266,7 +266,7 @@ impl Family {
         Ok(())
     }
 
-    /// The disposition of SIGCHLD. Fork inherits it, exec keeps only `ignore`.
+    /// Sets the disposition of SIGCHLD. Fork inherits it, exec keeps only `ignore`.
     ///
     /// # Errors
     /// ESRCH if there is no such process.

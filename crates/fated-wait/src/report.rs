@@ -1,4 +1,4 @@
-//! What a wait brings back: the event, its status word, its siginfo.
+//! The result of a wait: the event, its status word, its siginfo.
 
 use crate::id::{Signal, Tid};
 use crate::usage::Usage;
@@ -92,7 +92,7 @@ impl Event {
 /// One answer of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Whom it is about; a thread only for a tracee.
+    /// The child or tracee; a thread other than a leader only if it is a tracee.
     pub tid: Tid,
     /// Its real user id.
     pub uid: u32,
@@ -117,14 +117,14 @@ impl Report {
     }
 }
 
-/// The siginfo of a child's change, or of another signal that a change brings.
+/// The siginfo of a child's change of state, or of another signal that results from one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SigInfo {
     /// The signal; 0 for waitid's "nothing yet".
     pub signo: u32,
     /// `CLD_*`, `SI_USER` (0) or `SI_KERNEL` (0x80).
     pub code: i32,
-    /// Whom it is about; 0 for the kernel.
+    /// The child, or the sender of the signal; 0 for the kernel.
     pub pid: u32,
     /// Its real user id.
     pub uid: u32,
@@ -161,10 +161,10 @@ impl SigInfo {
 /// The three answers of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitOutcome {
-    /// This one, already consumed (unless WNOWAIT), even if the caller's buffers then turn out bad.
+    /// This event. It is consumed (unless WNOWAIT), even if writing to the caller's memory then fails.
     Found(Report),
-    /// There is somebody to wait for, but nothing to report yet.
+    /// There is a child to wait for, but nothing to report yet.
     WouldBlock,
-    /// Nobody to wait for: ECHILD.
+    /// There is no child to wait for: ECHILD.
     NoChild,
 }

@@ -1,4 +1,4 @@
-//! What a caller of wait4(2) or waitid(2) asks for: the raw arguments, checked as Linux checks them.
+//! The request of a caller of wait4(2) or waitid(2): the raw arguments, checked as Linux checks them.
 
 use crate::id::{Errno, Pgid, Tid};
 
@@ -30,7 +30,7 @@ pub const P_PGID: u32 = 2;
 /// waitid: a child by a pidfd.
 pub const P_PIDFD: u32 = 3;
 
-/// Which children are meant.
+/// Which children a wait selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Selector {
     /// Any.
@@ -39,7 +39,7 @@ pub enum Selector {
     Task(Tid),
     /// Those whose process is in this group.
     Group(Pgid),
-    /// None: the number named nothing when the call was made.
+    /// None: the pidfd's process is gone, or the number can't be an id.
     Nothing,
 }
 
@@ -54,7 +54,7 @@ pub struct WaitRequest {
     pub again: bool,
 }
 
-/// What a pidfd refers to, as the owner of the descriptors found it.
+/// The target of a pidfd, as found by the owner of the descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pidfd {
     /// The process or thread; `None` if it is gone already.
@@ -121,7 +121,7 @@ impl WaitRequest {
         self.options & option == option
     }
 
-    /// What a call that would block does: `None` to block, else its result.
+    /// What a call does that would block: it blocks if this is `None`, and otherwise returns this.
     #[must_use]
     pub fn unready(&self) -> Option<Result<(), Errno>> {
         if self.again {

@@ -1,5 +1,5 @@
-//! Looking up as Linux did before 2021: walk every child and tracee of every thread of the caller, wake by
-//! walking every waiter. The oracle of the tests and the baseline of the benchmarks.
+//! Lookup as Linux did it before 2021: it walks every child and tracee of every thread of the caller, and every waiter to
+//! find whom to wake. It is the oracle of the tests and the baseline of the benchmarks.
 
 use crate::consider::{Answer, Side, consider};
 use crate::lookup::Lookup;

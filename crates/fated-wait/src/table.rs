@@ -9,7 +9,7 @@ use crate::usage::Usage;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Index of a task in its slab; [`NONE`] is none.
+/// Index of a task in its slab; [`NONE`] stands for no task.
 pub(crate) type Slot = u32;
 pub(crate) const NONE: Slot = Slot::MAX;
 
@@ -52,7 +52,7 @@ impl List {
 pub(crate) enum Life {
     Alive,
     Zombie,
-    /// Being released: nobody waits for it any more.
+    /// Being released: no wait finds it any more.
     Dead,
 }
 
@@ -81,13 +81,13 @@ pub(crate) struct JobControl {
     pub event_stop: bool,
     /// In a signal-delivery-stop, or just out of one.
     pub delivery: bool,
-    /// SIGCONT came since: a stop signal taken before it stops nobody.
+    /// SIGCONT came since then: a stop signal that was taken before has no effect.
     pub cancelled: bool,
     /// The signal of the latest group stop.
     pub signal: Option<Signal>,
 }
 
-/// The tie of a tracee to its tracer.
+/// How a tracee is linked to its tracer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trace {
     pub tracer: Slot,
@@ -102,7 +102,7 @@ pub(crate) struct Task {
     /// Place among the threads of the process.
     pub order: u64,
     pub life: Life,
-    /// On its way out: takes no children any more.
+    /// It exits and adopts no children any more.
     pub exiting: bool,
     pub exit_code: ExitCode,
     pub uid: u32,
@@ -110,7 +110,7 @@ pub(crate) struct Task {
     pub usage: Usage,
     pub run: Run,
     pub job: JobControl,
-    /// What a trapped task has to say, 0 if it was said.
+    /// The exit code that a trapped task has to report; 0 once it is reported.
     pub trap_code: u32,
     pub trace: Option<Trace>,
     pub trace_seq: u64,
@@ -140,12 +140,12 @@ pub(crate) struct Group {
     pub live: u32,
     /// [`NONE`] for init.
     pub parent: Slot,
-    /// The id of that thread's process, so that asking for it takes one look.
+    /// The id of that thread's process, cached for a look-up in one step.
     pub parent_pid: Option<Pid>,
     /// Place among the children of the parent.
     pub child_seq: u64,
     pub exit_signal: Option<Signal>,
-    /// How often the parent had called exec when this was its child first.
+    /// How often the parent had called exec when this became its child.
     pub parent_execs: u32,
     pub execs: u32,
     pub forked_no_exec: bool,
@@ -160,13 +160,13 @@ pub(crate) struct Group {
     pub stopped: bool,
     /// Continued, and not yet reported.
     pub continued: bool,
-    /// A group stop on its way: how many threads are still to join.
+    /// During a group stop: how many threads have not joined yet.
     pub stopping: u32,
     /// The stop signal to report; `None` if it was reported.
     pub stop_signal: Option<Signal>,
-    /// SIGCONT came and the parent is to hear of it from the first thread that runs: of a continue, or of a stop.
+    /// SIGCONT came, and the first thread that runs reports a continue, or a stop, to the parent.
     pub tell: Option<Tell>,
-    /// The thread whose exec waits for the others to go.
+    /// The thread whose exec waits for the others to die.
     pub exec: Slot,
     pub dead_usage: Usage,
     pub children_usage: Usage,
@@ -203,7 +203,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The next number in the one order of everything that is linked.
+    /// The next number in the total order of links.
     pub fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
@@ -279,7 +279,7 @@ impl Table {
         self.leads(slot) && self.group(slot).threads.single()
     }
 
-    /// Whom a stop or death of the task is reported to: its tracer, else its parent.
+    /// The receiver of reports on the task: its tracer, or else its parent.
     pub fn reports_to(&self, slot: Slot) -> Slot {
         match self.task(slot).trace {
             Some(trace) => trace.tracer,
@@ -348,7 +348,7 @@ impl Table {
         slot
     }
 
-    /// Gives the task's slot back; its links must be gone already.
+    /// Frees the task's slot; it must be unlinked already.
     pub fn remove_task(&mut self, slot: Slot) {
         let tid = self.task(slot).tid;
         self.set_id(tid, NONE);
@@ -404,7 +404,7 @@ impl Table {
         }
     }
 
-    /// Puts `new` where `old` is.
+    /// Replaces `old` by `new` in a list.
     pub fn replace(&mut self, chain: Chain, list: &mut List, old: Slot, new: Slot) {
         let link = self.task(old).links[chain as usize];
         self.task_mut(new).links[chain as usize] = link;
@@ -470,7 +470,7 @@ impl Table {
         self.group_mut(slot).threads = list;
     }
 
-    /// The living thread of a process that adopts: the first that is not exiting.
+    /// The thread of a process that adopts children: the first that is not exiting.
     pub fn living_thread(&self, slot: Slot) -> Option<Slot> {
         self.threads(slot).find(|&thread| !self.task(thread).exiting)
     }
@@ -490,7 +490,7 @@ mod tests {
     use crate::{Effects, ExitCode, Family, ForkFlags, Signal, Tid, Usage, WaitRequest};
     use alloc::format;
 
-    /// What is gone leaves nothing behind.
+    /// Released tasks leave nothing in the table.
     #[test]
     fn slots_are_used_again() {
         let tid = |id| Tid::new(id).expect("an id");

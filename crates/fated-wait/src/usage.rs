@@ -1,4 +1,4 @@
-//! Resource usage: what `getrusage(2)` counts, and its bytes.
+//! Resource usage: the counters of `getrusage(2)`, and their encoding.
 
 /// Counters of one thread, of a process, or of the reaped children of one. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Usage {
 const TICK_NS: u64 = 10_000_000;
 
 impl Usage {
-    /// Adds `other`; of the resident sets the larger counts.
+    /// Adds `other`; of the resident sets it takes the larger.
     pub fn add(&mut self, other: &Self) {
         let sum = |a: &mut u64, b: u64| *a = a.saturating_add(b);
         sum(&mut self.utime_ns, other.utime_ns);

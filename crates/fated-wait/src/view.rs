@@ -1,5 +1,5 @@
-//! What one task shows through one list, whoever may ask: the rules of [`consider`](crate::consider) turned round,
-//! so that it can be kept instead of worked out for each wait.
+//! What one task shows through one list, independent of the waiter: the rules of [`consider`](crate::consider) inverted,
+//! so that the result can be stored rather than computed for each wait.
 
 use crate::consider::Side;
 use crate::id::{Pgid, Signal};
@@ -14,7 +14,7 @@ pub(crate) mod kind {
     pub const CONTINUED: u8 = 8;
 }
 
-/// Which waits see it: without __WCLONE, with it, or, as a tracee, all.
+/// Which waits see a task: those without __WCLONE, those with it, or, if it is a tracee, all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Plain,
@@ -22,7 +22,7 @@ pub(crate) enum Class {
     Tracee,
 }
 
-/// Whether there is something to wait for, now or later.
+/// Whether there is an event to wait for, now or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hope {
     Never,
@@ -58,7 +58,7 @@ impl View {
         Self::new(table, slot, Side::Child, class, group.parent, group.child_seq, own, own || !traced)
     }
 
-    /// The task as a tracee of its tracer. The latest comes first.
+    /// The task as a tracee of its tracer. The most recently attached comes first.
     pub fn tracee(table: &Table, slot: Slot) -> Option<Self> {
         let task = table.task(slot);
         let tracer = task.trace?.tracer;
@@ -97,7 +97,7 @@ impl View {
     }
 }
 
-/// The kinds of event that a request takes.
+/// The kinds of event that a request accepts.
 pub(crate) fn kinds_for(request: &WaitRequest) -> u8 {
     let bit = |option: u32, kind: u8| if request.has(option) { kind } else { 0 };
     kind::TRAPPED | bit(WEXITED, kind::EXITED) | bit(WSTOPPED, kind::STOPPED) | bit(WCONTINUED, kind::CONTINUED)

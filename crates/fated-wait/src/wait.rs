@@ -1,4 +1,4 @@
-//! The wait itself, and who is blocked in one.
+//! The wait itself, and the registration of blocked threads.
 
 use crate::Family;
 use crate::consider::Answer;
@@ -9,8 +9,8 @@ use crate::request::{WNOWAIT, WaitRequest};
 use crate::table::{Life, NONE, Slot};
 
 impl Family {
-    /// Waits without blocking: finds whom `request` asks for and, unless WNOWAIT, consumes the event. The owner
-    /// decides what [`WaitOutcome::WouldBlock`] means, by [`WaitRequest::unready`].
+    /// Waits without blocking: finds an event that `request` selects and, unless WNOWAIT, consumes it. On
+    /// [`WaitOutcome::WouldBlock`] the owner asks [`WaitRequest::unready`] whether to block.
     ///
     /// # Errors
     /// ESRCH if the caller is not alive.
@@ -50,11 +50,11 @@ impl Family {
         }
     }
 
-    /// A zombie was waited for (`wait_task_zombie`).
+    /// Reaps a zombie (`wait_task_zombie`).
     fn reap(&mut self, slot: Slot, fx: &mut Effects) {
         let leads = self.table.leads(slot);
         if leads && self.table.traced_by_other(slot) {
-            // The tracer has seen it; now it is the parent's.
+            // The tracer has seen the death; now it is reported to the parent.
             self.table.untrace(slot);
             self.refresh(slot);
             let exit_signal = self.table.group(slot).exit_signal;
@@ -74,7 +74,7 @@ impl Family {
         self.release(slot, fx);
     }
 
-    /// The caller blocks until it is named in [`Effects::wake`]; then it waits again, and blocks on or is unblocked.
+    /// Registers the caller as blocked. When [`Effects::wake`] names it, it waits again, and then blocks on or is unblocked.
     /// A second call replaces the first.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Family {
         Ok(())
     }
 
-    /// The caller does not block any more: it has its result, or was interrupted. Without effect if it did not.
+    /// Ends the registration: the caller has its result or was interrupted. Without effect if it was not blocked.
     pub fn unblock(&mut self, caller: Tid) {
         if let Some(slot) = self.table.find(caller) {
             self.unblock_slot(slot);

@@ -1,10 +1,10 @@
-//! Blocked threads, found by what they ask for.
+//! Blocked threads, indexed by what they wait for.
 
 use crate::request::{__WALL, __WCLONE, __WNOTHREAD, Selector, WCONTINUED, WEXITED, WSTOPPED, WaitRequest};
 use crate::table::{NONE, Slot};
 use alloc::collections::BTreeMap;
 
-/// Blocked threads, sorted into classes that get the same answers.
+/// Blocked threads, in classes whose members get the same answers.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     pub classes: BTreeMap<Ask, BTreeMap<u64, Slot>>,

@@ -1,4 +1,4 @@
-//! The command line as it is typed. [`crate::settings`] makes of it what a run needs.
+//! The command line as the user types it. [`crate::settings`] resolves it to what a run needs.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -35,12 +35,12 @@ pub enum Command {
     /// Run a program: same files, same options and same seed give the same run, to the byte
     #[command(after_long_help = RUN_HELP, override_usage = "fated run [OPTIONS] [--] <PROGRAM> [ARGS]...")]
     Run(Box<RunArgs>),
-    /// Measure fated on this machine, beside plain Linux and strace
+    /// Measure fated on this machine and compare it with plain Linux and strace
     #[command(subcommand, disable_help_subcommand = true)]
     Bench(Bench),
     /// Print a completion script, for example for ~/.local/share/bash-completion/completions/fated
     Completions {
-        /// The shell that it is for
+        /// The shell to print it for
         shell: clap_complete::Shell,
     },
     /// Print the manual page, for man -l -
@@ -52,11 +52,11 @@ What a run depends on:
   The program, its arguments, the options, the environment, standard input, and the files that it reads. \
 A program that changes its own inputs (a database, a build directory) gives the same run again only from a fresh copy: \
 see --fresh.
-  The environment is inherited unless you say --clear-env, and it differs from one terminal to the next. For runs \
-to be compared between machines, use --clear-env and --env for whatever the program needs.
+  The environment is inherited unless you say --clear-env, and it differs from one terminal to the next. To compare \
+runs between machines, use --clear-env, and --env for whatever the program needs.
 
 Which engine:
-  The same program with the same seed is the same run on both. --engine inside has the simulated kernel in the guest's own process, so that calls are cheap; --engine ptrace has it in fated's, at some microseconds a call. Choose ptrace for a guest that scribbles over memory or checks its own machine code, and where fated says that the engine inside failed. Without the option, fated takes the engine inside if this machine is up to it.
+  The same program with the same seed is the same run on both. With --engine inside the simulated kernel runs in the guest's own process, so that calls are cheap; with --engine ptrace it runs in fated's, and a call costs some microseconds. Choose ptrace for a guest that scribbles over memory or checks its own machine code, and where fated says that the engine inside failed. By default fated takes the engine inside if this machine supports it.
 
 Exit status:
   the program's own, 128 + n if signal n killed it, or
@@ -96,17 +96,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", default_value = "fated", value_parser = hostname, help_heading = "The world")]
     pub hostname: String,
 
-    /// How many processors guests see; one task runs at a time all the same
+    /// How many processors guests see; still only one task runs at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "The world")]
     pub cpus: u32,
 
     /// How many tasks may live at once; a fork beyond that fails with EAGAIN
     ///
-    /// The host's own limits (ulimit -u, /proc/sys/kernel/pid_max) hold as well.
+    /// The host's own limits (ulimit -u, /proc/sys/kernel/pid_max) apply as well.
     #[arg(long, value_name = "N", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..), help_heading = "The world")]
     pub max_tasks: u32,
 
-    /// Set a variable for the guest, or with NAME alone pass it on (repeatable)
+    /// Set a variable for the guest; NAME alone passes on fated's own (repeatable)
     #[arg(
         long,
         value_name = "NAME[=VALUE]",
@@ -125,13 +125,13 @@ pub struct RunArgs {
 
     /// Run in a fresh copy of this directory, which is removed at the end
     ///
-    /// The copy stands beside DIR as DIR.fated, so that its path is always the same; one run at a time can use it.
-    /// What the run leaves in it is lost unless the program puts it elsewhere.
+    /// The copy is made beside DIR as DIR.fated, so that its path is always the same; one run at a time can use it.
+    /// What the run writes there is lost at the end.
     #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
     /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct or pct:N
-    /// (seeded priorities with N changes, 3 unless told, and one whenever a task spins; finds rare orders)
+    /// (seeded priorities with N changes, by default 3, and one more whenever a task spins; finds rare orders)
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy, help_heading = "Scheduling and time")]
     pub policy: Policy,
 
@@ -149,12 +149,12 @@ pub struct RunArgs {
 
     /// Run twice and compare standard output, standard error, exit status and every call
     ///
-    /// The first run's output is shown, the second one's only compared; standard input is read once, wholly, before
-    /// the first one starts. Guests see pipes where you see a terminal. Both runs must find the same files: see --fresh.
+    /// The first run's output is shown, the second one's only compared. All of standard input is read before the first
+    /// run starts, and given to both. Guests see pipes instead of your terminal. Both runs must find the same files: see --fresh.
     #[arg(long, help_heading = "What to show")]
     pub verify: bool,
 
-    /// Write every call to FILE, one a line: JSON if it ends in .json or .jsonl, else as strace does; - for standard error
+    /// Write every call to FILE, one per line: JSON if the name ends in .json or .jsonl, else as strace does; - for standard error
     #[arg(long, value_name = "FILE", help_heading = "What to show")]
     pub log: Option<PathBuf>,
 
@@ -170,7 +170,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
     pub engine: EngineName,
 
-    /// Leave the guest's machine code as it is: with --engine inside, every call then is a signal
+    /// Leave the guest's machine code as it is: with --engine inside, every call then costs a signal
     #[arg(long, help_heading = "Inside fated")]
     pub no_rewrite: bool,
 
@@ -178,11 +178,11 @@ pub struct RunArgs {
     #[arg(long, hide = true, help_heading = "Inside fated")]
     pub no_cpuid_faulting: bool,
 
-    /// The real CPU that everything runs on; the one that fated happens to be on unless told
+    /// The real CPU that everything runs on; by default the one that fated happens to be on
     #[arg(long, value_name = "N", help_heading = "Inside fated")]
     pub cpu: Option<usize>,
 
-    /// How waits find a child: by index, or by scanning all children as Linux does (to measure the difference)
+    /// How waits find a child: by index, or by a scan of all children as Linux does it (to measure the difference)
     #[arg(long, value_name = "HOW", default_value = "index", help_heading = "Inside fated")]
     pub wait: WaitBy,
 
@@ -191,7 +191,7 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
-/// A name, and a value unless it is to be passed on.
+/// A name and a value; without a value, the variable is passed on from fated's own environment.
 pub type Variable = (OsString, Option<OsString>);
 
 /// `--stats=FORMAT`.
@@ -206,12 +206,12 @@ pub enum StatsFormat {
 /// `--engine NAME`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum EngineName {
-    /// The engine inside if this machine is up to it, else ptrace
+    /// The engine inside if this machine supports it, else ptrace
     #[default]
     Any,
     /// The kernel answers in the guest's own process: much cheaper calls
     Inside,
-    /// The kernel answers from fated's process: some microseconds a call; for guests that may scribble over the kernel
+    /// The kernel answers from fated's process: some microseconds a call; for guests that may overwrite the kernel's memory
     Ptrace,
 }
 
@@ -220,14 +220,14 @@ pub enum EngineName {
 pub enum WaitBy {
     /// In constant time.
     Index,
-    /// In a time that grows with the number of children.
+    /// In time that grows with the number of children.
     Scan,
 }
 
 /// `fated bench`.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// Time a fork and the wait for it, for a parent that has 1 to 8000 other children
+    /// Time a fork and the wait for the child, for a parent that has 1 to 8000 other children
     Wait {
         /// The most children to try
         #[arg(long, value_name = "N", default_value_t = 8000)]
@@ -236,7 +236,7 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
-    /// Time one emulated call while 0 to 10000 other guests are idle, beside the floor of ptrace itself
+    /// Time one emulated call while 0 to 10000 other guests are idle, and the least that ptrace itself costs
     Stop {
         /// The most idle guests to try
         #[arg(long, value_name = "N", default_value_t = 10_000)]
@@ -245,7 +245,7 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
-    /// Time one call natively, through a rewritten call site, by signal and traced
+    /// Time one call natively, through a rewritten call site, by signal and under ptrace
     Call {
         /// How to measure and print.
         #[command(flatten)]
@@ -266,9 +266,9 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
-    /// Measure what an idle process and an idle thread take of memory, natively and under both engines
+    /// Measure how much memory an idle process and an idle thread take, natively and under both engines
     Memory {
-        /// How many of them there are
+        /// How many processes, and how many threads
         #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
         max: u32,
         /// How to measure and print.
@@ -281,23 +281,23 @@ pub enum Bench {
         #[command(flatten)]
         common: BenchArgs,
     },
-    /// Time the bare loop of bench stop, and print it for that one
+    /// Time the bare loop of bench stop and print the result for it to read
     #[command(hide = true)]
     Floor {
         /// How many other tracees are idle
         idle: u32,
-        /// How many times it is measured
+        /// How many times to measure
         rounds: u32,
     },
 }
 
-/// What all benchmarks take.
+/// Options of all benchmarks.
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
-    /// How many rounds of about two milliseconds each number is measured; the best one counts, being the least disturbed
+    /// How many rounds of about two milliseconds to measure for each number; the best one counts, being the least disturbed
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rounds: u32,
-    /// The CPU to measure on; the last permitted one unless told
+    /// The CPU to measure on; by default the last one that this process may use
     #[arg(long, value_name = "N")]
     pub cpu: Option<usize>,
     /// The engine that runs the guests, where the table isn't about one engine

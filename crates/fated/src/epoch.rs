@@ -1,6 +1,6 @@
 //! Points in time on the command line: RFC 3339, or seconds since 1970 behind `@`.
 
-/// Nanoseconds since 1970 of `text`. Up to nine decimals; years 1970 to 2554, as far as 64 bits reach.
+/// Parses `text` into nanoseconds since 1970: up to nine decimals, and years 1970 to 2554, the range of 64 bits.
 pub fn parse(text: &str) -> Result<u64, String> {
     let nanoseconds = match text.strip_prefix('@') {
         Some(seconds) => decimal(seconds),

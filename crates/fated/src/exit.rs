@@ -1,15 +1,16 @@
-//! Exit codes of the command, the convention of env(1) and of shells: the guest's own as they are, from 123 up ours.
+//! Exit codes of the command, by the convention of env(1) and of shells: the guest's own pass through; those from 123 on
+//! are fated's.
 
 use std::process::ExitCode;
 
 /// `--verify` found two runs that differ.
 pub const DIFFERENT: u8 = 123;
-/// The run was given up: its tasks wait for each other forever, or one spins.
+/// fated gave the run up: all tasks wait forever, or one spins.
 pub const GIVEN_UP: u8 = 124;
 /// fated itself failed, or a guest was killed from outside.
 pub const FAILED: u8 = 125;
 
-/// How a wait status (wait(2)) looks to a shell: 128 + n for signal n.
+/// The exit code that a shell gives for a wait status (wait(2)): 128 + n for signal n.
 #[must_use]
 pub fn of_status(status: i32) -> u8 {
     match status & 0x7f {
@@ -18,7 +19,7 @@ pub fn of_status(status: i32) -> u8 {
     }
 }
 
-/// A wait status as a sentence has it.
+/// A wait status in words.
 #[must_use]
 pub fn describe(status: i32) -> String {
     match status & 0x7f {
@@ -27,16 +28,16 @@ pub fn describe(status: i32) -> String {
     }
 }
 
-/// An error that has a code of its own.
+/// An error with its own exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// What to exit with.
+    /// The exit code.
     pub code: u8,
     message: String,
 }
 
 impl Failure {
-    /// A failure that ends fated with `code`.
+    /// A failure with which fated exits with `code`.
     pub fn new(code: u8, message: impl Into<String>) -> Failure {
         Failure { code, message: message.into() }
     }
@@ -50,7 +51,7 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The code that an error ends fated with.
+/// The code that fated exits with after an error.
 #[must_use]
 pub fn of_error(error: &anyhow::Error) -> ExitCode {
     let failure = error.chain().find_map(|it| it.downcast_ref::<Failure>()).map(|it| it.code);

@@ -1,7 +1,7 @@
-//! A copy of a directory for one run, always at the same path beside the original, gone when the run is over.
+//! A copy of a directory for one run. It is always at the same path beside the original, and is removed when the run is over.
 //!
-//! Names, contents, symbolic links, permissions and times of change are copied; owners and hard links aren't. The copy
-//! is made before the run begins, so that its files count as old.
+//! Names, contents, symbolic links, permissions and modification times are copied; owners and hard links aren't. The copy
+//! is made before the run begins, so that its files count as older than the run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The copy, as long as it lives.
+/// The copy; dropping it removes the directory.
 #[derive(Debug)]
 pub struct Fresh {
     path: PathBuf,
@@ -26,14 +26,14 @@ impl Fresh {
         copy_name.push(".fated");
         let path = full.with_file_name(copy_name);
         fs::create_dir(&path).with_context(|| {
-            format!("failed to make {} for --fresh; if a run that was killed has left it, remove it", path.display())
+            format!("failed to create {} for --fresh; if a killed run has left it there, remove it", path.display())
         })?;
         let fresh = Fresh { path };
         copy_entries(&full, &fresh.path)?;
         Ok(fresh)
     }
 
-    /// Where it is.
+    /// The path of the copy.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,4 +1,4 @@
-//! A record of the log as one line: for people as strace(1) writes it, for programs as JSON.
+//! A record of the log as one line: as strace(1) writes it for people, as JSON for programs.
 
 use fated_kernel::record::{Ended, Record, What};
 use fated_kernel::syscall::log::names;
@@ -43,7 +43,7 @@ pub fn json(record: &Record) -> Value {
     object
 }
 
-/// The name of a call; Linux gives some numbers none.
+/// The name of a call; some numbers have none.
 #[must_use]
 pub fn name(number: u64) -> String {
     table::call(number).map_or_else(|| format!("call_{number}"), |info| info.name.to_owned())

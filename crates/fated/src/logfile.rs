@@ -1,4 +1,4 @@
-//! `--log FILE`: each call as it ends.
+//! `--log FILE`: writes each call when it ends.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -10,7 +10,7 @@ use fated_kernel::record::Record;
 
 use crate::line;
 
-/// Where the log goes.
+/// The destination of the log.
 pub struct LogFile {
     sink: RefCell<io::Result<Box<dyn Write>>>,
     json: bool,
@@ -36,7 +36,7 @@ impl LogFile {
         Ok(LogFile { sink: RefCell::new(Ok(sink)), json, epoch_ns })
     }
 
-    /// Adds a line. After an error no more are written; [`LogFile::finish`] tells of it.
+    /// Adds a line. After an error no more are written, and [`LogFile::finish`] returns the error.
     pub fn write(&self, record: &Record) {
         let mut sink = self.sink.borrow_mut();
         let Ok(writer) = &mut *sink else { return };
@@ -50,7 +50,7 @@ impl LogFile {
         }
     }
 
-    /// Writes what is still in memory.
+    /// Flushes the buffer.
     pub fn finish(&self) -> anyhow::Result<()> {
         let ended = self.sink.replace(Err(io::ErrorKind::BrokenPipe.into()));
         ended.and_then(|mut writer| writer.flush()).context("failed to write the log")

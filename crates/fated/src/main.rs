@@ -1,5 +1,5 @@
 //! The command: `fated run`, `fated bench`, `fated completions`, `fated man`. It turns options into values, hands them to
-//! the kernel and the engine, and says what came out. It knows no system call and no ptrace.
+//! the kernel and the engine, and reports the result. It knows no system call and no ptrace.
 
 mod bench;
 mod cli;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // If even that can't be printed, the code has to do.
+            // If printing fails too, the exit code is all that is left.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS };
         }

@@ -1,4 +1,4 @@
-//! The manual page, made of the same texts as `--help`: one page for all subcommands.
+//! The manual page, generated from the texts of `--help`: one page for all subcommands.
 
 use std::io::{self, Write as _};
 
@@ -42,7 +42,7 @@ fn leaves(command: &Command) -> Vec<&Command> {
     if below.is_empty() { vec![command] } else { below }
 }
 
-/// What it does, and its options.
+/// The description of a command and its options.
 fn describe(text: &mut Vec<u8>, command: &Command) -> io::Result<()> {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     writeln!(text, "{}.", escaped(&about))?;
@@ -51,14 +51,14 @@ fn describe(text: &mut Vec<u8>, command: &Command) -> io::Result<()> {
     }
     let mut options = Vec::new();
     Man::new(command.clone().disable_help_flag(true)).render_options_section(&mut options)?;
-    // Sections of their own in a page of its own; here they belong to the command.
+    // In a page of its own these would be sections; here they are part of the command.
     let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS\n", "").replace(".SH ", ".SS ");
     text.extend(options.bytes());
     Ok(())
 }
 
-/// The texts behind the options: a line that ends with a colon at the margin begins a section; tables and examples keep
-/// their lines.
+/// The texts after the options. A line at the margin that ends with a colon begins a section; tables and examples keep
+/// their line breaks.
 fn sections(text: &mut Vec<u8>, help: &str) -> io::Result<()> {
     let is_heading = |line: &str| line.ends_with(':') && !line.starts_with(' ');
     for line in help.lines().filter(|line| !line.is_empty()) {

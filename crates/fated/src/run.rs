@@ -1,4 +1,4 @@
-//! `fated run`: starts the program, drives it to its end, and says how it ended.
+//! `fated run`: starts the program, drives it to its end, and reports how it ended.
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::logfile::LogFile;
 use crate::settings::Settings;
 use crate::{stats, verify};
 
-/// Runs what was asked for; the result is fated's exit code.
+/// Runs the program; returns fated's exit code.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(args)?;
     let log = args.log.as_deref().map(|path| LogFile::create(path, args.epoch)).transpose()?.map(Rc::new);
@@ -26,10 +26,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let observer = Observer { record: to_log(log.clone()), notice: Box::new(notice) };
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
-    // To count costs each guest a little.
+    // Counting costs each guest a little time.
     let processor = args.stats.and_then(|_| ProcessorTime::of_children().ok());
     let run = once(&settings, &launch(&settings, fresh.as_ref()), Rc::new(Standard), Rc::new(observer));
-    // The log is worth most when the run has failed.
+    // The log is needed most when the run has failed.
     let logged = log.map_or(Ok(()), |log| log.finish());
     let (ended, mut cost) = run?;
     let of_guests = processor.and_then(|processor| processor.so_far().ok());
@@ -43,20 +43,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 /// How a run ended.
 pub type Ended = Result<Ending, Error>;
 
-/// What a run has cost.
+/// The cost of a run.
 #[derive(Debug)]
 pub struct Cost {
-    /// What the kernel has counted.
+    /// The kernel's counters.
     pub kernel: Counters,
-    /// How often a guest came to the kernel.
+    /// How many times a guest entered the kernel.
     pub stops: u64,
-    /// How often for `rdtsc`, `rdtscp` or `cpuid`.
+    /// How many of these were for `rdtsc`, `rdtscp` or `cpuid`.
     pub traps: u64,
     /// Whether guests saw fated's processor instead of the real one.
     pub hides_processor: bool,
-    /// How long it took really.
+    /// How much real time it took.
     pub real: Duration,
-    /// How much processor time guests and fated took, where Linux lets that be counted.
+    /// How much processor time guests and fated took, where Linux permits counting it.
     pub processor: Option<Duration>,
 }
 
@@ -65,7 +65,7 @@ const REAL_PROCESSOR: &str =
     "this processor can't hide its features: guests see the real ones, so runs on other machines may differ";
 
 /// Starts the program and drives it to its end.
-#[expect(clippy::disallowed_methods, reason = "--stats tells how long a run takes really")]
+#[expect(clippy::disallowed_methods, reason = "--stats shows the real time of a run")]
 pub fn once(
     settings: &Settings,
     launch: &Launch,
@@ -83,7 +83,7 @@ pub fn once(
         EngineName::Ptrace => traced(settings, launch, console, trace)?,
         EngineName::Any => match inside(settings, launch, console.clone(), trace.clone()) {
             Ok(ran) => ran,
-            // Nothing of the program has run yet.
+            // The program has not run yet.
             Err(error) => match error.of_machine() {
                 Some(why) => {
                     trace.notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
@@ -93,14 +93,15 @@ pub fn once(
             },
         },
     };
-    // Guests that end by themselves leave the terminal as they like; a shell does the same for those that are killed.
+    // A guest that exits leaves the terminal in the state that it wants. One that is killed can't, so its settings are
+    // restored, as a shell does.
     if !matches!(ended, Ok(Ending::Exited(status)) if status & 0x7f == 0) {
         terminal.restore();
     }
     Ok((ended, Cost { hides_processor, real: start.elapsed(), ..cost }))
 }
 
-/// A run under the engine inside the guest. The outer error: it hasn't begun.
+/// Runs under the engine inside the guest. The outer error means that the run hasn't begun.
 fn inside(
     settings: &Settings,
     launch: &Launch,
@@ -116,7 +117,7 @@ fn inside(
     Ok((ended, cost(stats.kernel, stats.stops, stats.traps)))
 }
 
-/// A run under the engine that traces. The outer error: it hasn't begun.
+/// Runs under the engine that traces. The outer error means that the run hasn't begun.
 fn traced(
     settings: &Settings,
     launch: &Launch,
@@ -130,12 +131,12 @@ fn traced(
     Ok((ended, cost(kernel.counters(), stats.stops, stats.traps)))
 }
 
-/// What an engine knows of it.
+/// The cost of a run by the engine's counters.
 fn cost(kernel: Counters, stops: u64, traps: u64) -> Cost {
     Cost { kernel, stops, traps, hides_processor: false, real: Duration::ZERO, processor: None }
 }
 
-/// What to start, in the fresh directory if there is one.
+/// The program to start, in the fresh directory if there is one.
 pub fn launch(settings: &Settings, fresh: Option<&Fresh>) -> Launch {
     let mut launch = settings.launch.clone();
     if let Some(fresh) = fresh {
@@ -144,7 +145,7 @@ pub fn launch(settings: &Settings, fresh: Option<&Fresh>) -> Launch {
     launch
 }
 
-/// Hands calls on to the log, if there is one.
+/// Passes calls on to the log, if there is one.
 pub fn to_log(log: Option<Rc<LogFile>>) -> Box<dyn Fn(&fated_kernel::record::Record)> {
     match log {
         Some(log) => Box::new(move |record| log.write(record)),
@@ -152,12 +153,12 @@ pub fn to_log(log: Option<Rc<LogFile>>) -> Box<dyn Fn(&fated_kernel::record::Rec
     }
 }
 
-/// Shows the user a line.
+/// Prints a line for the user.
 pub fn notice(line: &str) {
     eprintln!("fated: {line}");
 }
 
-/// The exit code of a run that came to its end, or why it came to none.
+/// The exit code of a finished run, or the reason why it didn't finish.
 pub fn code(ending: Ending) -> anyhow::Result<ExitCode> {
     match ending {
         Ending::Exited(status) => Ok(ExitCode::from(exit::of_status(status))),

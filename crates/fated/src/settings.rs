@@ -1,6 +1,9 @@
-//! What a run needs, made of what was typed and of the environment. Nothing of the run has happened yet.
+//! The settings of a run, resolved from command line and environment before the run begins.
 
-#![expect(clippy::disallowed_methods, reason = "the one place that reads fated's environment and when a run begins")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads fated's environment and the time at which a run begins"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,23 +15,23 @@ use fated_kernel::config::Config;
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
 
-/// A run, ready to be started as often as one likes.
+/// The settings of a run, which can be started any number of times.
 #[derive(Debug)]
 pub struct Settings {
-    /// What the kernel decides by.
+    /// The kernel's configuration.
     pub config: Config,
-    /// What the engine starts.
+    /// The program that the engine starts.
     pub launch: Launch,
-    /// Which engine.
+    /// The engine that was asked for.
     pub engine: EngineName,
     /// Whether the user wants to know what this machine can't do.
     pub verbose: bool,
 }
 
 impl Settings {
-    /// Reads the environment and fills in what `args` leave open.
+    /// Reads the environment and fills in what `args` don't set.
     pub fn resolve(args: &RunArgs) -> anyhow::Result<Settings> {
-        let (program, arguments) = args.command.split_first().context("failed to run nothing: name a program")?;
+        let (program, arguments) = args.command.split_first().context("no program to run: name one")?;
         let mut launch = Launch::new(program.clone());
         launch.args = arguments.to_vec();
         launch.env = environment(args);
@@ -68,7 +71,7 @@ fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|it| it == "1")
 }
 
-/// The guest's variables, by name: shells hand theirs on in an order that means nothing.
+/// The guest's variables, sorted by name, since the order in which shells pass them on is arbitrary.
 fn environment(args: &RunArgs) -> Vec<(OsString, OsString)> {
     let inherited = std::env::vars_os().filter(|_| !args.clear_env);
     let mut variables: BTreeMap<OsString, OsString> = inherited.collect();

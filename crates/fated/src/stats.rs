@@ -1,4 +1,4 @@
-//! `--stats`, and what is said of refused calls without it.
+//! `--stats`, and the line about refused calls that is printed without it.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::StatsFormat;
 use crate::run::{self, Cost};
 
-/// Prints what a run has cost, or without a format only which calls were refused, to standard error.
+/// Prints the cost of a run to standard error; without a format, only the refused calls.
 pub fn print(format: Option<StatsFormat>, cost: &Cost) -> anyhow::Result<()> {
     let refused = by_name(&cost.kernel.refused);
     let text = match format {

@@ -1,5 +1,5 @@
-//! `--verify`: the same run twice. The second one is compared while it goes on, so that logs of any length fit: the
-//! first one's lies in a file without a name.
+//! `--verify`: the same run twice. The log of the first run is kept in a temporary file without a name, and the second one is
+//! compared with it while it runs, so that logs may have any length.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,9 +23,9 @@ use crate::run::{self, Cost, Ended};
 use crate::settings::Settings;
 use crate::{line, stats};
 
-/// How many lines before the first difference are shown.
+/// How many lines to show before the first difference.
 const BEFORE: usize = 4;
-/// How many lines from the first difference on are shown, of each run.
+/// How many lines of each run to show from the first difference on.
 const AFTER: usize = 3;
 
 /// Runs twice and compares.
@@ -46,7 +46,7 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
         log.finish()?;
     }
     stats::print(args.stats, &cost)?;
-    // After an error there is nothing to compare: a task spins, or the user has ended the run.
+    // After an error (a task spins, or the user has ended the run) there is nothing to compare.
     let first = first?;
 
     let compared = Rc::new(RefCell::new(Compared::new(written.borrow_mut().rewind()?)));
@@ -79,7 +79,7 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
     Err(Failure::new(exit::DIFFERENT, format!("two runs, not the same:{differences}{hint}")).into())
 }
 
-/// All of standard input; nobody is asked to type it.
+/// All of standard input; empty if it is a terminal, as nobody shall have to type it.
 fn read_input() -> anyhow::Result<Vec<u8>> {
     let mut input = Vec::new();
     if !io::stdin().is_terminal() {
@@ -131,7 +131,7 @@ impl Written {
         let folder = std::env::temp_dir();
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(&folder);
         let file =
-            file.with_context(|| format!("failed to make a nameless file in {}; set TMPDIR", folder.display()))?;
+            file.with_context(|| format!("failed to create a temporary file in {}; set TMPDIR", folder.display()))?;
         Ok(Written { file: BufWriter::with_capacity(1 << 18, file), failed: None })
     }
 
@@ -185,7 +185,7 @@ impl Compared {
         }
     }
 
-    /// The second run has written a line.
+    /// Compares a line that the second run has written.
     fn push(&mut self, line: String) {
         if self.from_second.len() >= AFTER {
             return;
@@ -209,7 +209,7 @@ impl Compared {
         }
     }
 
-    /// The second run is over: tells of a difference, and how many lines were the same.
+    /// Ends the comparison when the second run is over; returns the difference, if any, and how many lines were the same.
     fn finish(&mut self, differences: &mut String) -> anyhow::Result<u64> {
         while self.from_first.len() < AFTER
             && let Some(line) = self.next_of_first()

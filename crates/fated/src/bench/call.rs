@@ -1,4 +1,4 @@
-//! One call that does nothing, and one reading of the clock: natively, through a rewritten call site, by signal and traced.
+//! One call that does nothing, and one reading of the clock: natively, through a rewritten call site, by signal and under ptrace.
 
 use super::machine;
 use super::table::Table;
@@ -14,7 +14,7 @@ const COLUMNS: [(&str, Under); 4] = [
     ("ptrace", Under::Ptrace),
 ];
 
-/// Measures all of it.
+/// Measures the table.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let loads = ROWS.map(|(_, mode)| Load { mode, idle: 0 });

@@ -20,7 +20,7 @@ const ROWS: [(&str, Load); 10] = [
 
 const COLUMNS: [Under; 3] = [Under::Host, Under::Inside, Under::Ptrace];
 
-/// Measures all of it, with at most `max` other children.
+/// Measures the table, with at most `max` other children.
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let rows: Vec<_> = ROWS.iter().filter(|(_, load)| load.idle <= max).collect();
@@ -36,15 +36,15 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     })
 }
 
-/// What is to be said of [`with_ratios`].
+/// The note for the columns of [`with_ratios`].
 pub const RATIOS: &str = "The last two columns are ratios: below 1, it is cheaper under fated than natively.";
 
-/// Names for [`with_ratios`].
+/// The headings of the columns of [`with_ratios`].
 pub fn columns() -> Vec<String> {
     ["host", "inside", "ptrace", "inside / host", "ptrace / host"].map(str::to_owned).into()
 }
 
-/// Host, inside and ptrace, and what the latter two are of the first.
+/// Host, inside and ptrace, and the ratio of the latter two to the first.
 pub fn with_ratios([host, inside, ptrace]: [Option<f64>; 3]) -> Vec<Option<f64>> {
     let ratio = |it: Option<f64>| it.zip(host).map(|(it, host)| it / host);
     vec![host, inside, ptrace, ratio(inside), ratio(ptrace)]

@@ -1,18 +1,18 @@
-//! What a number depends on: the machine, the command and the day.
+//! The conditions of a measurement: the machine, the command and the day.
 
-#![expect(clippy::disallowed_methods, reason = "a benchmark tells where and when it was run")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reports where and when it was run")]
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
-/// A file of `/proc`; nothing if it can't be read.
+/// The text of a file of `/proc`; empty if it can't be read.
 pub fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// What stands behind a name and a colon.
+/// The value after a name and a colon.
 pub fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let (_, value) = text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim() == key))?;
     Some(value.trim())
@@ -26,7 +26,7 @@ pub fn describe() -> String {
     format!("{model} ({cpus} CPUs), Linux {}", read("/proc/sys/kernel/osrelease").trim())
 }
 
-/// The command as it was typed, more or less.
+/// The command approximately as it was typed.
 pub fn command() -> String {
     let args: Vec<String> = std::env::args().skip(1).collect();
     format!("fated {}", args.join(" "))
@@ -58,12 +58,12 @@ pub fn choose_cpu(wanted: Option<usize>) -> anyhow::Result<usize> {
     }
 }
 
-/// Makes room for `processes` more processes, as far as permitted.
+/// Raises the limits for `processes` more processes, as far as permitted.
 pub fn raise_pid_limits(processes: u32) {
     let needed = u64::from(processes) * 2 + 8192;
     for path in ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"] {
         let now: u64 = read(path).trim().parse().unwrap_or(u64::MAX);
-        // Not permitted: then the benchmark says how far it came.
+        // If that isn't permitted, the table says which sizes could not be measured.
         if now < needed && fs::write(path, needed.to_string()).is_ok() {
             eprintln!("raised {path} from {now} to {needed}");
         }

@@ -1,8 +1,8 @@
-//! What an idle process and an idle thread take of memory: all processes of a run together, fated's own among them, with N
-//! that idle and with none.
+//! The memory that an idle process and an idle thread take: that of all processes of a run, fated's own included, with N
+//! idle ones less that with none.
 //!
-//! Of a page that several processes share, each has its part (`Pss` of proc_pid_smaps(5)); page tables are each process's own
-//! (`VmPTE` of proc_pid_status(5)). What else Linux keeps for a process or thread, nobody tells.
+//! A page that several processes share is divided among them (`Pss` of proc_pid_smaps(5)); page tables belong to each process
+//! (`VmPTE` of proc_pid_status(5)). Linux doesn't show what else it allocates for a process or thread.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,14 +14,14 @@ use super::work::{Load, Under, Work, await_ready};
 use super::{machine, progress, table::Table};
 use crate::cli::BenchArgs;
 
-/// Label, mode, and the file and the line of it that tell.
+/// Label, mode, and the file and the line in it that have the number.
 const ROWS: [(&str, &str, &str, &str); 3] = [
     ("an idle process", "processes", "smaps_rollup", "Pss"),
     ("an idle process, page tables", "processes", "status", "VmPTE"),
     ("an idle thread", "threads", "smaps_rollup", "Pss"),
 ];
 
-/// Measures with `max` of each.
+/// Measures `max` of each.
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     machine::raise_pid_limits(max);
     let work = Work::compile(machine::choose_cpu(args.cpu)?, 1, args.engine)?;
@@ -34,7 +34,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
                     await_ready(&mut output)?;
                     let sum: u64 = family(pid.into()).into_iter().map(|pid| number(pid, file, key)).sum();
                     drop(input);
-                    ensure!(sum > 0, "failed to read {key} in /proc/{pid}/{file}: this Linux doesn't tell");
+                    ensure!(sum > 0, "failed to read {key} in /proc/{pid}/{file}: this Linux doesn't have it");
                     Ok(sum as f64)
                 })
             };
@@ -53,7 +53,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     })
 }
 
-/// A process and all that descend from it.
+/// A process and all its descendants.
 fn family(first: u64) -> Vec<u64> {
     let mut children: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -69,7 +69,7 @@ fn family(first: u64) -> Vec<u64> {
     family
 }
 
-/// A number that a file of a process tells; 0 once the process is gone.
+/// A number in a file of a process; 0 once the process is gone.
 fn number(pid: u64, file: &str, key: &str) -> u64 {
     let text = machine::read(&format!("/proc/{pid}/{file}"));
     machine::value(&text, key).and_then(|value| value.split(' ').next()?.parse().ok()).unwrap_or(0)

@@ -1,5 +1,5 @@
-//! `fated bench`: tables of docs/BENCHMARKS.md. Everything is measured in one run, on one CPU, by the same program
-//! ([`work`]), so that numbers of one table can be compared with each other, and with nothing else.
+//! `fated bench`: the tables of docs/BENCHMARKS.md. All numbers of a table are measured in one run, on one CPU, with the same program
+//! ([`work`]), so that they can be compared with each other, but with no others.
 
 mod call;
 mod engines;
@@ -37,10 +37,10 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why there is no number.
+/// The reason for a missing number.
 const TOO_MANY: &str = "more than this machine permits (pid_max, ulimit -u, pids.max of the cgroup)";
 
-/// Says what is being measured, on standard error.
+/// Prints what is being measured, on standard error.
 fn progress(what: &str) {
     eprintln!("measuring: {what}");
 }

@@ -16,7 +16,7 @@ use super::work::{self, SOURCE, Under};
 use super::{machine, progress};
 use crate::cli::{BenchArgs, EngineName};
 
-/// Label, the program that has to be there, and what a shell is told.
+/// Label, the program that has to be installed, and the script for a shell.
 const ROWS: [(&str, &str, &str); 5] = [
     ("gcc -O2 of one file", "gcc", "gcc -O2 -c -o one.o one.c"),
     ("make -j2 of six files", "make", "rm -f *.o && make -s -j2"),
@@ -33,12 +33,12 @@ count = collections.Counter(words)
 text = json.dumps(sorted(count.items()))
 print(len(re.findall(r'[a-f]+[0-9]', text)), len(json.loads(text)))
 ";
-/// How long the history is that git tells.
+/// How many commits the history for git has.
 const COMMITS: u32 = 1000;
 
 const UNDER: [Under; 3] = [Under::Host, Under::Inside, Under::Ptrace];
 
-/// What a run of one of them takes, in milliseconds.
+/// The time that one run takes, in milliseconds.
 #[derive(Clone, Copy)]
 struct Times {
     /// Processor time of all its processes.
@@ -47,7 +47,7 @@ struct Times {
 }
 
 impl Times {
-    /// The least of each: what disturbs a run only makes it longer.
+    /// The minimum of each, since disturbances only make a run longer.
     fn best(self, other: Option<Times>) -> Times {
         let Some(other) = other else { return self };
         let processor = self.processor.zip(other.processor).map(|(a, b)| a.min(b));
@@ -55,7 +55,7 @@ impl Times {
     }
 }
 
-/// Measures all of it: the best of several runs, each on one CPU with all that belongs to it.
+/// Measures the table: the best of several runs, each with all its processes on one CPU.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     const ROUNDS: u32 = 20;
     let cpu = machine::choose_cpu(args.cpu)?;
@@ -95,12 +95,12 @@ pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
         };
         Ok(Table { caption, corner: "", columns: columns(), rows, notes })
     });
-    // What can't be removed lies in the directory for temporary files.
+    // If that fails, the files are left in the directory for temporary files.
     let _ = fs::remove_dir_all(&folder);
     result
 }
 
-/// Makes what the programs work on.
+/// Creates the files that the programs work on.
 fn prepare(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     for (name, text) in [("one.c", SOURCE), ("Makefile", MAKEFILE), ("script.py", SCRIPT)] {
@@ -131,7 +131,7 @@ fn history() -> String {
     (0..COMMITS).map(commit).collect()
 }
 
-/// What the script takes.
+/// Runs the script and returns the time that it takes.
 fn time(folder: &Path, under: Under, cpu: usize, script: &str) -> anyhow::Result<Times> {
     let mut words = vec!["taskset".to_owned(), "-c".to_owned(), cpu.to_string()];
     words.extend(work::wrapper(under, cpu, EngineName::Any)?);
@@ -146,7 +146,7 @@ fn time(folder: &Path, under: Under, cpu: usize, script: &str) -> anyhow::Result
 fn shell(folder: &Path, wrapper: &[String], script: &str) -> anyhow::Result<()> {
     let words: Vec<&str> = wrapper.iter().map(String::as_str).chain(["sh", "-c", script]).collect();
     let mut command = Command::new(words[0]);
-    // The system's own programs, not what a user has put before them.
+    // The system's own programs, not others that a user has put before them in PATH.
     command.env("PATH", "/usr/bin:/bin");
     command.args(&words[1..]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = command.output().with_context(|| format!("failed to run {}", words[0]))?;

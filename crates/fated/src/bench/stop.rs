@@ -1,4 +1,4 @@
-//! One emulated call while others idle, beside the least that any tracer can do for it.
+//! One emulated call while other guests idle, compared with the least that any tracer has to do for a call.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,12 +18,12 @@ use super::{machine, progress};
 use crate::cli::BenchArgs;
 
 const SIZES: [u32; 5] = [0, 100, 1000, 5000, 10_000];
-/// Short enough for a round that no other process interrupts.
+/// Units in a round, few enough that rarely another process interrupts it.
 const CALLS: u32 = 400;
-/// Waiting for anyone of many takes far longer.
+/// The same for waitpid(-1), which takes far longer with many tracees.
 const SLOW_CALLS: u32 = 5;
 
-/// Measures up to `max` idle guests.
+/// Measures with up to `max` idle guests.
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let cpu = machine::choose_cpu(args.cpu)?;
     machine::raise_pid_limits(max);
@@ -65,7 +65,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     })
 }
 
-/// The bare loop, waiting by id and for anyone, in microseconds. `None` if so many tracees are not possible.
+/// Times the bare loop, waiting by id and for any tracee, in microseconds. `None` if so many tracees are not possible.
 fn floor(cpu: usize, idle: u32, rounds: u32) -> anyhow::Result<Option<(f64, f64)>> {
     progress(&format!("the bare loop, {idle} idle"));
     let fated = std::env::current_exe().context("failed to find fated itself")?;
@@ -75,10 +75,10 @@ fn floor(cpu: usize, idle: u32, rounds: u32) -> anyhow::Result<Option<(f64, f64)
     if !output.status.success() {
         bail!("failed to measure the bare loop: {}", String::from_utf8_lossy(&output.stderr));
     }
-    serde_json::from_slice(&output.stdout).context("failed to understand what the bare loop took")
+    serde_json::from_slice(&output.stdout).context("failed to parse the time of the bare loop")
 }
 
-/// The process that [`floor`] starts.
+/// Runs in the process that [`floor`] starts.
 pub fn print_floor(idle: u32, rounds: u32) -> anyhow::Result<()> {
     let mut tracees = Tracees::new();
     let numbers = if tracees.grow_to(idle as usize)? < idle as usize {

@@ -16,7 +16,7 @@ const ROWS: [(&str, Load); 8] = [
     ("fork, wait by pid, 1000 other children", Load { mode: "wait-pid", idle: 1000 }),
 ];
 
-/// Measures all of it.
+/// Measures the table.
 pub fn measure(args: &BenchArgs) -> anyhow::Result<Table> {
     let work = Work::compile(machine::choose_cpu(args.cpu)?, args.rounds.div_ceil(PASSES), args.engine)?;
     let mut notes = Vec::new();

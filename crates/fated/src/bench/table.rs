@@ -1,4 +1,4 @@
-//! What a benchmark prints.
+//! The table that a benchmark prints.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::machine;
 
-/// Numbers in microseconds, a row of them for each thing that was measured.
+/// Numbers, with a row for each thing that was measured.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// What the numbers are.
+    /// What the numbers mean, with their unit.
     pub caption: &'static str,
     /// The head of the first column.
     pub corner: &'static str,
@@ -17,7 +17,7 @@ pub struct Table {
     pub columns: Vec<String>,
     /// Label and numbers; `None` where nothing could be measured.
     pub rows: Vec<(String, Vec<Option<f64>>)>,
-    /// What to know when reading it: verdicts, limits that were met.
+    /// Notes for the reader: verdicts, and limits that were reached.
     pub notes: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Table {
         text
     }
 
-    /// For docs/BENCHMARKS.md, with what is needed to measure it again.
+    /// For docs/BENCHMARKS.md, with the command, the machine and the day.
     pub fn markdown(&self, name: &str) -> String {
         let mut text = format!(
             "## `fated bench {name}`\n\n{}\n\n`{}`, {}, {}.\n\n",
@@ -67,7 +67,7 @@ impl Table {
         text
     }
 
-    /// For programs.
+    /// As JSON, for programs.
     pub fn json(&self, name: &str) -> Value {
         let rows: Vec<Value> =
             self.rows.iter().map(|(label, numbers)| json!({ "label": label, "numbers": numbers })).collect();
@@ -95,7 +95,7 @@ impl Table {
     }
 }
 
-/// Three digits at least, as far as they mean something.
+/// A number with three significant digits, all digits before the point, and at most three after it.
 fn rounded(number: f64) -> String {
     match number {
         it if it < 1.0 => format!("{it:.3}"),

@@ -16,7 +16,7 @@ const ROWS: [(&str, &str, Under); 6] = [
     ("fated with --wait scan, any child", "wait-any", Under::FatedScan),
 ];
 
-/// Measures up to `max` other children.
+/// Measures with up to `max` other children.
 pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let cpu = machine::choose_cpu(args.cpu)?;
     machine::raise_pid_limits(max);
@@ -26,7 +26,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     let mut rows: Vec<(String, Vec<Option<f64>>)> =
         ROWS.iter().map(|(label, ..)| ((*label).to_owned(), Vec::new())).collect();
     let mut notes = Vec::new();
-    // Twice, and by size first: what disturbs the machine for a while then disturbs one half of many numbers.
+    // Two passes, each over all sizes: a temporary disturbance then affects one half of many numbers rather than all of one.
     for pass in 0..2 {
         for (at, &size) in sizes.iter().enumerate() {
             for ((_, mode, under), (label, numbers)) in ROWS.iter().zip(&mut rows) {
@@ -52,7 +52,7 @@ pub fn measure(max: u32, args: &BenchArgs) -> anyhow::Result<Table> {
     Ok(Table { caption, corner: "", columns, rows, notes })
 }
 
-/// The verdict on a row that should be flat.
+/// The verdict on a row that should not grow.
 pub fn growth(label: &str, sizes: &[u32], numbers: &[Option<f64>]) -> Option<String> {
     let first = numbers.first().copied().flatten()?;
     let (last, at) = numbers.iter().zip(sizes).rev().find_map(|(number, size)| Some((number.as_ref()?, size)))?;

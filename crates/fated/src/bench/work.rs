@@ -1,4 +1,4 @@
-//! Runs the program that is measured, natively or under something, and times its rounds from outside.
+//! Runs the program that is measured, natively or under a tracer, and times its rounds from outside.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times real processes with the real clock")]
 
@@ -13,17 +13,17 @@ use clap::ValueEnum as _;
 
 use crate::cli::EngineName;
 
-/// The program.
+/// The source of the program.
 pub const SOURCE: &str = include_str!("work.c");
 
-/// What stands between the program and Linux.
+/// What the program runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Under {
     /// Nothing.
     Host,
     /// `strace -f -o /dev/null`.
     Strace,
-    /// `fated run`, with the engine that was asked for.
+    /// `fated run`, with the engine of the command line.
     Fated,
     /// The same with `--wait scan`.
     FatedScan,
@@ -36,7 +36,7 @@ pub enum Under {
 }
 
 impl Under {
-    /// What a table calls it.
+    /// The label in tables.
     pub fn label(self) -> &'static str {
         match self {
             Under::Host => "host",
@@ -50,12 +50,13 @@ impl Under {
     }
 }
 
-/// How long a round should take: short enough to be interrupted by no other process, long enough to make little of the talk.
+/// How long a round should take: short enough that rarely another process interrupts it, long enough that the communication
+/// matters little.
 const ROUND: Duration = Duration::from_millis(2);
-/// The order for the most units in a round, 2^24.
+/// The command for the largest round, 2^24 units.
 const MOST: u8 = 25;
 
-/// Over how many passes [`Work::best`] spreads its rounds.
+/// The number of passes over which [`Work::best`] spreads its rounds.
 pub const PASSES: u32 = 4;
 
 /// What to do in each round.
@@ -63,7 +64,7 @@ pub const PASSES: u32 = 4;
 pub struct Load {
     /// A mode of the program.
     pub mode: &'static str,
-    /// How many children, or threads, idle meanwhile.
+    /// How many children or threads are idle meanwhile.
     pub idle: u32,
 }
 
@@ -77,7 +78,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Compiles it, statically if that is possible.
+    /// Compiles the program, statically if that is possible.
     pub fn compile(cpu: usize, rounds: u32, engine: EngineName) -> anyhow::Result<Work> {
         let folder = std::env::temp_dir().join(format!("fated-bench-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
@@ -102,13 +103,14 @@ impl Work {
         self.folder.join("work")
     }
 
-    /// Microseconds for one unit of `load` in the best round, less what the best empty round took. `None` if so many children are not possible.
+    /// Microseconds for one unit of `load`, from the best round less the best empty round. `None` if so many children are not
+    /// possible.
     pub fn time(&self, under: Under, load: Load) -> anyhow::Result<Option<f64>> {
         self.with(under, load, |_, input, output| self.rounds(input, output))
     }
 
-    /// Starts the program, and lets `measure` have its id (or that of what it is started by) and its pipes. The program ends when its
-    /// input does. `None` as from [`Work::time`].
+    /// Starts the program and calls `measure` with its id (or that of its wrapper) and its pipes. The program ends when its input
+    /// does. `None` as from [`Work::time`].
     pub fn with<T>(
         &self,
         under: Under,
@@ -132,8 +134,8 @@ impl Work {
         }
     }
 
-    /// The best of several passes over all of these, under each of those: what disturbs the machine for a while then doesn't disturb
-    /// all of a number's rounds. `None` where nothing is to be measured, and as from [`Work::time`].
+    /// The best of several passes over all loads, under each wrapper: a temporary disturbance then doesn't affect all rounds of one
+    /// number. `None` where nothing is to be measured, and as from [`Work::time`].
     pub fn best<const N: usize>(
         &self,
         loads: &[Load],
@@ -153,11 +155,11 @@ impl Work {
         Ok(best)
     }
 
-    /// Tells the program what to do, and finds out how long a unit takes, in microseconds.
+    /// Sends the program its commands and computes how long a unit takes, in microseconds.
     fn rounds(&self, mut input: ChildStdin, mut output: ChildStdout) -> anyhow::Result<f64> {
         await_ready(&mut output)?;
         let mut round = |order: u8| -> io::Result<Duration> {
-            // What delays this side only makes a time longer, so the shortest one stays right.
+            // A delay on this side only makes a time longer, so the shortest one remains valid.
             let start = Instant::now();
             input.write_all(&[order])?;
             output.read_exact(&mut [0])?;
@@ -165,7 +167,7 @@ impl Work {
         };
         let mut round = |order: u8| round(order).context("failed to talk to the measured program");
         let mut order = 1;
-        // One long round may have been interrupted; three in a row are long.
+        // One long round may have been interrupted; three in a row weren't.
         let mut long = 0;
         while order < MOST && long < 3 {
             if round(order)? < ROUND {
@@ -180,7 +182,7 @@ impl Work {
             empty = empty.min(round(0)?);
             full = full.min(round(order)?);
         }
-        // With few rounds an empty one may have been disturbed more.
+        // With few rounds, the empty one may have been disturbed more than the full one.
         let units = full.saturating_sub(empty).max(Duration::from_nanos(1));
         Ok(units.as_secs_f64() * 1e6 / f64::from(1_u32 << (order - 1)))
     }
@@ -188,17 +190,17 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // What can't be removed lies in the directory for temporary files.
+        // If that fails, the files are left in the directory for temporary files.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Waits until the program has prepared what it was told to.
+/// Waits until the program has made its preparations.
 pub fn await_ready(output: &mut ChildStdout) -> anyhow::Result<()> {
     output.read_exact(&mut [0]).context("failed to talk to the measured program")
 }
 
-/// What stands before the program.
+/// The command that the program is an argument of.
 pub fn wrapper(under: Under, cpu: usize, engine: EngineName) -> anyhow::Result<Vec<String>> {
     let (engine, rest) = match under {
         Under::Host => return Ok(Vec::new()),
