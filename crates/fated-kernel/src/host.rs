@@ -5,6 +5,7 @@ mod fast_path;
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::fs::host::Fs;
+use crate::fs::mount::Mounts;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
 use crate::ipc::futex::Futexes;
@@ -57,6 +58,8 @@ pub struct Boot {
     pub exe: Vec<u8>,
     /// Its working directory.
     pub cwd: Vec<u8>,
+    /// Its file mode creation mask.
+    pub umask: u32,
     /// The user and the groups it runs as.
     pub credentials: crate::process::task::Credentials,
 }
@@ -80,7 +83,9 @@ pub struct Kernel {
     pub family: RefCell<Family>,
     /// Sleepers on futexes.
     pub futexes: RefCell<Futexes>,
-    /// What it knows of real files, and its own ones.
+    /// Which file system a path belongs to.
+    pub mounts: Mounts,
+    /// What it knows of real files.
     pub fs: Fs,
     /// The standard streams of fated.
     pub streams: Streams,
@@ -127,6 +132,7 @@ impl Kernel {
             chooser,
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
             futexes: RefCell::default(),
+            mounts: Mounts::new(),
             fs: Fs::new(&config),
             streams: Streams::default(),
             rights_under_way: Cell::new(0),

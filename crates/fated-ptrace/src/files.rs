@@ -111,6 +111,14 @@ pub(crate) fn proc_file(tid: RealTid, name: &str) -> Os<Vec<u8>> {
     }
 }
 
+/// The file mode creation mask of a task.
+pub(crate) fn umask(tid: RealTid) -> Os<u32> {
+    let status = proc_file(tid, "status")?;
+    let text = String::from_utf8_lossy(&status).into_owned();
+    let field = text.lines().find_map(|line| line.strip_prefix("Umask:"));
+    field.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).ok_or(Errno::EIO)
+}
+
 /// Where the link `/proc/TID/NAME` points.
 pub(crate) fn proc_link(tid: RealTid, name: &str) -> Os<Vec<u8>> {
     sys::read_link(libc::AT_FDCWD, &proc_path(tid, name)?)

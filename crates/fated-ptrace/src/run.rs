@@ -195,7 +195,9 @@ impl Engine {
         let credentials = sys::credentials()
             .map(|(uid, gid, groups)| Credentials { uid, gid, groups })
             .map_err(start("ask who fated is"));
-        let boot = credentials.and_then(|credentials| Ok(Boot { exe: link("exe")?, cwd: link("cwd")?, credentials }));
+        let umask = || crate::files::umask(tid).map_err(start("look at the new program"));
+        let boot = credentials
+            .and_then(|credentials| Ok(Boot { exe: link("exe")?, cwd: link("cwd")?, umask: umask()?, credentials }));
         let regs = sys::get_regs(tid).map_err(start("read the new program's registers"));
         let (boot, regs) =
             boot.and_then(|boot| Ok((boot, regs?))).inspect_err(|_| Process::new(tid, unnamed).kill())?;

@@ -107,7 +107,11 @@ fn try_boot() -> Result<(), End> {
     program.start(&task, &kernel.auxv_random()).map_err(End::NoProgram)?;
     let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;
     let exe = task.proc_link("exe").map_err(step("look at the new program"))?;
-    kernel.boot(&Boot { exe, cwd, credentials }, task);
+    // It can be read only by setting it.
+    let umask = |mask: u64| sys::ask(__NR_umask, [mask, 0, 0, 0, 0, 0]).map_err(step("ask for the umask"));
+    let mask = umask(0)?;
+    umask(mask)?;
+    kernel.boot(&Boot { exe, cwd, umask: mask as u32, credentials }, task);
     Ok(())
 }
 

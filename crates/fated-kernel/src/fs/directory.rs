@@ -5,7 +5,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::dirent::Listing;
 use crate::fs::file::File;
-use crate::fs::generated::{Dir, Node};
+use crate::fs::generated::{Dir, Inode};
 use crate::fs::inode::FileStat;
 use crate::fs::namei;
 use alloc::{rc::Rc, vec::Vec};
@@ -26,7 +26,7 @@ pub struct Directory {
 #[derive(Debug)]
 enum Place {
     Real(Real),
-    Made(Dir),
+    Generated(Dir),
 }
 
 /// What the kernel knows of a real one.
@@ -60,7 +60,7 @@ impl Directory {
         let real = Real {
             number: fs.number(stat.dev, stat.ino),
             dev: stat.dev,
-            moves: fs.moves(),
+            moves: fs.dcache.moves(),
             moved: Cell::new(false),
             flags: Cell::new((flags & !USUAL == 0).then_some(kept)),
             status: Cell::new(Some((*stat, fs.changes()))),
@@ -82,8 +82,8 @@ impl Directory {
 
     /// A generated one.
     #[must_use]
-    pub fn made(dir: Dir, path: Vec<u8>) -> Rc<Directory> {
-        Directory::new(Place::Made(dir), path)
+    pub fn generated(dir: Dir, path: Vec<u8>) -> Rc<Directory> {
+        Directory::new(Place::Generated(dir), path)
     }
 
     /// Whether the real Linux has it.
@@ -103,7 +103,7 @@ impl Directory {
     #[must_use]
     pub fn known_path(&self, cx: &Cx) -> Option<&[u8]> {
         let Place::Real(real) = &self.place else { return None };
-        (namei::has_name(&self.path) && real.moves == cx.kernel.fs.moves()).then_some(&self.path)
+        (namei::has_name(&self.path) && real.moves == cx.kernel.fs.dcache.moves()).then_some(&self.path)
     }
 
     /// What the real Linux has said of it, if nothing can have changed since. It says so once: who asks twice looks for changes
@@ -151,7 +151,7 @@ impl Directory {
             return Ok(known);
         }
         let listing = Rc::new(match &self.place {
-            Place::Made(dir) => dir.entries(cx, &self.path),
+            Place::Generated(dir) => dir.entries(cx, &self.path),
             Place::Real(real) => {
                 let mut listing = cx.task.guest.list(fd, real.moved.replace(true))?;
                 listing.sort();
@@ -175,7 +175,7 @@ impl File for Directory {
 
     fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {
         match &self.place {
-            Place::Made(dir) => Ok(Node::Directory(dir.clone()).stat(cx, &self.path)),
+            Place::Generated(dir) => Ok(Inode::Directory(dir.clone()).stat(cx, &self.path)),
             // Only its descriptor knows: see `Cx::stat_descriptor`.
             Place::Real(_) => Err(Errno::EBADF),
         }
@@ -191,7 +191,7 @@ impl File for Directory {
 
     fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
         match &self.place {
-            Place::Made(dir) => Ok(Directory::made(dir.clone(), self.path.clone())),
+            Place::Generated(dir) => Ok(Directory::generated(dir.clone(), self.path.clone())),
             Place::Real(_) => Err(Errno::ENXIO),
         }
     }

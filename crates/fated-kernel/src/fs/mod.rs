@@ -1,15 +1,29 @@
 //! File systems, and what open files have in common.
 
+pub mod attr;
+pub mod cpumask;
+pub mod cwd;
+pub mod dcache;
 pub mod devtmpfs;
 pub mod directory;
 pub mod dirent;
 pub mod eventpoll;
 pub mod fdtable;
 pub mod file;
+pub mod fs_struct;
 pub mod generated;
 pub mod host;
 pub mod inode;
+pub mod mount;
 pub mod namei;
+pub mod names;
+pub mod open;
+pub mod permission;
 pub mod poll;
 pub mod proc;
+pub mod readdir;
 pub mod seq_file;
+pub mod stat;
+pub mod statfs;
+pub mod static_tree;
+pub mod sysfs;

@@ -1,20 +1,21 @@
-//! From a path to what stands there.
+//! The walk from a path to what stands there (Linux's namei; path_resolution(7)).
 //!
-//! Linux resolves the paths of real files itself. But a path may lead into `/proc`, `/sys` or `/dev`, straight, by `..`
-//! or over links, and there the kernel's own files stand (see [`crate::fs::generated`]). [`walk`] goes through each path as
-//! namei does (path_resolution(7)), at the cost of one look at the last component: what is a directory and no link is
-//! remembered. From there a path can also lead back to real files (`/proc/self/cwd/x`); then Linux is given the path
-//! that [`walk`] found in place of the guest's.
+//! Linux resolves the paths of real files itself. But a path may lead to a generated file: by its name, by `..` or over links. So each path
+//! is looked up here first, component by component, at the cost of one look at the last one: which paths are directories and no links is
+//! known from the dentry cache. A path can also lead from a generated directory to real files (`/proc/self/cwd/x`); then it is *rewritten*:
+//! Linux gets the path that was found in place of the guest's.
+//!
+//! There is one walk, [`lookup`], and [`lookup_parent`] for calls that make, remove or move a name. Three shortcuts leave it out where the
+//! answer is known: [`is_known_file`], [`RealParent`] and, in the walk, a single name in an open real directory.
 
 use crate::cx::{Cx, PATH_MAX};
 use crate::errno::Errno;
+use crate::fs::cwd::{self, Cwd};
 use crate::fs::directory::Directory;
 use crate::fs::file::OpenFile;
-use crate::fs::generated;
-use crate::fs::generated::{Jump, Node};
-use crate::fs::host::Fs;
-use crate::fs::inode::FileStat;
-use crate::fs::inode::kind;
+use crate::fs::generated::{self, Inode};
+use crate::fs::inode::{FileStat, kind};
+use crate::fs::proc::{Destination, MagicLink};
 use alloc::{rc::Rc, vec::Vec};
 
 /// `AT_FDCWD`.
@@ -26,38 +27,38 @@ const MAX_LINKS: u32 = 40;
 
 /// What a path leads to.
 #[derive(Debug)]
-pub enum Place {
+pub enum Found {
     /// The business of the real Linux: what stands there, or why nothing does.
     Real(Result<FileStat, Errno>),
-    /// A file of the kernel's own.
-    Made(Node),
-    /// What is behind a descriptor (`/proc/PID/fd/N`), known to the kernel.
+    /// A generated file.
+    Generated(Inode),
+    /// An object that the kernel models, behind a descriptor (`/proc/PID/fd/N`).
     Open(Rc<OpenFile>),
 }
 
-/// A path that has been gone through.
+/// A path that has been looked up.
 #[derive(Debug)]
-pub struct Target {
+pub struct Lookup {
     /// What stands there.
-    pub place: Place,
-    /// An absolute path without links, except the last component if it wasn't to be followed. Where the name does not
-    /// exist it is where it would be made.
+    pub found: Found,
+    /// An absolute path without links, except the last component if it wasn't to be followed. A name that does not exist has
+    /// the path at which it would be made. Relative, or that of a magic link, where no other is known.
     pub path: Vec<u8>,
-    /// The guest's path means something else to the real Linux: [`Target::path`] must take its place.
-    pub detour: bool,
+    /// The guest's path means something else to the real Linux: [`Lookup::path`] must take its place.
+    pub rewritten: bool,
     /// What follows it then, as the guest's path had it.
     pub ending: &'static [u8],
-    /// Whether a link that leads to an object (`/proc/PID/fd/N`) was on the way.
-    pub jumped: bool,
+    /// Whether a magic link (`/proc/PID/fd/N`) was on the way.
+    pub over_magic_link: bool,
     /// The number of the directory that it is in, if that is known already.
     parent: Option<u64>,
 }
 
-impl Target {
-    /// What the real Linux has there; something of the kernel's own is `other`.
+impl Lookup {
+    /// What the real Linux has there; anything else is the error `other`.
     pub fn real(&self, other: Errno) -> Result<&Result<FileStat, Errno>, Errno> {
-        match &self.place {
-            Place::Real(stat) => Ok(stat),
+        match &self.found {
+            Found::Real(stat) => Ok(stat),
             _ => Err(other),
         }
     }
@@ -70,7 +71,7 @@ impl Target {
         let at = self.path.iter().rposition(|&byte| byte == b'/')?;
         let parent = self.path.get(..at)?;
         let fs = &cx.kernel.fs;
-        fs.known_directory(parent).or_else(|| {
+        fs.dcache.directory(parent).or_else(|| {
             let path = if parent.is_empty() { b"/" } else { parent };
             let real = cx.task.guest.stat(AT_FDCWD, path, NOFOLLOW).ok()?;
             // A path that leads nowhere may have a file before its last component.
@@ -84,7 +85,7 @@ enum Base {
     /// At a path; `/` is the empty one.
     Path(Rc<[u8]>),
     /// At a generated directory: the real descriptor is none.
-    Made(Rc<[u8]>),
+    Generated(Rc<[u8]>),
     /// At a real directory whose path is known to be no root of the kernel's own files. A single name is looked up there
     /// directly.
     Directory {
@@ -97,18 +98,20 @@ enum Base {
 
 fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
     if dirfd == AT_FDCWD {
-        return cx.kernel.fs.cwd(cx).map(Base::Path);
+        return Ok(match cwd::of(cx, &cx.task)? {
+            Cwd::Real(path) => Base::Path(path),
+            Cwd::Generated(path) => Base::Generated(path),
+        });
     }
     if let Some(open) = cx.file(dirfd)
         && let Some(directory) = open.downcast::<Directory>()
     {
-        match directory.real_number() {
-            None => return Ok(Base::Made(directory.path().into())),
-            Some(number) => {
-                if let Some(path) = name_in(cx, dirfd, path) {
-                    return Ok(Base::Directory { fd: dirfd, number, path });
-                }
-            }
+        if !directory.is_real() {
+            return Ok(Base::Generated(directory.path().into()));
+        }
+        if let Some(parent) = RealParent::of(open, path) {
+            let path = parent.path_of(cx, path);
+            return Ok(Base::Directory { fd: dirfd, number: parent.number(), path });
         }
     }
     if !cx.task.guest.stat(dirfd, b"", 0)?.is(kind::DIRECTORY) {
@@ -122,38 +125,57 @@ pub(crate) fn has_name(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && !path.ends_with(b" (deleted)")
 }
 
+/// Whether a path is one name.
 fn is_single(path: &[u8]) -> bool {
-    !path.contains(&b'/') && path != b".." && path != b"."
+    !path.is_empty() && !path.contains(&b'/') && path != b".." && path != b"."
 }
 
-/// The directory behind `open`, if nothing of the kernel's own can stand in it.
-fn real_directory(open: &OpenFile) -> Option<&Directory> {
-    open.downcast::<Directory>().filter(|directory| directory.is_real() && directory.path() != b"/")
+/// An open real directory of which a single name is wanted, so that nothing generated can stand there.
+#[derive(Debug)]
+pub(crate) struct RealParent {
+    open: Rc<OpenFile>,
+    number: u64,
 }
 
-/// The number of the directory behind `dirfd`, if `name` is a single one in it and nothing of the kernel's own can stand there.
-pub(crate) fn parent_of(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<u64> {
-    let open = cx.file(dirfd).filter(|_| is_single(name) && !name.is_empty())?;
-    real_directory(&open)?.real_number()
-}
+impl RealParent {
+    /// The directory behind `dirfd`, if `name` is a single one in it.
+    pub(crate) fn behind(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<RealParent> {
+        RealParent::of(cx.file(dirfd).filter(|_| is_single(name))?, name)
+    }
 
-/// What the path of such a name is; `None` inside if it isn't known.
-pub(crate) fn name_in(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<Option<Vec<u8>>> {
-    let open = cx.file(dirfd).filter(|_| is_single(name) && !name.is_empty())?;
-    Some(real_directory(&open)?.known_path(cx).map(|path| [path, b"/", name].concat()))
+    fn of(open: Rc<OpenFile>, name: &[u8]) -> Option<RealParent> {
+        // The root has mounts of generated files in it.
+        let directory = open.downcast::<Directory>().filter(|it| is_single(name) && it.path() != b"/")?;
+        let number = directory.real_number()?;
+        Some(RealParent { open, number })
+    }
+
+    /// The number of its inode.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The path of `name` in it, if its own is known.
+    pub(crate) fn path_of(&self, cx: &Cx, name: &[u8]) -> Option<Vec<u8>> {
+        let path = self.open.downcast::<Directory>()?.known_path(cx)?;
+        Some([path, b"/", name].concat())
+    }
 }
 
 /// Whether a path is known to lead to a regular file, without a look.
-pub(crate) fn is_plain(cx: &Cx, dirfd: i32, path: &[u8]) -> bool {
-    let fs = &cx.kernel.fs;
+pub(crate) fn is_known_file(cx: &Cx, dirfd: i32, path: &[u8]) -> bool {
+    let dcache = &cx.kernel.fs.dcache;
     if path.first() == Some(&b'/') {
-        return fs.is_plain(path);
+        return dcache.is_file(path);
     }
     let path = match dirfd {
-        AT_FDCWD => fs.cwd(cx).ok().map(|cwd| [&*cwd, b"/", path].concat()),
-        _ => name_in(cx, dirfd, path).flatten(),
+        AT_FDCWD => match cwd::of(cx, &cx.task) {
+            Ok(Cwd::Real(cwd)) => Some([&*cwd, b"/", path].concat()),
+            _ => None,
+        },
+        _ => RealParent::behind(cx, dirfd, path).and_then(|parent| parent.path_of(cx, path)),
     };
-    path.is_some_and(|path| fs.is_plain(&path))
+    path.is_some_and(|path| dcache.is_file(&path))
 }
 
 /// What becomes of a link at the end of a path.
@@ -167,28 +189,28 @@ enum Last {
     Name,
 }
 
-/// Goes through `path` from `dirfd`; `follow` tells whether a link at its end is followed.
-pub fn walk(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Target, Errno> {
-    go(cx, dirfd, path, if follow { Last::Follow } else { Last::Stay })
+/// Looks up `path` from `dirfd`; `follow` tells whether a link at its end is followed.
+pub fn lookup(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Result<Lookup, Errno> {
+    checked(cx, dirfd, path, if follow { Last::Follow } else { Last::Stay })
 }
 
-/// Goes through a path whose last component is a name to be made, removed or moved.
-pub fn walk_to_name(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Target, Errno> {
-    go(cx, dirfd, path, Last::Name)
+/// Looks up a path whose last component is a name to be made, removed or moved.
+pub fn lookup_parent(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Lookup, Errno> {
+    checked(cx, dirfd, path, Last::Name)
 }
 
-fn go(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
+fn checked(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let mut target = find(cx, dirfd, path, mode)?;
-    // Other mounts of the real /proc and /sys.
-    if let Place::Real(Ok(stat)) = &target.place
+    let mut target = walk(cx, dirfd, path, mode)?;
+    // The real /proc and /sys may be mounted elsewhere, too.
+    if let Found::Real(Ok(stat)) = &target.found
         && cx.kernel.fs.is_foreign(cx, stat.dev)
     {
         return Err(Errno::EACCES);
     }
-    if target.detour {
+    if target.rewritten {
         target.ending = ending(path);
     }
     Ok(target)
@@ -205,25 +227,25 @@ fn ending(path: &[u8]) -> &'static [u8] {
     }
 }
 
-fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
+fn walk(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
     let mut start = Rc::from(&b""[..]);
-    let mut detour = false;
+    let mut rewritten = false;
     let relative = path.first() != Some(&b'/');
     if relative {
         match base(cx, dirfd, path) {
             Ok(Base::Path(path)) => start = path,
-            Ok(Base::Made(path)) => (start, detour) = (path, true),
+            Ok(Base::Generated(path)) => (start, rewritten) = (path, true),
             // Deeper down than any path leads.
             Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, mode == Last::Follow)),
             Err(error) => return Err(error),
             Ok(Base::Directory { fd, number, path: known }) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
                 if !(mode == Last::Follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
-                    return Ok(Target {
-                        place: Place::Real(stat),
+                    return Ok(Lookup {
+                        found: Found::Real(stat),
                         path: known.unwrap_or_else(|| path.to_vec()),
-                        detour: false,
-                        jumped: false,
+                        rewritten: false,
+                        over_magic_link: false,
                         ending: b"",
                         parent: Some(number),
                     });
@@ -241,13 +263,13 @@ fn find(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Target, Errno> {
         return Ok(unreachable(cx, dirfd, path, mode == Last::Follow));
     }
     let origin = relative.then_some((dirfd, path));
-    Walker { cx, origin, at, rest: path.to_vec(), mode, links: 0, detour, jumped: false, place: None }.run()
+    Walker { cx, origin, at, rest: path.to_vec(), mode, links: 0, rewritten, over_magic_link: false, found: None }.run()
 }
 
 /// What Linux says of a path whose beginning has no name.
-fn unreachable(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Target {
-    let place = Place::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
-    Target { place, path: path.to_vec(), detour: false, jumped: false, ending: b"", parent: None }
+fn unreachable(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Lookup {
+    let found = Found::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
+    Lookup { found, path: path.to_vec(), rewritten: false, over_magic_link: false, ending: b"", parent: None }
 }
 
 struct Walker<'a> {
@@ -260,10 +282,10 @@ struct Walker<'a> {
     rest: Vec<u8>,
     mode: Last,
     links: u32,
-    detour: bool,
-    jumped: bool,
+    rewritten: bool,
+    over_magic_link: bool,
     /// What stands at `at`, if it has been looked at.
-    place: Option<Place>,
+    found: Option<Found>,
 }
 
 /// What the walker does after a component.
@@ -273,9 +295,9 @@ enum Then {
 }
 
 impl Walker<'_> {
-    fn run(mut self) -> Result<Target, Errno> {
+    fn run(mut self) -> Result<Lookup, Errno> {
         while let Some((name, last)) = self.next_name() {
-            self.place = None;
+            self.found = None;
             match &*name {
                 b"." => {}
                 b".." => {
@@ -291,14 +313,15 @@ impl Walker<'_> {
                 }
             }
         }
-        if self.place.is_none() {
-            self.place = Some(self.look()?);
+        if self.found.is_none() {
+            self.found = Some(self.look()?);
         }
         if self.at.is_empty() {
             self.at.push(b'/');
         }
-        let place = self.place.unwrap_or(Place::Real(Err(Errno::ENOENT)));
-        Ok(Target { place, path: self.at, detour: self.detour, jumped: self.jumped, ending: b"", parent: None })
+        let found = self.found.unwrap_or(Found::Real(Err(Errno::ENOENT)));
+        let Walker { at, rewritten, over_magic_link, .. } = self;
+        Ok(Lookup { found, path: at, rewritten, over_magic_link, ending: b"", parent: None })
     }
 
     /// The next component, and whether it is the last one; with a slash behind it, only a name is.
@@ -315,15 +338,15 @@ impl Walker<'_> {
         Some((name, last))
     }
 
-    fn look(&self) -> Result<Place, Errno> {
-        if generated::is_made(&self.at) {
-            return generated::find(self.cx, &self.at).map(Place::Made);
+    fn look(&self) -> Result<Found, Errno> {
+        if let Some(found) = generated::lookup(self.cx, &self.at) {
+            return found.map(Found::Generated);
         }
         let path = if self.at.is_empty() { b"/" } else { &*self.at };
         let guest = &self.cx.task.guest;
-        Ok(Place::Real(match (guest.stat(AT_FDCWD, path, NOFOLLOW), self.origin) {
+        Ok(Found::Real(match (guest.stat(AT_FDCWD, path, NOFOLLOW), self.origin) {
             // One may stand where one couldn't go to: with other rights, or step by step.
-            (Err(Errno::EACCES | Errno::ENAMETOOLONG), Some((dirfd, path))) if self.links == 0 => {
+            (Err(Errno::EACCES | Errno::ENAMETOOLONG), Some((dirfd, path))) if self.links == 0 && !self.rewritten => {
                 let used = path.len().saturating_sub(self.rest.len());
                 guest.stat(dirfd, path.get(..used).unwrap_or(path), NOFOLLOW)
             }
@@ -332,52 +355,52 @@ impl Walker<'_> {
     }
 
     fn enter(&mut self, last: bool) -> Result<Then, Errno> {
-        let fs: &Fs = &self.cx.kernel.fs;
-        if !last && fs.known_directory(&self.at).is_some() {
+        let fs = &self.cx.kernel.fs;
+        if !last && fs.dcache.directory(&self.at).is_some() {
             return Ok(Then::GoOn);
         }
-        let place = self.look()?;
+        let found = self.look()?;
         let follows = !last || self.mode == Last::Follow;
-        match &place {
-            Place::Made(node) => {
+        match &found {
+            Found::Generated(node) => {
                 // Those of `/dev` that Linux may see have the same names there.
-                self.detour |= !matches!(node, Node::Device(_)) && self.at != b"/dev";
+                self.rewritten |= !matches!(node, Inode::Device(_)) && self.at != b"/dev";
                 match node {
-                    Node::Link(to) if follows => {
+                    Inode::Link(to) if follows => {
                         let to = to.clone();
                         return self.link(&to);
                     }
-                    Node::Jump(jump) if follows => {
-                        let jump = jump.clone();
-                        return self.jump(&jump);
+                    Inode::MagicLink(link) if follows => {
+                        let link = link.clone();
+                        return self.magic_link(&link);
                     }
-                    Node::Directory(_) => {}
+                    Inode::Directory(_) => {}
                     _ if !last => return Err(Errno::ENOTDIR),
                     _ => {}
                 }
             }
-            Place::Real(Ok(stat)) if stat.is(kind::DIRECTORY) => {
+            Found::Real(Ok(stat)) if stat.is(kind::DIRECTORY) => {
                 fs.note_directory(&self.at, stat);
             }
-            Place::Real(Ok(stat)) if stat.is(kind::LINK) && follows => {
+            Found::Real(Ok(stat)) if stat.is(kind::LINK) && follows => {
                 return match self.cx.task.guest.read_link(AT_FDCWD, &self.at).and_then(|to| self.link(&to)) {
                     // Linux comes to the same, and knows what else is wrong with the call.
-                    Err(error) if !self.detour => self.stop(Place::Real(Err(error))),
+                    Err(error) if !self.rewritten => self.stop(Found::Real(Err(error))),
                     result => result,
                 };
             }
-            Place::Real(Ok(_)) if last => {}
-            Place::Real(Ok(_)) => return self.stop(Place::Real(Err(Errno::ENOTDIR))),
-            &Place::Real(Err(error)) => return self.stop(Place::Real(Err(error))),
-            Place::Open(_) => {}
+            Found::Real(Ok(_)) if last => {}
+            Found::Real(Ok(_)) => return self.stop(Found::Real(Err(Errno::ENOTDIR))),
+            &Found::Real(Err(error)) => return self.stop(Found::Real(Err(error))),
+            Found::Open(_) => {}
         }
-        self.place = Some(place);
+        self.found = Some(found);
         Ok(Then::GoOn)
     }
 
     /// Linux has the last word on what can't be gone through.
-    fn stop(&mut self, place: Place) -> Result<Then, Errno> {
-        self.place = Some(place);
+    fn stop(&mut self, found: Found) -> Result<Then, Errno> {
+        self.found = Some(found);
         let rest = core::mem::take(&mut self.rest);
         let end = rest.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
         self.at.extend_from_slice(rest.get(..end).unwrap_or_default());
@@ -398,20 +421,20 @@ impl Walker<'_> {
             if to.first() == Some(&b'/') { 0 } else { self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0) };
         self.at.truncate(end);
         self.rest.splice(..0, to.iter().copied());
-        self.place = None;
+        self.found = None;
         Ok(Then::GoOn)
     }
 
-    fn jump(&mut self, jump: &Jump) -> Result<Then, Errno> {
+    fn magic_link(&mut self, link: &MagicLink) -> Result<Then, Errno> {
         self.count_link()?;
-        self.jumped = true;
+        self.over_magic_link = true;
         let at_end = self.rest.iter().all(|&byte| byte == b'/');
-        self.place = match jump.land(self.cx)? {
-            generated::Landing::Path(path) => {
+        self.found = match link.follow(self.cx)? {
+            Destination::Path(path) => {
                 self.at = if path == b"/" { Vec::new() } else { path };
                 None
             }
-            generated::Landing::Open(open) => {
+            Destination::Open(open) => {
                 if !at_end {
                     match open.downcast::<Directory>() {
                         Some(directory) => self.at = directory.path().to_vec(),
@@ -419,14 +442,14 @@ impl Walker<'_> {
                     }
                     None
                 } else {
-                    Some(Place::Open(open))
+                    Some(Found::Open(open))
                 }
             }
-            generated::Landing::Descriptor(fd) => {
+            Destination::Descriptor(fd) => {
                 if at_end {
                     // The real link of the same number leads to the same file, even if its name is gone.
                     self.at = alloc::format!("/proc/thread-self/fd/{fd}").into_bytes();
-                    Some(Place::Real(self.cx.task.guest.stat(fd, b"", 0)))
+                    Some(Found::Real(self.cx.task.guest.stat(fd, b"", 0)))
                 } else {
                     self.at = self.cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
                     None

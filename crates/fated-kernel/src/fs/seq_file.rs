@@ -1,21 +1,20 @@
-//! An open generated file. Its contents are made when it is read from the beginning, and stay until that is done again, as
-//! Linux's `seq_file` does it.
+//! An open generated file. Its contents are made when it is read from the beginning, and stay until it is read from there again, as with
+//! Linux's `seq_file`.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::file::File;
-use crate::fs::generated::{Node, Source};
+use crate::fs::generated::{Inode, Source};
 use crate::fs::inode::FileStat;
 use crate::mm::iov_iter::Buffers;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use linux_raw_sys::general::O_PATH;
-use linux_raw_sys::general::{O_ACCMODE, O_WRONLY};
+use linux_raw_sys::general::{O_ACCMODE, O_PATH, O_WRONLY};
 
 /// An open generated file.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct SeqFile {
     source: Source,
     path: Vec<u8>,
     reads: bool,
@@ -24,17 +23,17 @@ pub struct Snapshot {
     position: Cell<u64>,
 }
 
-impl Snapshot {
-    /// Opens it with the access mode in `flags`; with `O_PATH` it only holds a place.
+impl SeqFile {
+    /// Opens it with the access mode in `flags`; with `O_PATH` it can be neither read nor written.
     #[must_use]
-    pub fn new(source: Source, path: Vec<u8>, flags: u32) -> Rc<Snapshot> {
+    pub fn new(source: Source, path: Vec<u8>, flags: u32) -> Rc<SeqFile> {
         let access = flags & O_ACCMODE;
         let (reads, writes) = if flags & O_PATH == 0 { (access != O_WRONLY, access != 0) } else { (false, false) };
-        Rc::new(Snapshot { source, path, reads, writes, bytes: RefCell::default(), position: Cell::new(0) })
+        Rc::new(SeqFile { source, path, reads, writes, bytes: RefCell::default(), position: Cell::new(0) })
     }
 }
 
-impl File for Snapshot {
+impl File for SeqFile {
     fn read(&self, cx: &Cx, to: &mut Buffers) -> Result<u64, Errno> {
         let done = self.read_at(cx, to, self.position.get())?;
         self.position.set(self.position.get() + done);
@@ -71,7 +70,7 @@ impl File for Snapshot {
     }
 
     fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {
-        Ok(Node::File(self.source.clone()).stat(cx, &self.path))
+        Ok(Inode::File(self.source.clone()).stat(cx, &self.path))
     }
 
     fn seek(&self, _cx: &Cx, offset: i64, whence: u32) -> Result<u64, Errno> {
@@ -83,7 +82,7 @@ impl File for Snapshot {
     }
 
     fn reopen(&self, _cx: &Cx, flags: u32) -> Result<Rc<dyn File>, Errno> {
-        Ok(Snapshot::new(self.source.clone(), self.path.clone(), flags))
+        Ok(SeqFile::new(self.source.clone(), self.path.clone(), flags))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -4,6 +4,7 @@
 
 use crate::arch::Call;
 use crate::fs::fdtable::Files;
+use crate::fs::fs_struct::FsStruct;
 use crate::fs::host::text_busy::Use;
 use crate::id::{Pid, Tid};
 use crate::outcome::Waiting;
@@ -59,6 +60,8 @@ pub struct Task {
     pub actions: RefCell<Rc<RefCell<Actions>>>,
     /// Its descriptors; shared by its process as a rule.
     pub files: RefCell<Rc<Files>>,
+    /// Its working directory and umask; shared with `CLONE_FS`.
+    pub fs: RefCell<Rc<FsStruct>>,
     /// The address space.
     pub mm: Cell<MmId>,
     /// Where it writes its id when it first runs (`CLONE_CHILD_SETTID`), or 0.

@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::fs_struct::{FsStruct, WorkingDirectory};
 use crate::host::{Boot, Kernel};
 use crate::id::{Pid, Tid};
 use crate::outcome::SysResult;
@@ -21,6 +22,7 @@ use linux_raw_sys::general as c;
 
 const VM: u64 = c::CLONE_VM as u64;
 const FILES: u64 = c::CLONE_FILES as u64;
+const FS: u64 = c::CLONE_FS as u64;
 const SIGHAND: u64 = c::CLONE_SIGHAND as u64;
 const THREAD: u64 = c::CLONE_THREAD as u64;
 const VFORK: u64 = c::CLONE_VFORK as u64;
@@ -29,7 +31,7 @@ const PIDFD: u64 = c::CLONE_PIDFD as u64;
 const CLEAR_SIGHAND: u64 = 1 << 32;
 const INTO_CGROUP: u64 = 1 << 33;
 /// What the real side of a task is shaped by.
-const REAL: u64 = VM | FILES | SIGHAND | THREAD | c::CLONE_FS as u64 | c::CLONE_SYSVSEM as u64 | c::CLONE_SETTLS as u64;
+const REAL: u64 = VM | FILES | FS | SIGHAND | THREAD | c::CLONE_SYSVSEM as u64 | c::CLONE_SETTLS as u64;
 const NAMESPACES: u64 = (c::CLONE_NEWNS
     | c::CLONE_NEWCGROUP
     | c::CLONE_NEWUTS
@@ -201,10 +203,12 @@ impl Kernel {
             }
         };
         let files = parent.files.borrow().clone();
+        let fs = parent.fs.borrow().clone();
         let keeps_altstack = flags & (VM | VFORK) != VM;
         let child = Rc::new(Task {
             actions: RefCell::new(actions),
             files: RefCell::new(if flags & FILES != 0 { files } else { files.copy() }),
+            fs: RefCell::new(if flags & FS != 0 { fs } else { fs.copy() }),
             mm: Cell::new(if flags & VM != 0 { parent.mm.get() } else { self.new_mm() }),
             mask: Cell::new(parent.mask.get()),
             altstack: Cell::new(if keeps_altstack { parent.altstack.get() } else { AltStack::default() }),
@@ -273,6 +277,7 @@ impl Task {
             altstack: Cell::default(),
             actions: RefCell::new(Rc::new(RefCell::new(Actions::default()))),
             files: RefCell::default(),
+            fs: RefCell::default(),
             mm: Cell::new(MmId(0)),
             set_child_tid: Cell::new(0),
             clear_child_tid: Cell::new(0),
@@ -328,7 +333,10 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn RealTas
     *process.exe.borrow_mut() = boot.exe.clone();
     *process.credentials.borrow_mut() = boot.credentials.clone();
     process.execed.set(true);
-    let task = Rc::new(Task { mm: Cell::new(kernel.new_mm()), ..Task::new(tid, process.clone(), guest) });
+    let cwd = WorkingDirectory::Real { path: Some(boot.cwd.as_slice().into()), generation: 0 };
+    let fs = FsStruct::new(cwd, boot.umask);
+    let mm = Cell::new(kernel.new_mm());
+    let task = Rc::new(Task { fs: RefCell::new(fs), mm, ..Task::new(tid, process.clone(), guest) });
     // Linux named it after the path that it was started by, which may be a link to the program.
     let name = task.guest.proc_file("comm").unwrap_or_default();
     task.set_comm_from(if name.is_empty() { &boot.exe } else { name.trim_ascii_end() });

@@ -4,11 +4,10 @@ use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
-use crate::fs::file::OpenFile;
-use crate::fs::inode::kind;
-use alloc::{rc::Rc, vec::Vec};
+use crate::fs::readdir::open_directory;
+use alloc::vec::Vec;
 use core::ops::Range;
-use linux_raw_sys::general::{__NR_getdents64, FD_CLOEXEC};
+use linux_raw_sys::general::__NR_getdents64;
 
 /// Both calls.
 pub fn getdents(cx: &Cx, call: Call) -> Result<u64, Errno> {
@@ -34,30 +33,6 @@ pub fn getdents(cx: &Cx, call: Call) -> Result<u64, Errno> {
     cx.write(to, &bytes)?;
     directory.set_position(position);
     Ok(bytes.len() as u64)
-}
-
-/// The directory behind a descriptor. One that came from outside of the run gets known to the kernel here.
-fn open_directory(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
-    const F_GETFD: u64 = 1;
-    const F_GETFL: u64 = 3;
-    const O_PATH: u64 = 0o10_000_000;
-    if let Some(open) = cx.file(fd) {
-        return Ok(open);
-    }
-    let real = cx.task.guest.stat(fd, b"", 0)?;
-    if !real.is(kind::DIRECTORY) {
-        return Err(Errno::ENOTDIR);
-    }
-    let fcntl = |command| cx.native(linux_raw_sys::general::__NR_fcntl.into(), [fd as u64, command, 0, 0, 0, 0]);
-    let flags = fcntl(F_GETFL)?;
-    if flags & O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
-    let path = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
-    let directory = Directory::inherited(cx, &real, path);
-    let open = OpenFile::new(cx, directory, flags as u32);
-    cx.task.files.borrow().set(fd, open.clone(), fcntl(F_GETFD)? & u64::from(FD_CLOEXEC) != 0);
-    Ok(open)
 }
 
 /// Adds a record with the offset of the next: a `struct linux_dirent64`, or the older `struct linux_dirent`, in which the kind

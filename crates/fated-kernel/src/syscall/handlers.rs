@@ -5,8 +5,8 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::outcome::Step;
 use crate::syscall::{
-    clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, later, lock, now, path, pidfd, poll,
-    prctl, resource, rw, sched, signal, signalfd, socket, table, time, timer, timerfd, wait,
+    change, clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, later, lock, now, open, path,
+    pidfd, poll, prctl, resource, rw, sched, signal, signalfd, socket, table, time, timer, timerfd, wait,
 };
 
 /// Begins a call: ends it at once, or makes the future that goes on with it.
@@ -187,7 +187,7 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_pidfd_send_signal => |cx, call| now(pidfd::pidfd_send_signal(cx, call.args)),
         __NR_pidfd_getfd => |cx, call| now(pidfd::pidfd_getfd(cx, call.args)),
         // paths, files, directories
-        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => |cx, call| path::open(cx, call),
+        __NR_open | __NR_creat | __NR_openat | __NR_openat2 => |cx, call| open::open(cx, call),
         __NR_stat | __NR_lstat | __NR_fstat | __NR_newfstatat => |cx, call| now(stat::stat(cx, *call)),
         __NR_statx => |cx, call| now(stat::statx(cx, call.args)),
         __NR_statfs | __NR_fstatfs => |cx, call| now(stat::statfs(cx, *call)),
@@ -195,15 +195,16 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_access | __NR_faccessat | __NR_faccessat2 => |cx, call| now(path::access(cx, *call)),
         __NR_readlink | __NR_readlinkat => |cx, call| now(path::readlink(cx, *call)),
         __NR_getcwd => |cx, call| now(path::getcwd(cx, call.args)),
+        __NR_umask => |cx, call| now(path::umask(cx, call.args)),
         __NR_utime | __NR_utimes | __NR_futimesat | __NR_utimensat => |cx, call| now(stat::utimes(cx, *call)),
         _ => |cx, call| other(cx, *call),
     }
 }
 
-/// The handler of all other numbers: calls that change names ([`path::change`]), and those that are native or refused by the table.
+/// The handler of all other numbers: calls that change names ([`change::change`]), and those that are native or refused by the table.
 fn other(cx: &Cx, call: Call) -> Step {
-    if path::changes_names(call.number as u32) {
-        return now(path::change(cx, call));
+    if change::changes_names(call.number as u32) {
+        return now(change::change(cx, call));
     }
     match table::call(call.number).map(|info| info.status) {
         Some(table::Status::Native) => Step::Pass,

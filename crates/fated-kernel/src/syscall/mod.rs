@@ -7,6 +7,7 @@ use crate::outcome::{Outcome, Step, SysResult, Waiting};
 use alloc::boxed::Box;
 use core::future::Future;
 
+pub mod change;
 pub mod clone;
 pub mod copy;
 pub mod directory;
@@ -22,6 +23,7 @@ pub mod id;
 pub mod info;
 pub mod lock;
 pub mod log;
+pub mod open;
 pub mod path;
 pub mod pidfd;
 pub mod poll;

@@ -1,14 +1,15 @@
-//! What guests are told of files: stat and its kin, statfs, and the calls that set times.
+//! stat(2) and its kin, statfs(2), utimensat(2): the layout of what they take and tell.
 
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::inode::FileStat;
-use crate::fs::inode::kind;
-use crate::fs::namei;
-use crate::fs::namei::{AT_FDCWD, NOFOLLOW, Place, Target, walk};
-use crate::fs::{devtmpfs, generated, host, inode};
-use crate::outcome::{Outcome, SysResult};
+use crate::fs::attr::{self, Time, TimesRequest, means_descriptor};
+use crate::fs::host::carry_out::PathArg;
+use crate::fs::inode::{self, FileStat};
+use crate::fs::namei::{AT_FDCWD, NOFOLLOW};
+use crate::fs::stat;
+use crate::fs::statfs::{self, StatFs};
+use crate::outcome::SysResult;
 use crate::syscall::Args;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
@@ -50,47 +51,14 @@ pub fn statx(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
+/// The path of a call; no path at all is as good as an empty one.
 fn stat_path(cx: &Cx, dirfd: i32, path: u64, flags: u32) -> Result<FileStat, Errno> {
     if flags & !(NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    // No path at all is as good as an empty one.
     let none = path == 0 && flags & AT_EMPTY_PATH != 0;
     let path = if none { Vec::new() } else { cx.read_path(path)? };
-    if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-        return if dirfd == AT_FDCWD {
-            stat_target(cx, &walk(cx, AT_FDCWD, b".", true)?)
-        } else {
-            cx.stat_descriptor(dirfd)
-        };
-    }
-    match namei::parent_of(cx, dirfd, &path) {
-        Some(parent) if flags & NOFOLLOW != 0 => stat_name(cx, dirfd, &path, parent),
-        _ => stat_target(cx, &walk(cx, dirfd, &path, flags & NOFOLLOW == 0)?),
-    }
-}
-
-/// What stands at a name in a real directory: as walking there, of which nothing else is wanted.
-fn stat_name(cx: &Cx, dirfd: i32, name: &[u8], parent: u64) -> Result<FileStat, Errno> {
-    let fs = &cx.kernel.fs;
-    let mut real = match fs.take_named(parent, name) {
-        Some(known) => Ok(known),
-        None => cx.task.guest.stat(dirfd, name, NOFOLLOW),
-    };
-    match &mut real {
-        Ok(stat) if fs.is_foreign(cx, stat.dev) => real = Err(Errno::EACCES),
-        Ok(stat) => fs.mend_in_place(&cx.kernel, stat),
-        Err(_) => {}
-    }
-    real
-}
-
-fn stat_target(cx: &Cx, target: &Target) -> Result<FileStat, Errno> {
-    match &target.place {
-        Place::Real(real) => real.as_ref().map(|real| cx.kernel.fs.mend(&cx.kernel, real)).map_err(|&error| error),
-        Place::Made(node) => Ok(node.stat(cx, &target.path)),
-        Place::Open(open) => open.file.stat(cx),
-    }
+    stat::stat_path(cx, dirfd, &path, flags)
 }
 
 /// A structure of so many bytes that is filled from front to back; the rest stays zero.
@@ -161,72 +129,28 @@ fn encode_statx(stat: &FileStat) -> [u8; 256] {
     bytes.bytes
 }
 
-/// statfs(2), fstatfs(2): a disk of a fixed size, half of it free.
+/// statfs(2), fstatfs(2).
 pub fn statfs(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let a = call.args;
-    let magic = if call.number as u32 == __NR_fstatfs {
-        magic_of(&cx.stat_descriptor(a[0] as i32)?)
+    let told = if call.number as u32 == __NR_fstatfs {
+        statfs::of_descriptor(cx, a[0] as i32)?
     } else {
-        let target = walk(cx, AT_FDCWD, &cx.read_path(a[0])?, true)?;
-        let stat = stat_target(cx, &target)?;
-        if target.path.starts_with(b"/dev/shm") { TMPFS } else { magic_of(&stat) }
+        statfs::of_path(cx, &cx.read_path(a[0])?)?
     };
-    cx.write(a[1], &encode_statfs(magic))?;
+    cx.write(a[1], &encode_statfs(&told))?;
     Ok(0)
 }
 
-/// Numbers of `<linux/magic.h>`.
-const EXT4: u64 = 0xef53;
-const TMPFS: u64 = 0x0102_1994;
-const PROC: u64 = 0x9fa0;
-const SYSFS: u64 = 0x6265_6572;
-const PIPEFS: u64 = 0x5049_5045;
-const ANON_INODES: u64 = 0x0904_1934;
-
-fn magic_of(stat: &FileStat) -> u64 {
-    match stat.dev {
-        generated::PROC_DEV => PROC,
-        generated::SYS_DEV => SYSFS,
-        devtmpfs::DEV => TMPFS,
-        dev if inode::device_parts(dev).0 != 0 => EXT4,
-        _ if stat.is(kind::FIFO) => PIPEFS,
-        _ => ANON_INODES,
-    }
-}
-
 /// `struct statfs` of `<asm-generic/statfs.h>`.
-fn encode_statfs(magic: u64) -> [u8; 120] {
+fn encode_statfs(told: &StatFs) -> [u8; 120] {
     const BLOCK: u64 = inode::BLOCK_SIZE as u64;
-    const BLOCKS: u64 = (128 << 30) / BLOCK;
-    const INODES: u64 = 8 << 20;
     const NAME_MAX: u64 = 255;
-    const RELATIME: u64 = 0x1000;
-    const VALID: u64 = 0x20;
-    let on_disk = matches!(magic, EXT4 | TMPFS);
-    let (blocks, inodes) = if on_disk { (BLOCKS, INODES) } else { (0, 0) };
+    let (blocks, inodes) = (told.bytes / BLOCK, told.inodes);
     let mut bytes = Encoder::new();
     // Type, size of a block, blocks, free ones, those for all users, inodes, free ones, id of the file system.
-    bytes.u64([magic, BLOCK, blocks, blocks / 2, blocks / 2, inodes, inodes / 2, 0]);
-    bytes.u64([NAME_MAX, BLOCK, RELATIME | VALID]);
+    bytes.u64([told.magic, BLOCK, blocks, blocks / 2, blocks / 2, inodes, inodes / 2, 0]);
+    bytes.u64([NAME_MAX, BLOCK, told.flags]);
     bytes.bytes
-}
-
-/// A time as a caller of utimensat(2) gives it.
-#[derive(Clone, Copy, Debug)]
-enum Time {
-    Now,
-    Keep,
-    At(i64),
-}
-
-impl Time {
-    fn resolve(self, now_ns: i64) -> Option<i64> {
-        match self {
-            Time::Now => Some(now_ns),
-            Time::Keep => None,
-            Time::At(ns) => Some(ns),
-        }
-    }
 }
 
 fn at(seconds: u64, nanos: u64) -> Time {
@@ -264,42 +188,18 @@ fn read_times(cx: &Cx, number: u32, addr: u64) -> Result<[Time; 2], Errno> {
 pub fn utimes(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let number = call.number as u32;
-    let (dirfd, path, times, flags) = match number {
-        __NR_utime | __NR_utimes => (None, a[0], a[1], 0),
-        __NR_futimesat => (Some(a[0] as i32), a[1], a[2], 0),
-        _ => (Some(a[0] as i32), a[1], a[2], a[3] as u32),
+    let (arg, path, times, flags) = match number {
+        __NR_utime | __NR_utimes => (PathArg::plain(0), a[0], a[1], 0),
+        __NR_futimesat => (PathArg::at(0), a[1], a[2], 0),
+        _ => (PathArg::at(0), a[1], a[2], a[3] as u32),
     };
     if flags & !(NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let [atime, mtime] = read_times(cx, number, times)?;
-    let text = if path == 0 && dirfd.is_some() { None } else { Some(cx.read_path(path)?) };
-    let dirfd = dirfd.unwrap_or(AT_FDCWD);
-    let descriptor = match &text {
-        None => true,
-        Some(text) => text.is_empty() && flags & AT_EMPTY_PATH != 0,
-    };
-    let (real, result) = if descriptor {
-        match cx.file(dirfd) {
-            Some(open) if !host::is_real(&open) => return Ok(Outcome::Value(0)),
-            _ => (cx.task.guest.stat(dirfd, b"", 0)?, cx.native(call.number, a)?),
-        }
-    } else {
-        let target = walk(cx, dirfd, &text.unwrap_or_default(), flags & NOFOLLOW == 0)?;
-        match &target.place {
-            Place::Real(Ok(real)) => (*real, crate::syscall::path::carry_out_at(cx, call, &target)?),
-            Place::Real(Err(error)) => return Err(*error),
-            Place::Made(_) | Place::Open(_) => return Err(Errno::EPERM),
-        }
-    };
-    let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
-    let now = kernel.timers.now() as i64;
-    let inode = fs.mend(kernel, &real).ino;
-    match (atime, mtime) {
-        (Time::Keep, Time::Keep) => {}
-        _ => fs.set_explicit(kernel, inode, atime.resolve(now), mtime.resolve(now)),
-    }
-    Ok(result.into())
+    let times = read_times(cx, number, times)?;
+    let path = if path == 0 && arg.has_directory() { None } else { Some(cx.read_path(path)?) };
+    let path = path.filter(|path| !means_descriptor(path, flags));
+    attr::set_times(cx, &TimesRequest { call, arg, path, follow: flags & NOFOLLOW == 0, times })
 }
 
 #[cfg(test)]
@@ -331,6 +231,8 @@ mod tests {
         assert_eq!(extended.len(), 256);
         assert_eq!((word(&extended, 32), word(&extended, 40), word(&extended, 112) as i64), (42, 99, -1));
         assert_eq!(word(&extended, 136), 8 | 1 << 32, "device");
-        assert_eq!(encode_statfs(EXT4).len(), 120);
+        let told = StatFs { magic: 0xef53, bytes: 128 << 30, inodes: 8 << 20, flags: 0x1020 };
+        let bytes = encode_statfs(&told);
+        assert_eq!([0, 16, 24, 40, 80].map(|at| word(&bytes, at)), [0xef53, 32 << 20, 16 << 20, 8 << 20, 0x1020]);
     }
 }

@@ -250,7 +250,12 @@ impl World {
         let kernel = Kernel::new(config, console, trace);
         let stage = Rc::new(Stage { at_once, ..Stage::default() });
         let guest = Puppet::new(&stage);
-        let boot = Boot { exe: b"/bin/puppet".to_vec(), cwd: b"/".to_vec(), credentials: Default::default() };
+        let boot = Boot {
+            exe: b"/bin/puppet".to_vec(),
+            cwd: tree::CWD.to_vec(),
+            umask: 0o022,
+            credentials: Default::default(),
+        };
         let tid = kernel.boot(&boot, guest.clone());
         stage.tasks.borrow_mut().insert(tid, guest);
         World { kernel, stage, open: RefCell::default(), results: RefCell::default(), turn: Cell::new(None) }

@@ -1,10 +1,13 @@
-//! The device nodes that every guest has. Others are as if their driver were missing.
+//! devtmpfs: the device nodes that every host has. Other devices are as if their driver were missing.
 
 pub mod random;
 
-use crate::fs::inode::FileStat;
-use crate::fs::inode::{BLOCK_SIZE, device_number, device_parts, kind};
+use crate::errno::Errno;
+use crate::fs::generated::{Dir, Inode};
+use crate::fs::inode::{BLOCK_SIZE, FileStat, device_number, device_parts, kind};
+use crate::fs::mount::FileSystem;
 use crate::host::Kernel;
+use alloc::{string::String, vec::Vec};
 
 /// A device that can be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +36,38 @@ const ALL: [(Device, &str, u64, u64); 6] = [
     (Device::Zero, "zero", 1, 5),
 ];
 
-/// `st_dev` of everything in `/dev`.
-pub const DEV: u64 = device_number(0, 5);
+/// The symbolic links, by name and target.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// Directories that others are mounted on.
+const MOUNT_POINTS: [&str; 1] = ["shm"];
 
-/// The device of a name in `/dev`.
+/// What stands at `path` below the root.
+pub fn lookup(path: &[u8]) -> Result<Inode, Errno> {
+    if path.is_empty() {
+        return Ok(Inode::Directory(Dir::Devtmpfs));
+    }
+    if let Some((_, to)) = LINKS.iter().find(|(name, _)| name.as_bytes() == path) {
+        return Ok(Inode::Link(to.as_bytes().to_vec()));
+    }
+    let device = ALL.iter().find(|(_, name, ..)| name.as_bytes() == path);
+    device.map(|(device, ..)| Inode::Device(*device)).ok_or(Errno::ENOENT)
+}
+
+/// The names in the root, in order.
 #[must_use]
-pub fn named(name: &[u8]) -> Option<Device> {
-    ALL.iter().find(|(_, known, ..)| known.as_bytes() == name).map(|(device, ..)| *device)
+pub fn names() -> Vec<String> {
+    let (devices, links) = (ALL.iter().map(|(_, name, ..)| *name), LINKS.iter().map(|(name, _)| *name));
+    let mut names: Vec<_> = devices.chain(links).chain(MOUNT_POINTS).map(String::from).collect();
+    names.sort_unstable();
+    names
 }
 
-/// The names of all devices, in order.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|(_, name, ..)| *name)
-}
-
-/// The device that a real node stands for.
+/// The device that a real device node stands for.
 #[must_use]
 pub fn of(real: &FileStat) -> Option<Device> {
     if !real.is(kind::CHARACTER) {
@@ -84,7 +104,7 @@ impl Device {
         FileStat {
             mode: kind::CHARACTER | 0o666,
             nlink: 1,
-            dev: DEV,
+            dev: kernel.mounts.generated().find(|mount| mount.fs == FileSystem::Devtmpfs).map_or(0, |mount| mount.dev),
             rdev: device_number(major, minor),
             ino: FIRST_INODE + at as u64,
             blksize: BLOCK_SIZE,

@@ -1,16 +1,17 @@
-//! Files: what guests may know of the real ones, and those that the kernel makes itself.
+//! Real files, and what guests may know of them.
 //!
 //! A real file's name, contents, size, mode and owner are inputs of a run. Its inode number, device and times are not:
 //! they differ on a fresh copy of the same files. [`Fs`] gives each inode a number in the order of first sight, and times
 //! that it keeps from then on, so that only what the run itself does can change them.
 //!
-//! Invariants: no real inode number, device or time leaves this module; a path is looked at by [`namei`] before Linux
-//! sees it, so that none leads into the real `/proc`, `/sys` or `/dev`. Two are known without a look: that of a regular file
-//! that has been opened before (`plain`), and a name in a real directory of which nothing but a directory is wanted.
+//! Invariants: no real inode number, device or time leaves this module. A path is looked up by [`crate::fs::namei`] before Linux
+//! sees it, so that none leads into the real `/proc`, `/sys` or `/dev`. Two need no look: that of a regular file that has been opened before
+//! ([`crate::fs::dcache`]), and a name in a real directory of which nothing but a directory is wanted.
 
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::dcache::Dcache;
 use crate::fs::directory::Directory;
 use crate::fs::file::OpenFile;
 use crate::fs::inode::FileStat;
@@ -23,28 +24,18 @@ use alloc::{
     rc::{Rc, Weak},
     vec::Vec,
 };
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 
 use crate::fs::inode::{BLOCK_SIZE, DIRECTORY_SIZE, Times, device_number, kind};
+use crate::fs::mount::FileSystem;
 use crate::fs::{devtmpfs, namei};
 use inodes::Inodes;
-use path_cache::PathCache;
 use text_busy::Uses;
 
+pub mod carry_out;
 pub mod file;
 pub mod inodes;
-pub mod path_cache;
 pub mod text_busy;
-
-/// A directory that has been opened by its name in another one.
-#[derive(Debug, Default)]
-struct Named {
-    /// The number of the other one.
-    parent: u64,
-    name: Vec<u8>,
-    /// Its status then, and how many changes the run had made until then. `None` if somebody has been told.
-    status: Option<(FileStat, u64)>,
-}
 
 /// What the kernel knows of real files.
 #[derive(Debug)]
@@ -55,21 +46,12 @@ pub struct Fs {
     inodes: RefCell<Inodes>,
     /// The real devices in the order of first sight.
     devices: RefCell<Vec<u64>>,
-    /// The real devices of `/proc`, `/sys` and `/dev`, once asked for.
-    foreign: Cell<Option<[Option<u64>; 3]>>,
-    /// Paths that are known to be directories and no links, with the number of their inode. Only a rename or the
-    /// removal of a directory can make one of them something else.
-    directories: RefCell<BTreeMap<Vec<u8>, u64>>,
-    /// The directory that was opened last. Who opens one like that then makes sure that the name still stands for it.
-    named: RefCell<Named>,
-    /// Paths of regular files.
-    plain: RefCell<PathCache>,
-    /// How many directories have been moved.
-    moves: Cell<u64>,
+    /// The real devices at the roots of generated file systems, once asked for.
+    covered: OnceCell<Vec<(FileSystem, u64)>>,
+    /// What is known of names.
+    pub dcache: Dcache,
     /// How many changes the run has made to files.
     changes: Cell<u64>,
-    /// Working directories, until somebody changes his or a directory moves.
-    pub(crate) cwds: RefCell<BTreeMap<Pid, Rc<[u8]>>>,
     /// The names of processes that have ended.
     pub(crate) names: RefCell<BTreeMap<Pid, [u8; 16]>>,
     /// Programs that run.
@@ -89,13 +71,9 @@ impl Fs {
             real_start_ns: config.real_start_ns,
             inodes: RefCell::default(),
             devices: RefCell::default(),
-            foreign: Cell::default(),
-            directories: RefCell::default(),
-            named: RefCell::default(),
-            plain: RefCell::default(),
-            moves: Cell::default(),
+            covered: OnceCell::new(),
+            dcache: Dcache::default(),
             changes: Cell::default(),
-            cwds: RefCell::default(),
             names: RefCell::default(),
             running: Uses::default(),
             written: Uses::default(),
@@ -199,36 +177,22 @@ impl Fs {
         stat.btime_ns = Some(times.btime_ns);
     }
 
-    /// Whether a device is one that no guest may see: the real `/proc` or `/sys`, wherever they are mounted.
+    /// Whether a real device is one that no guest may see: that of the real `/proc` or `/sys`, wherever it is mounted.
     pub(crate) fn is_foreign(&self, cx: &Cx, device: u64) -> bool {
-        let hidden = self.foreign.get().unwrap_or_else(|| {
+        let covered = self.covered.get_or_init(|| {
             let device = |path: &[u8]| cx.task.guest.stat(namei::AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
             let root = device(b"/");
-            let mounts = [device(b"/proc"), device(b"/sys"), device(b"/dev")];
-            let hidden = mounts.map(|device| device.filter(|_| device != root));
-            self.foreign.set(Some(hidden));
-            hidden
+            let mounts = cx.kernel.mounts.generated();
+            let covered = mounts.filter_map(|mount| Some((mount.fs, device(mount.path.as_bytes())?)));
+            covered.filter(|&(_, device)| Some(device) != root).collect()
         });
-        let [proc, sys, _] = hidden;
-        proc == Some(device) || sys == Some(device)
+        covered.iter().any(|&(fs, hidden)| hidden == device && fs != FileSystem::Devtmpfs)
     }
 
     /// Whether a node may be one of the real `/dev`, which stand for the kernel's own. Guests make others elsewhere.
     fn is_in_dev(&self, device: u64) -> bool {
-        self.foreign.get().is_none_or(|[.., dev]| dev.is_none_or(|dev| dev == device))
-    }
-
-    /// A directory has moved or gone: paths may mean something else now.
-    pub fn forget_paths(&self) {
-        self.directories.borrow_mut().clear();
-        self.plain.borrow_mut().clear();
-        self.moves.set(self.moves.get() + 1);
-        self.forget_cwds();
-    }
-
-    /// How many directories have been moved: while that stays, so do their paths.
-    pub(crate) fn moves(&self) -> u64 {
-        self.moves.get()
+        let dev = self.covered.get().and_then(|covered| covered.iter().find(|(fs, _)| *fs == FileSystem::Devtmpfs));
+        dev.is_none_or(|&(_, dev)| dev == device)
     }
 
     /// How many changes the run has made to files, names and attributes included.
@@ -236,79 +200,10 @@ impl Fs {
         self.changes.get()
     }
 
-    /// A directory has gone.
-    pub fn forget_directory(&self, path: &[u8]) {
-        self.directories.borrow_mut().remove(path);
-        self.forget_cwds();
-    }
-
-    /// A working directory has changed.
-    pub fn forget_cwds(&self) {
-        self.cwds.borrow_mut().clear();
-    }
-
-    /// The caller's working directory, without links.
-    pub(crate) fn cwd(&self, cx: &Cx) -> Result<Rc<[u8]>, Errno> {
-        /// Processes come and go; what they leave here is bounded by this.
-        const KEPT: usize = 1024;
-        let pid = cx.process().pid;
-        if let Some(known) = self.cwds.borrow().get(&pid) {
-            return Ok(known.clone());
-        }
-        let path: Rc<[u8]> = cx.task.guest.proc_link("cwd")?.into();
-        let mut cwds = self.cwds.borrow_mut();
-        if cwds.len() >= KEPT {
-            cwds.clear();
-        }
-        cwds.insert(pid, path.clone());
-        Ok(path)
-    }
-
-    /// The directory with this status has just been opened by its name in another one.
-    pub(crate) fn note_named(&self, parent: u64, name: &[u8], status: &FileStat) {
-        let mut named = self.named.borrow_mut();
-        (named.parent, named.status) = (parent, Some((*status, self.changes())));
-        named.name.clear();
-        named.name.extend_from_slice(name);
-    }
-
-    /// The status of the directory that was opened last, if it was by this name and nothing can have changed since. It is told once: who
-    /// asks twice looks for changes by others.
-    pub(crate) fn take_named(&self, parent: u64, name: &[u8]) -> Option<FileStat> {
-        let mut named = self.named.borrow_mut();
-        let (status, changes) = named.status.filter(|_| named.parent == parent && named.name == name)?;
-        named.status = None;
-        (changes == self.changes()).then_some(status)
-    }
-
-    /// Whether a regular file is known to stand at `path`, which is absolute.
-    pub(crate) fn is_plain(&self, path: &[u8]) -> bool {
-        self.plain.borrow().has(path)
-    }
-
-    /// The regular file `real` stands at `path`, which is absolute and leads over no link.
-    pub(crate) fn note_plain(&self, path: &[u8], real: &FileStat) {
-        self.plain.borrow_mut().note(path, real);
-    }
-
-    /// A name of `real` may have been taken away.
-    pub(crate) fn forget_plain(&self, real: &FileStat) {
-        self.plain.borrow_mut().forget(real);
-    }
-
-    pub(crate) fn known_directory(&self, path: &[u8]) -> Option<u64> {
-        self.directories.borrow().get(path).copied()
-    }
-
+    /// The directory `real` stands at `path`, which leads over no link. Returns its number.
     pub(crate) fn note_directory(&self, path: &[u8], real: &FileStat) -> u64 {
-        /// A run that looks at more directories looks at some of them again.
-        const KEPT: usize = 1 << 16;
         let number = self.number(real.dev, real.ino);
-        let mut directories = self.directories.borrow_mut();
-        if directories.len() >= KEPT {
-            directories.clear();
-        }
-        directories.insert(path.to_vec(), number);
+        self.dcache.note_directory(path, number);
         number
     }
 

@@ -2,8 +2,9 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::generated::{Dir, Jump, Node, Part, Source};
-use crate::fs::proc::{maps, system, zombie};
+use crate::fs::cpumask;
+use crate::fs::generated::{self, Inode, Source};
+use crate::fs::proc::{Dir, File, MagicLink, Part, maps, zombie};
 use crate::host::Kernel;
 use crate::id::{Pid, Tid};
 use crate::process::task::Task;
@@ -66,8 +67,8 @@ const ROWS: &[Row] = rows! {
     "limits" 0o444 |_, task, _| text(limits(task));
     "loginuid" 0o644 |_, _, _| text("4294967295");
     "maps" 0o444 |cx, task, _| maps::maps(cx, task);
-    "mountinfo" 0o444 |_, _, _| text(MOUNT_INFO);
-    "mounts" 0o444 |_, _, _| text(MOUNTS);
+    "mountinfo" 0o444 |cx, _, _| text(cx.kernel.mounts.info());
+    "mounts" 0o444 |cx, _, _| text(cx.kernel.mounts.table());
     "net/dev" 0o444 |_, _, _| text(NET_DEV);
     "net/if_inet6" 0o444 |_, _, _| text("00000000000000000000000000000001 01 80 10 80       lo\n");
     "net/route" 0o444 |_, _, _| text("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n");
@@ -97,13 +98,6 @@ const ROWS: &[Row] = rows! {
 };
 
 const ID_MAP: &str = "         0          0 4294967295\n";
-const MOUNTS: &str = "/dev/root / ext4 rw,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n\
-    sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\ndevtmpfs /dev devtmpfs rw,nosuid 0 0\n\
-    tmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n";
-const MOUNT_INFO: &str = "1 1 8:1 / / rw,relatime - ext4 /dev/root rw\n\
-    20 1 0:20 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n\
-    21 1 0:21 / /sys rw,nosuid,nodev,noexec,relatime - sysfs sysfs rw\n5 1 0:5 / /dev rw,nosuid - devtmpfs devtmpfs rw\n\
-    23 5 0:23 / /dev/shm rw,nosuid,nodev - tmpfs tmpfs rw\n";
 const NET_DEV: &str = "Inter-|   Receive                                                |  Transmit\n \
     face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
     lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n";
@@ -116,27 +110,35 @@ pub fn pids(kernel: &Kernel) -> Vec<Pid> {
     kernel.family.borrow().processes().collect()
 }
 
-/// What stands at `/proc/REST`, `REST` beginning with a digit.
-pub fn find(cx: &Cx, rest: &[u8]) -> Result<Node, Errno> {
-    let mut parts = rest.splitn(2, |&byte| byte == b'/');
-    let name = parts.next().unwrap_or_default();
-    let inside = parts.next();
+fn directory(dir: Dir) -> Inode {
+    Inode::Directory(generated::Dir::Proc(dir))
+}
+
+/// Splits the first component off a path.
+fn split(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut parts = path.splitn(2, |&byte| byte == b'/');
+    (parts.next().unwrap_or_default(), parts.next())
+}
+
+/// What stands at `path` below the root, which begins with a digit.
+pub fn lookup(cx: &Cx, path: &[u8]) -> Result<Inode, Errno> {
+    let (name, inside) = split(path);
     let Some(task) = task_of(cx, name) else {
-        return zombie::find(cx, number(name).and_then(Pid::new).ok_or(Errno::ENOENT)?, inside);
+        return zombie::lookup(cx, number(name).and_then(Pid::new).ok_or(Errno::ENOENT)?, inside);
     };
     match inside {
-        None => Ok(Node::Directory(Dir::Task(task, Part::Process))),
-        Some(b"task") => Ok(Node::Directory(Dir::Threads(task.process.clone()))),
+        None => Ok(directory(Dir::Task(task, Part::Process))),
+        Some(b"task") => Ok(directory(Dir::Threads(task.process.clone()))),
         Some(inside) => match inside.strip_prefix(b"task/") {
-            None => find_inside(&task, Part::Process, inside),
+            None => lookup_inside(&task, Part::Process, inside),
             Some(thread) => {
-                let mut parts = thread.splitn(2, |&byte| byte == b'/');
-                let thread = number(parts.next().unwrap_or_default()).and_then(Tid::new).ok_or(Errno::ENOENT)?;
+                let (thread, inside) = split(thread);
+                let thread = number(thread).and_then(Tid::new).ok_or(Errno::ENOENT)?;
                 let thread = cx.kernel.task(thread).filter(|it| Rc::ptr_eq(&it.process, &task.process));
                 let thread = thread.ok_or(Errno::ENOENT)?;
-                match parts.next() {
-                    None => Ok(Node::Directory(Dir::Task(thread, Part::Thread))),
-                    Some(inside) => find_inside(&thread, Part::Thread, inside),
+                match inside {
+                    None => Ok(directory(Dir::Task(thread, Part::Thread))),
+                    Some(inside) => lookup_inside(&thread, Part::Thread, inside),
                 }
             }
         },
@@ -155,29 +157,30 @@ fn number(name: &[u8]) -> Option<u32> {
     core::str::from_utf8(name).ok().filter(|_| plain)?.parse().ok()
 }
 
-fn find_inside(task: &Rc<Task>, part: Part, name: &[u8]) -> Result<Node, Errno> {
-    let jump = |name| Ok(Node::Jump(Jump::Path(task.clone(), name)));
+fn lookup_inside(task: &Rc<Task>, part: Part, name: &[u8]) -> Result<Inode, Errno> {
+    let link = |name| Ok(Inode::MagicLink(MagicLink::Path(task.clone(), name)));
     match name {
-        b"fd" => return Ok(Node::Directory(Dir::Descriptors(task.clone(), false))),
-        b"fdinfo" => return Ok(Node::Directory(Dir::Descriptors(task.clone(), true))),
-        b"cwd" => return jump("cwd"),
-        b"exe" => return jump("exe"),
-        b"root" => return jump("root"),
-        b"net" => return Ok(Node::Directory(Dir::Net(task.clone()))),
+        b"fd" => return Ok(directory(Dir::Descriptors(task.clone(), false))),
+        b"fdinfo" => return Ok(directory(Dir::Descriptors(task.clone(), true))),
+        b"cwd" => return Ok(Inode::MagicLink(MagicLink::WorkingDirectory(task.clone()))),
+        b"exe" => return link("exe"),
+        b"root" => return link("root"),
+        b"net" => return Ok(directory(Dir::Net(task.clone()))),
         _ => {}
     }
     let descriptor = |name: &[u8]| {
         let fd = number(name).and_then(|fd| i32::try_from(fd).ok()).ok_or(Errno::ENOENT)?;
         if is_open(task, fd) { Ok(fd) } else { Err(Errno::ENOENT) }
     };
+    let file = |file| Inode::File(Source::Proc(file));
     if let Some(name) = name.strip_prefix(b"fd/") {
-        return descriptor(name).map(|fd| Node::Jump(Jump::Descriptor(task.clone(), fd)));
+        return descriptor(name).map(|fd| Inode::MagicLink(MagicLink::Descriptor(task.clone(), fd)));
     }
     if let Some(name) = name.strip_prefix(b"fdinfo/") {
-        return descriptor(name).map(|fd| Node::File(Source::Descriptor(task.clone(), fd)));
+        return descriptor(name).map(|fd| file(File::Descriptor(task.clone(), fd)));
     }
     let row = ROWS.iter().find(|row| row.name.as_bytes() == name && (part == Part::Process || !row.whole));
-    row.map(|row| Node::File(Source::Task(row, task.clone(), part))).ok_or(Errno::ENOENT)
+    row.map(|row| file(File::Task(row, task.clone(), part))).ok_or(Errno::ENOENT)
 }
 
 /// The names in `/proc/PID`.
@@ -442,8 +445,8 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let id = if part == Part::Process { pid.get() } else { task.tid.get().get() };
     let kib = |bytes: u64| bytes >> 10;
     let affinity = task.attributes.get().affinity(cx.kernel.config.cpus);
-    let mask = system::mask(affinity.iter(), cx.kernel.config.cpus.max(1));
-    let cpus = system::ranges(affinity.iter());
+    let mask = cpumask::mask(affinity.iter(), cx.kernel.config.cpus.max(1));
+    let cpus = cpumask::ranges(affinity.iter());
     let limit = process.limits.borrow().get(11).map_or(0, |limit| limit.soft);
     let queued = 0;
     let no_new_privs = attribute(task, PR_SET_NO_NEW_PRIVS);
@@ -451,7 +454,7 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{id}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n\
          Uid:\t{}\nGid:\t{}\nFDSize:\t64\nGroups:\t{groups}\nNStgid:\t{pid}\nNSpid:\t{id}\nNSpgid:\t{group}\nNSsid:\t{session}\nKthread:\t0\n",
         comm_text(task),
-        umask(task),
+        task.fs.borrow().umask(),
         ids(credentials.uid),
         ids(credentials.gid),
     );
@@ -486,12 +489,4 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
          Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
     );
     text
-}
-
-/// Only Linux knows it.
-fn umask(task: &Task) -> u32 {
-    let status = task.guest.proc_file("status").unwrap_or_default();
-    let text = String::from_utf8_lossy(&status).into_owned();
-    let field = text.lines().find_map(|line| line.strip_prefix("Umask:"));
-    field.and_then(|value| u32::from_str_radix(value.trim(), 8).ok()).unwrap_or(0o022)
 }

@@ -1,210 +1,90 @@
-//! What `/proc` and `/sys` say of the machine: one table, the same for every run with the same configuration (proc(5)).
+//! The system-wide files of proc: what it says of the machine, the same for every run with the same configuration (proc(5)).
 
 use crate::cx::Cx;
-use crate::errno::Errno;
-use crate::fs::generated::{Dir, Node, Source};
+use crate::fs::static_tree::{Tree, rows};
 use crate::sched::choose::Entropy;
 use crate::syscall::info::{MEMORY, RELEASE, VERSION};
 use crate::time::timers::SECOND;
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String};
 use core::fmt::Write as _;
 
-/// A file of the system.
-pub struct Row {
-    path: &'static str,
-    /// Its permissions.
-    pub mode: u32,
-    /// Makes its contents.
-    pub make: fn(&Cx) -> String,
-}
-
-impl core::fmt::Debug for Row {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.path)
-    }
-}
-
-macro_rules! rows {
-    ($($path:literal $mode:literal $make:expr;)*) => {
-        &[$(Row { path: $path, mode: $mode, make: $make }),*]
-    };
-}
-
-/// Links of the system: path and target.
-const LINKS: &[(&str, &str)] = &[
-    ("/proc/mounts", "self/mounts"),
-    ("/proc/net", "self/net"),
-    ("/sys/class/tty/console/subsystem", "../../../class/tty"),
-];
-
-const ROWS: &[Row] = rows! {
-    "/proc/cgroups" 0o444 |_| "#subsys_name\thierarchy\tnum_cgroups\tenabled\n".into();
-    "/proc/cmdline" 0o444 |_| "root=/dev/root ro\n".into();
-    "/proc/cpuinfo" 0o444 cpuinfo;
-    "/proc/devices" 0o444 |_| "Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n  8 sd\n".into();
-    "/proc/diskstats" 0o444 |_| String::new();
-    "/proc/filesystems" 0o444 |_| "nodev\tsysfs\nnodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\n\text4\n".into();
-    "/proc/loadavg" 0o444 loadavg;
-    "/proc/meminfo" 0o444 meminfo;
-    "/proc/modules" 0o444 |_| String::new();
-    "/proc/partitions" 0o444 |_| "major minor  #blocks  name\n\n".into();
-    "/proc/stat" 0o444 stat;
-    "/proc/swaps" 0o444 |_| "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".into();
-    "/proc/sys/fs/aio-max-nr" 0o644 |_| line(65536);
-    "/proc/sys/fs/epoll/max_user_watches" 0o644 |_| line(1_000_000);
-    "/proc/sys/fs/file-max" 0o644 |_| line(i64::MAX);
-    "/proc/sys/fs/file-nr" 0o444 |_| format!("0\t0\t{}\n", i64::MAX);
-    "/proc/sys/fs/inotify/max_queued_events" 0o644 |_| line(16384);
-    "/proc/sys/fs/inotify/max_user_instances" 0o644 |_| line(128);
-    "/proc/sys/fs/inotify/max_user_watches" 0o644 |_| line(65536);
-    "/proc/sys/fs/nr_open" 0o644 |_| line(1_048_576);
-    "/proc/sys/fs/pipe-max-size" 0o644 |_| line(1_048_576);
-    "/proc/sys/fs/pipe-user-pages-hard" 0o644 |_| line(0);
-    "/proc/sys/fs/pipe-user-pages-soft" 0o644 |_| line(16384);
-    "/proc/sys/fs/protected_fifos" 0o600 |_| line(0);
-    "/proc/sys/fs/protected_hardlinks" 0o600 |_| line(1);
-    "/proc/sys/fs/protected_regular" 0o600 |_| line(0);
-    "/proc/sys/fs/protected_symlinks" 0o600 |_| line(1);
-    "/proc/sys/fs/suid_dumpable" 0o644 |_| line(0);
-    "/proc/sys/kernel/cap_last_cap" 0o444 |_| line(40);
-    "/proc/sys/kernel/core_pattern" 0o644 |_| "core\n".into();
-    "/proc/sys/kernel/core_uses_pid" 0o644 |_| line(0);
-    "/proc/sys/kernel/domainname" 0o644 |_| "(none)\n".into();
-    "/proc/sys/kernel/hostname" 0o644 |cx| format!("{}\n", cx.kernel.config.hostname);
-    "/proc/sys/kernel/msgmax" 0o644 |_| line(8192);
-    "/proc/sys/kernel/ngroups_max" 0o444 |_| line(65536);
-    "/proc/sys/kernel/osrelease" 0o444 |_| format!("{RELEASE}\n");
-    "/proc/sys/kernel/ostype" 0o444 |_| "Linux\n".into();
-    "/proc/sys/kernel/overflowgid" 0o644 |_| line(65534);
-    "/proc/sys/kernel/overflowuid" 0o644 |_| line(65534);
-    "/proc/sys/kernel/pid_max" 0o644 |_| line(4_194_304);
-    "/proc/sys/kernel/random/boot_id" 0o444 boot_id;
-    "/proc/sys/kernel/random/entropy_avail" 0o444 |_| line(256);
-    "/proc/sys/kernel/random/poolsize" 0o444 |_| line(256);
-    "/proc/sys/kernel/random/uuid" 0o444 uuid;
-    "/proc/sys/kernel/randomize_va_space" 0o644 |_| line(0);
-    "/proc/sys/kernel/sched_rt_runtime_us" 0o644 |_| line(950_000);
-    "/proc/sys/kernel/sem" 0o644 |_| "32000\t1024000000\t500\t32000\n".into();
-    "/proc/sys/kernel/seccomp/actions_avail" 0o444 |_| "\n".into();
-    "/proc/sys/kernel/shmall" 0o644 |_| line(i64::MAX);
-    "/proc/sys/kernel/shmmax" 0o644 |_| line(i64::MAX);
-    "/proc/sys/kernel/shmmni" 0o644 |_| line(4096);
-    "/proc/sys/kernel/threads-max" 0o644 |cx| line(cx.kernel.config.max_tasks.into());
-    "/proc/sys/kernel/version" 0o444 |_| format!("{VERSION}\n");
-    "/proc/sys/kernel/yama/ptrace_scope" 0o644 |_| line(1);
-    "/proc/sys/net/core/somaxconn" 0o644 |_| line(4096);
-    "/proc/sys/net/ipv4/ip_local_port_range" 0o644 |_| "32768\t60999\n".into();
-    "/proc/sys/net/ipv4/tcp_fin_timeout" 0o644 |_| line(60);
-    "/proc/sys/vm/drop_caches" 0o200 |_| line(0);
-    "/proc/sys/vm/max_map_count" 0o644 |_| line(65530);
-    "/proc/sys/vm/min_free_kbytes" 0o644 |_| line(67584);
-    "/proc/sys/vm/mmap_min_addr" 0o644 |_| line(65536);
-    "/proc/sys/vm/nr_hugepages" 0o644 |_| line(0);
-    "/proc/sys/vm/overcommit_memory" 0o644 |_| line(0);
-    "/proc/sys/vm/overcommit_ratio" 0o644 |_| line(50);
-    "/proc/sys/vm/swappiness" 0o644 |_| line(60);
-    "/proc/uptime" 0o444 uptime;
-    "/proc/version" 0o444 |_| format!("Linux version {RELEASE} (fated) (cc) {VERSION}\n");
-    "/proc/vmstat" 0o444 |_| format!("nr_free_pages {}\npgfault 0\npgmajfault 0\noom_kill 0\n", MEMORY.1 / 4096);
-    "/sys/devices/system/cpu/kernel_max" 0o444 |_| line(255);
-    "/sys/devices/system/cpu/online" 0o444 cpu_range;
-    "/sys/devices/system/cpu/possible" 0o444 cpu_range;
-    "/sys/devices/system/cpu/present" 0o444 cpu_range;
-    "/sys/devices/system/node/node0/cpulist" 0o444 cpu_range;
-    "/sys/devices/system/node/node0/cpumap" 0o444 cpu_map;
-    "/sys/devices/system/node/online" 0o444 |_| line(0);
-    "/sys/devices/system/node/possible" 0o444 |_| line(0);
-    "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages" 0o644 |_| line(0);
-    "/sys/kernel/mm/transparent_hugepage/defrag" 0o644 |_| "always defer defer+madvise [madvise] never\n".into();
-    "/sys/kernel/mm/transparent_hugepage/enabled" 0o644 |_| "always [madvise] never\n".into();
-    "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size" 0o444 |_| line(2 << 20);
-    "/sys/kernel/mm/transparent_hugepage/shmem_enabled" 0o644 |_| "always within_size advise [never] deny force\n".into();
+/// All of them, but for `self` and `thread-self`, which are another one's to each process.
+pub const TREE: Tree = Tree {
+    links: &[("mounts", "self/mounts"), ("net", "self/net")],
+    files: rows! {
+        "cgroups" 0o444 |_| "#subsys_name\thierarchy\tnum_cgroups\tenabled\n".into();
+        "cmdline" 0o444 |_| "root=/dev/root ro\n".into();
+        "cpuinfo" 0o444 cpuinfo;
+        "devices" 0o444 |_| "Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n  8 sd\n".into();
+        "diskstats" 0o444 |_| String::new();
+        "filesystems" 0o444 |_| "nodev\tsysfs\nnodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\n\text4\n".into();
+        "loadavg" 0o444 loadavg;
+        "meminfo" 0o444 meminfo;
+        "modules" 0o444 |_| String::new();
+        "partitions" 0o444 |_| "major minor  #blocks  name\n\n".into();
+        "stat" 0o444 stat;
+        "swaps" 0o444 |_| "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".into();
+        "sys/fs/aio-max-nr" 0o644 |_| line(65536);
+        "sys/fs/epoll/max_user_watches" 0o644 |_| line(1_000_000);
+        "sys/fs/file-max" 0o644 |_| line(i64::MAX);
+        "sys/fs/file-nr" 0o444 |_| format!("0\t0\t{}\n", i64::MAX);
+        "sys/fs/inotify/max_queued_events" 0o644 |_| line(16384);
+        "sys/fs/inotify/max_user_instances" 0o644 |_| line(128);
+        "sys/fs/inotify/max_user_watches" 0o644 |_| line(65536);
+        "sys/fs/nr_open" 0o644 |_| line(1_048_576);
+        "sys/fs/pipe-max-size" 0o644 |_| line(1_048_576);
+        "sys/fs/pipe-user-pages-hard" 0o644 |_| line(0);
+        "sys/fs/pipe-user-pages-soft" 0o644 |_| line(16384);
+        "sys/fs/protected_fifos" 0o600 |_| line(0);
+        "sys/fs/protected_hardlinks" 0o600 |_| line(1);
+        "sys/fs/protected_regular" 0o600 |_| line(0);
+        "sys/fs/protected_symlinks" 0o600 |_| line(1);
+        "sys/fs/suid_dumpable" 0o644 |_| line(0);
+        "sys/kernel/cap_last_cap" 0o444 |_| line(40);
+        "sys/kernel/core_pattern" 0o644 |_| "core\n".into();
+        "sys/kernel/core_uses_pid" 0o644 |_| line(0);
+        "sys/kernel/domainname" 0o644 |_| "(none)\n".into();
+        "sys/kernel/hostname" 0o644 |cx| format!("{}\n", cx.kernel.config.hostname);
+        "sys/kernel/msgmax" 0o644 |_| line(8192);
+        "sys/kernel/ngroups_max" 0o444 |_| line(65536);
+        "sys/kernel/osrelease" 0o444 |_| format!("{RELEASE}\n");
+        "sys/kernel/ostype" 0o444 |_| "Linux\n".into();
+        "sys/kernel/overflowgid" 0o644 |_| line(65534);
+        "sys/kernel/overflowuid" 0o644 |_| line(65534);
+        "sys/kernel/pid_max" 0o644 |_| line(4_194_304);
+        "sys/kernel/random/boot_id" 0o444 boot_id;
+        "sys/kernel/random/entropy_avail" 0o444 |_| line(256);
+        "sys/kernel/random/poolsize" 0o444 |_| line(256);
+        "sys/kernel/random/uuid" 0o444 uuid;
+        "sys/kernel/randomize_va_space" 0o644 |_| line(0);
+        "sys/kernel/sched_rt_runtime_us" 0o644 |_| line(950_000);
+        "sys/kernel/sem" 0o644 |_| "32000\t1024000000\t500\t32000\n".into();
+        "sys/kernel/seccomp/actions_avail" 0o444 |_| "\n".into();
+        "sys/kernel/shmall" 0o644 |_| line(i64::MAX);
+        "sys/kernel/shmmax" 0o644 |_| line(i64::MAX);
+        "sys/kernel/shmmni" 0o644 |_| line(4096);
+        "sys/kernel/threads-max" 0o644 |cx| line(cx.kernel.config.max_tasks.into());
+        "sys/kernel/version" 0o444 |_| format!("{VERSION}\n");
+        "sys/kernel/yama/ptrace_scope" 0o644 |_| line(1);
+        "sys/net/core/somaxconn" 0o644 |_| line(4096);
+        "sys/net/ipv4/ip_local_port_range" 0o644 |_| "32768\t60999\n".into();
+        "sys/net/ipv4/tcp_fin_timeout" 0o644 |_| line(60);
+        "sys/vm/drop_caches" 0o200 |_| line(0);
+        "sys/vm/max_map_count" 0o644 |_| line(65530);
+        "sys/vm/min_free_kbytes" 0o644 |_| line(67584);
+        "sys/vm/mmap_min_addr" 0o644 |_| line(65536);
+        "sys/vm/nr_hugepages" 0o644 |_| line(0);
+        "sys/vm/overcommit_memory" 0o644 |_| line(0);
+        "sys/vm/overcommit_ratio" 0o644 |_| line(50);
+        "sys/vm/swappiness" 0o644 |_| line(60);
+        "uptime" 0o444 uptime;
+        "version" 0o444 |_| format!("Linux version {RELEASE} (fated) (cc) {VERSION}\n");
+        "vmstat" 0o444 |_| format!("nr_free_pages {}\npgfault 0\npgmajfault 0\noom_kill 0\n", MEMORY.1 / 4096);
+    },
 };
 
 fn line(value: i64) -> String {
     format!("{value}\n")
-}
-
-/// What of `path` is below the directory `parent`.
-fn below<'a>(path: &'a str, parent: &[u8]) -> Option<&'a str> {
-    let parent = core::str::from_utf8(parent).ok()?;
-    path.strip_prefix(parent)?.strip_prefix('/')
-}
-
-/// What stands at a path of the table.
-pub fn find(path: &[u8]) -> Result<Node, Errno> {
-    if let Some((_, to)) = LINKS.iter().find(|(link, _)| link.as_bytes() == path) {
-        return Ok(Node::Link(to.as_bytes().to_vec()));
-    }
-    let mut inside = false;
-    for row in ROWS {
-        if row.path.as_bytes() == path {
-            return Ok(Node::File(Source::System(row)));
-        }
-        inside |= below(row.path, path).is_some();
-    }
-    if inside { Ok(Node::Directory(Dir::Table(path.to_vec()))) } else { Err(missing(path)) }
-}
-
-/// A name behind a file is an error of its own.
-fn missing(path: &[u8]) -> Errno {
-    let behind = |row: &Row| path.strip_prefix(row.path.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
-    if ROWS.iter().any(behind) { Errno::ENOTDIR } else { Errno::ENOENT }
-}
-
-/// The names in a directory of the table, in order.
-#[must_use]
-pub fn names(path: &[u8]) -> Vec<String> {
-    let paths = ROWS.iter().map(|row| row.path).chain(LINKS.iter().map(|(link, _)| *link));
-    let mut names: Vec<_> =
-        paths.filter_map(|it| below(it, path)?.split('/').next()).map(ToString::to_string).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-fn cpu_range(cx: &Cx) -> String {
-    ranges(0..cx.kernel.config.cpus.max(1)) + "\n"
-}
-
-fn cpu_map(cx: &Cx) -> String {
-    let cpus = cx.kernel.config.cpus.max(1);
-    mask(0..cpus, cpus) + "\n"
-}
-
-/// A bit for each of the processors `set`, of `all`, in words of 32, the highest first.
-#[must_use]
-pub fn mask(set: impl Iterator<Item = u32>, all: u32) -> String {
-    let mut words = alloc::vec![0u32; all.div_ceil(32) as usize];
-    for cpu in set {
-        if let Some(word) = words.get_mut(cpu as usize / 32) {
-            *word |= 1 << (cpu % 32);
-        }
-    }
-    let mut text = String::new();
-    for word in words.iter().rev() {
-        // Only the highest word is as short as it can be.
-        let _ = if text.is_empty() { write!(text, "{word:x}") } else { write!(text, ",{word:08x}") };
-    }
-    text
-}
-
-/// The processors `set`, ascending, as ranges.
-#[must_use]
-pub fn ranges(set: impl Iterator<Item = u32>) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for cpu in set {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == cpu => *last = cpu,
-            _ => ranges.push((cpu, cpu)),
-        }
-    }
-    let show = |&(from, to): &(u32, u32)| if from == to { format!("{from}") } else { format!("{from}-{to}") };
-    ranges.iter().map(show).collect::<Vec<_>>().join(",")
 }
 
 /// As `cpuid` answers it: a processor with x86-64-v3 and nothing that differs between machines.
@@ -334,18 +214,4 @@ fn uuid(cx: &Cx) -> String {
 
 fn boot_id(cx: &Cx) -> String {
     format_uuid(cx.kernel.chooser.boot_id())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{mask, ranges};
-
-    #[test]
-    fn sets_of_processors_are_written_as_linux_does() {
-        assert_eq!((mask(0..1, 1).as_str(), ranges(0..1).as_str()), ("1", "0"));
-        assert_eq!((mask(0..70, 70).as_str(), ranges(0..70).as_str()), ("3f,ffffffff,ffffffff", "0-69"));
-        let some = [0, 1, 3, 33];
-        assert_eq!(mask(some.into_iter(), 40), "2,0000000b");
-        assert_eq!(ranges(some.into_iter()), "0-1,3,33");
-    }
 }

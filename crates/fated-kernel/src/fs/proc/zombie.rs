@@ -3,7 +3,8 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::generated::{Dir, Node, Source};
+use crate::fs::generated::{self, Inode, Source};
+use crate::fs::proc::{Dir, File};
 use crate::id::{Pid, Tid};
 use crate::process::task::Process;
 use alloc::{
@@ -49,13 +50,13 @@ fn comm(cx: &Cx, pid: Pid) -> String {
 }
 
 /// What stands at `/proc/PID`, or at `REST` in it.
-pub fn find(cx: &Cx, pid: Pid, rest: Option<&[u8]>) -> Result<Node, Errno> {
+pub fn lookup(cx: &Cx, pid: Pid, rest: Option<&[u8]>) -> Result<Inode, Errno> {
     if !cx.kernel.family.borrow().exists(pid.into()) {
         return Err(Errno::ENOENT);
     }
-    let Some(name) = rest else { return Ok(Node::Directory(Dir::Ended(pid))) };
+    let Some(name) = rest else { return Ok(Inode::Directory(generated::Dir::Proc(Dir::Ended(pid)))) };
     let row = ROWS.iter().find(|row| row.name.as_bytes() == name);
-    row.map(|row| Node::File(Source::Ended(row, pid))).ok_or(Errno::ENOENT)
+    row.map(|row| Inode::File(Source::Proc(File::Ended(row, pid)))).ok_or(Errno::ENOENT)
 }
 
 /// The names in `/proc/PID`.
@@ -108,7 +109,6 @@ impl crate::fs::host::Fs {
     pub fn process_ended(&self, kernel: &crate::host::Kernel, process: &Process, comm: [u8; 16]) {
         /// So many names of reaped processes may be left.
         const KEPT: usize = 1024;
-        self.cwds.borrow_mut().remove(&process.pid);
         let mut names = self.names.borrow_mut();
         if names.len() >= KEPT {
             let family = kernel.family.borrow();

@@ -111,9 +111,9 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     76 truncate(Path, Off) -> Zero: Virtualized Native;
     77 ftruncate(Fd, Off) -> Zero: Virtualized Native;
     78 getdents(Fd, Out, Len) -> Len: Emulated Modelled;
-    79 getcwd(Out, Len) -> Len: Seen Native;
-    80 chdir(Path) -> Zero: Virtualized Partial("not to directories below /proc and /sys");
-    81 fchdir(Fd) -> Zero: Virtualized Partial("not to directories below /proc and /sys");
+    79 getcwd(Out, Len) -> Len: Seen Modelled;
+    80 chdir(Path) -> Zero: Virtualized Modelled;
+    81 fchdir(Fd) -> Zero: Virtualized Modelled;
     82 rename(Path, Path) -> Zero: Virtualized Native;
     83 mkdir(Path, Mode) -> Zero: Virtualized Native;
     84 rmdir(Path) -> Zero: Virtualized Native;
@@ -127,7 +127,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     92 chown(Path, Id, Id) -> Zero: Virtualized Native;
     93 fchown(Fd, Id, Id) -> Zero: Virtualized Native;
     94 lchown(Path, Id, Id) -> Zero: Virtualized Native;
-    95 umask(Mode) -> Mode: Seen Native;
+    95 umask(Mode) -> Mode: Seen Modelled;
     96 gettimeofday(Ptr, Ptr) -> Zero: Emulated Modelled;
     97 getrlimit(Int, Ptr) -> Zero: Emulated Modelled;
     98 getrusage(Int, Ptr) -> Zero: Emulated Partial("CPU time is the virtual cost of calls; memory and faults are constants");

@@ -1,68 +1,50 @@
-//! open(2), creat(2), openat(2), openat2(2).
+//! Opening files: what stands at the path decides who opens it.
+//!
+//! - A regular file that is only read is the real Linux's alone.
+//! - One that is opened for writing, and a directory, are opened by Linux and noted in the table of descriptors.
+//! - Generated files, devices, terminals and named pipes get a placeholder.
 
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::devtmpfs;
-use crate::fs::devtmpfs::Device;
 use crate::fs::devtmpfs::random::Random;
+use crate::fs::devtmpfs::{self, Device};
 use crate::fs::directory::Directory;
 use crate::fs::file::{File, OpenFile};
-use crate::fs::generated::Node;
+use crate::fs::generated::Inode;
+use crate::fs::host::carry_out::{PathArg, carry_out, pass};
 use crate::fs::host::file::NativeFile;
-use crate::fs::inode::FileStat;
-use crate::fs::inode::kind;
-use crate::fs::namei;
-use crate::fs::namei::{Place, Target, walk};
-use crate::fs::seq_file::Snapshot;
-use crate::ipc::fifo::Fifo;
-use crate::outcome::{Outcome, Step, SysResult};
+use crate::fs::inode::{FileStat, kind};
+use crate::fs::namei::{self, Found, Lookup, RealParent, lookup};
+use crate::fs::permission::{is_busy, permitted};
+use crate::fs::seq_file::SeqFile;
+use crate::ipc::fifo;
+use crate::outcome::{Outcome, SysResult};
 use crate::sched::Woken;
-use crate::syscall::path::{PathArg, carry_out, is_busy, pass, permitted};
-use crate::syscall::{later, now};
 use crate::tty::stream::Stream;
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
-    __NR_close, __NR_creat, __NR_open, __NR_openat, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC,
+    __NR_close, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_TRUNC, O_WRONLY,
     RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
 };
-use linux_raw_sys::general::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY};
 
 /// `__O_TMPFILE`.
 const TMPFILE: u32 = 0o20_000_000;
 
-/// What is asked for.
+/// What a call asks for.
 #[derive(Clone, Copy, Debug)]
-struct Request<'a> {
-    call: &'a Call,
-    arg: PathArg,
-    flags: u32,
-    resolve: u32,
+pub struct Request<'a> {
+    /// The call itself, for the real Linux.
+    pub call: &'a Call,
+    /// Where its path stands.
+    pub arg: PathArg,
+    /// `O_*`.
+    pub flags: u32,
+    /// `RESOLVE_*` of openat2(2).
+    pub resolve: u32,
 }
 
-impl<'a> Request<'a> {
-    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-    fn decode(cx: &Cx, call: &'a Call) -> Result<Request<'a>, Errno> {
-        let a = &call.args;
-        let request = |arg, flags: u64| Request { call, arg, flags: flags as u32, resolve: 0 };
-        Ok(match call.number as u32 {
-            __NR_open => request(PathArg::plain(0), a[1]),
-            __NR_creat => request(PathArg::plain(0), (O_CREAT | O_WRONLY | O_TRUNC).into()),
-            __NR_openat => request(PathArg::at(0), a[2]),
-            _ => {
-                // struct open_how: flags, mode, resolve.
-                const SIZE: u64 = 24;
-                match a[3] {
-                    0..SIZE => return Err(Errno::EINVAL),
-                    4097.. => return Err(Errno::E2BIG),
-                    _ => {}
-                }
-                let [flags, _, resolve] = cx.read_words(a[2])?;
-                Request { resolve: resolve as u32, ..request(PathArg::at(0), flags) }
-            }
-        })
-    }
-
+impl Request<'_> {
     fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
@@ -81,64 +63,61 @@ impl<'a> Request<'a> {
     }
 }
 
-/// open(2) and its kin.
-pub fn open(cx: &Cx, call: &Call) -> Step {
-    match begin(cx, call) {
-        Ok(Begun::Over(outcome)) => now(Ok(outcome)),
-        Ok(Begun::Fifo(fifo)) => {
-            let (flags, stat, path) = *fifo;
-            later(cx, open_fifo(cx.clone(), flags, stat, path))
-        }
-        Err(error) => Step::Failed(error),
-    }
-}
-
 /// An open after its first look.
-enum Begun {
+#[derive(Debug)]
+pub enum Begun {
+    /// It is over.
     Over(Outcome),
-    /// A named pipe waits for its other end.
-    Fifo(Box<(u32, FileStat, Vec<u8>)>),
+    /// A named pipe waits for its other end: see [`open_fifo`].
+    Fifo(Box<Fifo>),
 }
 
-fn begin(cx: &Cx, call: &Call) -> Result<Begun, Errno> {
-    let request = Request::decode(cx, call)?;
-    let path = request.arg.read(cx, &call.args)?;
-    let dirfd = request.arg.dirfd(&call.args);
-    if request.only_reads() && !request.has(O_DIRECTORY) && namei::is_plain(cx, dirfd, &path) {
+/// A named pipe that is being opened.
+#[derive(Debug)]
+pub struct Fifo {
+    flags: u32,
+    stat: FileStat,
+    path: Vec<u8>,
+}
+
+/// open(2) and its kin, as far as they don't wait.
+pub fn open(cx: &Cx, request: Request) -> Result<Begun, Errno> {
+    let path = request.arg.read(cx, &request.call.args)?;
+    let dirfd = request.arg.dirfd(&request.call.args);
+    if request.only_reads() && !request.has(O_DIRECTORY) && namei::is_known_file(cx, dirfd, &path) {
         return Ok(Begun::Over(Outcome::Pass));
     }
     if request.only_reads()
         && request.flags & DIRECTORY_ITSELF == DIRECTORY_ITSELF
-        && let Some(parent) = namei::parent_of(cx, dirfd, &path)
+        && let Some(parent) = RealParent::behind(cx, dirfd, &path)
     {
-        let known = namei::name_in(cx, dirfd, &path).flatten();
-        return open_in_directory(cx, request, (parent, &path), known).map(Begun::Over);
+        return open_in_directory(cx, request, &parent, &path).map(Begun::Over);
     }
-    let target = walk(cx, dirfd, &path, request.follows())?;
-    if target.detour || !matches!(target.place, Place::Real(_)) {
+    let target = lookup(cx, dirfd, &path, request.follows())?;
+    if target.rewritten || !matches!(target.found, Found::Real(_)) {
         if request.resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
             return Err(Errno::EXDEV);
         }
-        if target.jumped && request.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS) != 0 {
+        if target.over_magic_link && request.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS) != 0 {
             return Err(Errno::ELOOP);
         }
     }
-    if let Place::Real(stat) = &target.place {
+    if let Found::Real(stat) = &target.found {
         return open_real(cx, request, &target, stat.as_ref().map_err(|&error| error));
     }
     if request.has(O_CREAT) && request.has(O_EXCL) {
         return Err(Errno::EEXIST);
     }
-    match &target.place {
-        Place::Made(node) => open_made(cx, request, node, &target).map(Begun::Over),
-        Place::Open(open) => {
+    match &target.found {
+        Found::Generated(node) => open_generated(cx, request, node, &target).map(Begun::Over),
+        Found::Open(open) => {
             if request.has(O_DIRECTORY) && open.downcast::<Directory>().is_none() {
                 return Err(Errno::ENOTDIR);
             }
             let file = if request.has(O_PATH) { open.file.clone() } else { open.file.reopen(cx, request.flags)? };
             install(cx, request.flags, file).map(Begun::Over)
         }
-        Place::Real(_) => Err(Errno::EIO),
+        Found::Real(_) => Err(Errno::EIO),
     }
 }
 
@@ -146,8 +125,8 @@ fn install(cx: &Cx, flags: u32, file: Rc<dyn File>) -> Result<Outcome, Errno> {
     cx.install(file, flags).map(|fd| Outcome::Value(fd as u64))
 }
 
-fn open_made(cx: &Cx, request: Request, node: &Node, target: &Target) -> Result<Outcome, Errno> {
-    let is_directory = matches!(node, Node::Directory(_));
+fn open_generated(cx: &Cx, request: Request, node: &Inode, target: &Lookup) -> Result<Outcome, Errno> {
+    let is_directory = matches!(node, Inode::Directory(_));
     if request.has(O_DIRECTORY) && !is_directory {
         return Err(Errno::ENOTDIR);
     }
@@ -164,14 +143,14 @@ fn open_made(cx: &Cx, request: Request, node: &Node, target: &Target) -> Result<
         permitted(cx, &node.stat(cx, &path), wanted)?;
     }
     match node {
-        Node::Directory(dir) => install(cx, request.flags, Directory::made(dir.clone(), path)),
-        Node::File(source) => install(cx, request.flags, Snapshot::new(source.clone(), path, request.flags)),
-        Node::Device(device) => open_device(cx, request, *device, target),
-        Node::Link(_) | Node::Jump(_) => Err(Errno::ELOOP),
+        Inode::Directory(dir) => install(cx, request.flags, Directory::generated(dir.clone(), path)),
+        Inode::File(source) => install(cx, request.flags, SeqFile::new(source.clone(), path, request.flags)),
+        Inode::Device(device) => open_device(cx, request, *device, target),
+        Inode::Link(_) | Inode::MagicLink(_) => Err(Errno::ELOOP),
     }
 }
 
-fn open_device(cx: &Cx, request: Request, device: Device, target: &Target) -> Result<Outcome, Errno> {
+fn open_device(cx: &Cx, request: Request, device: Device, target: &Lookup) -> Result<Outcome, Errno> {
     match device {
         _ if device.is_native() => pass(cx, *request.call, &[(request.arg, target)]),
         Device::Random | Device::Urandom => install(cx, request.flags, Rc::new(Random(device))),
@@ -179,7 +158,7 @@ fn open_device(cx: &Cx, request: Request, device: Device, target: &Target) -> Re
     }
 }
 
-fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat, Errno>) -> Result<Begun, Errno> {
+fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat, Errno>) -> Result<Begun, Errno> {
     let passed = || pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over);
     let stat = match stat {
         Ok(stat) => stat,
@@ -192,8 +171,8 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
     }
     match stat.mode & kind::MASK {
         kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => {
-            if !target.detour && target.path.first() == Some(&b'/') {
-                cx.kernel.fs.note_plain(&target.path, stat);
+            if !target.rewritten && target.path.first() == Some(&b'/') {
+                cx.kernel.fs.dcache.note_file(&target.path, stat);
             }
             passed()
         }
@@ -220,8 +199,8 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
         }
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
         kind::FIFO => {
-            let mended = cx.kernel.fs.mend(&cx.kernel, stat);
-            Ok(Begun::Fifo(Box::new((request.flags, mended, target.path.clone()))))
+            let virtualized = cx.kernel.fs.mend(&cx.kernel, stat);
+            Ok(Begun::Fifo(Box::new(Fifo { flags: request.flags, stat: virtualized, path: target.path.clone() })))
         }
         kind::CHARACTER => match devtmpfs::of(stat) {
             Some(device) => open_device(cx, request, device, target).map(Begun::Over),
@@ -235,21 +214,17 @@ fn open_real(cx: &Cx, request: Request, target: &Target, stat: Result<&FileStat,
 /// What lets a directory be opened, but no link to one.
 const DIRECTORY_ITSELF: u32 = O_DIRECTORY | O_NOFOLLOW;
 
-/// Opens a directory by its name in another one, whose number stands before it, and looks at it then; what is none fails. Its path is
-/// `path` if that is known.
-fn open_in_directory(
-    cx: &Cx,
-    request: Request,
-    (parent, name): (u64, &[u8]),
-    path: Option<Vec<u8>>,
-) -> Result<Outcome, Errno> {
+/// Opens a directory by its name in another one and looks at it then; what is none fails.
+fn open_in_directory(cx: &Cx, request: Request, parent: &RealParent, name: &[u8]) -> Result<Outcome, Errno> {
+    let path = parent.path_of(cx, name);
     let fd = cx.native(request.call.number, request.call.args)?;
     let stat = cx.task.guest.stat(fd as i32, b"", 0)?;
     if cx.kernel.fs.is_foreign(cx, stat.dev) {
         cx.native(__NR_close.into(), [fd, 0, 0, 0, 0, 0])?;
         return Err(Errno::EACCES);
     }
-    cx.kernel.fs.note_named(parent, name, &stat);
+    let fs = &cx.kernel.fs;
+    fs.dcache.note_opened(parent.number(), name, &stat, fs.changes());
     let path = path.unwrap_or_else(|| path_of(cx, fd));
     Ok(track(cx, request, fd, Directory::real(cx, &stat, path, request.flags)))
 }
@@ -260,8 +235,8 @@ fn path_of(cx: &Cx, fd: u64) -> Vec<u8> {
 }
 
 /// The path of a directory that has just been opened.
-fn real_path(cx: &Cx, target: &Target, fd: u64) -> Vec<u8> {
-    if target.path.first() == Some(&b'/') && !target.detour {
+fn real_path(cx: &Cx, target: &Lookup, fd: u64) -> Vec<u8> {
+    if target.path.first() == Some(&b'/') && !target.rewritten {
         return target.path.clone();
     }
     path_of(cx, fd)
@@ -275,13 +250,13 @@ fn track(cx: &Cx, request: Request, fd: u64, file: Rc<dyn File>) -> Outcome {
 }
 
 /// The same for a regular file that was opened for more than reading.
-fn track_file(cx: &Cx, request: Request, fd: u64, vino: u64, real: &FileStat) -> Outcome {
+fn track_file(cx: &Cx, request: Request, fd: u64, number: u64, real: &FileStat) -> Outcome {
     let writes = request.writes().then(|| cx.kernel.fs.written.begin(real));
-    track(cx, request, fd, Rc::new(NativeFile { vino, writes }))
+    track(cx, request, fd, Rc::new(NativeFile { vino: number, writes }))
 }
 
 /// Makes a file that isn't there, or one without a name.
-fn create(cx: &Cx, request: Request, target: &Target) -> Result<Outcome, Errno> {
+fn create(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errno> {
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
     let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
     let real = cx.task.guest.stat(fd as i32, b"", 0)?;
@@ -295,7 +270,8 @@ fn create(cx: &Cx, request: Request, target: &Target) -> Result<Outcome, Errno> 
 }
 
 /// Opens a named pipe: an end without `O_NONBLOCK` waits until the other one has been opened (fifo(7)).
-async fn open_fifo(cx: Cx, flags: u32, stat: FileStat, path: Vec<u8>) -> SysResult {
+pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
+    let Fifo { flags, stat, path } = *fifo;
     let wanted = match flags & O_ACCMODE {
         0 => 4,
         O_WRONLY => 2,
@@ -319,5 +295,5 @@ async fn open_fifo(cx: Cx, flags: u32, stat: FileStat, path: Vec<u8>) -> SysResu
             Woken::Event | Woken::Timeout => {}
         }
     }
-    install(&cx, flags, Fifo::new(end, path, stat))
+    install(&cx, flags, fifo::Fifo::new(end, path, stat))
 }

@@ -1,0 +1,46 @@
+//! What guests are told of files: the status of a path.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::inode::FileStat;
+use crate::fs::namei::{AT_FDCWD, Found, Lookup, NOFOLLOW, RealParent, lookup};
+use linux_raw_sys::general::AT_EMPTY_PATH;
+
+/// stat(2) of `path` from `dirfd`; `flags` are `AT_*`.
+pub fn stat_path(cx: &Cx, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
+    if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
+        return if dirfd == AT_FDCWD {
+            stat_target(cx, &lookup(cx, AT_FDCWD, b".", true)?)
+        } else {
+            cx.stat_descriptor(dirfd)
+        };
+    }
+    match RealParent::behind(cx, dirfd, path) {
+        Some(parent) if flags & NOFOLLOW != 0 => stat_name(cx, dirfd, path, parent.number()),
+        _ => stat_target(cx, &lookup(cx, dirfd, path, flags & NOFOLLOW == 0)?),
+    }
+}
+
+/// What stands at a name in a real directory: as walking there, of which nothing else is wanted.
+fn stat_name(cx: &Cx, dirfd: i32, name: &[u8], parent: u64) -> Result<FileStat, Errno> {
+    let fs = &cx.kernel.fs;
+    let mut real = match fs.dcache.take_opened(parent, name, fs.changes()) {
+        Some(known) => Ok(known),
+        None => cx.task.guest.stat(dirfd, name, NOFOLLOW),
+    };
+    match &mut real {
+        Ok(stat) if fs.is_foreign(cx, stat.dev) => real = Err(Errno::EACCES),
+        Ok(stat) => fs.mend_in_place(&cx.kernel, stat),
+        Err(_) => {}
+    }
+    real
+}
+
+/// stat(2) of what a path leads to.
+pub fn stat_target(cx: &Cx, target: &Lookup) -> Result<FileStat, Errno> {
+    match &target.found {
+        Found::Real(real) => real.as_ref().map(|real| cx.kernel.fs.mend(&cx.kernel, real)).map_err(|&error| error),
+        Found::Generated(node) => Ok(node.stat(cx, &target.path)),
+        Found::Open(open) => open.file.stat(cx),
+    }
+}
