@@ -8,6 +8,7 @@ use crate::fs::generated::Node;
 use crate::fs::inode::FileStat;
 use crate::fs::namei::{AT_FDCWD, NOFOLLOW, Place, Target, walk, walk_to_name};
 use crate::outcome::{Outcome, SysResult};
+use crate::process::credentials::Act;
 use crate::syscall::Args;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
@@ -161,19 +162,7 @@ pub fn access(cx: &Cx, call: Call) -> SysResult {
 
 /// Whether the caller may do what `mode` (`R_OK`, `W_OK`, `X_OK`) says with a file of the kernel's own.
 fn permitted(cx: &Cx, stat: &FileStat, mode: u32) -> Result<(), Errno> {
-    const X_OK: u32 = 1;
-    let credentials = cx.process().credentials.borrow();
-    let (uid, gid) = (credentials.uid[1], credentials.gid[1]);
-    let granted = if uid == 0 {
-        6 | if stat.mode & 0o111 != 0 { X_OK } else { 0 }
-    } else if uid == stat.uid {
-        stat.mode >> 6 & 7
-    } else if gid == stat.gid || credentials.groups.contains(&stat.gid) {
-        stat.mode >> 3 & 7
-    } else {
-        stat.mode & 7
-    };
-    if mode & !granted == 0 { Ok(()) } else { Err(Errno::EACCES) }
+    if cx.process().credentials.borrow().may(Act::Access(stat, mode)) { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// Whether a file can't be written to because it is a program that runs. Without the right to write that isn't the reason.
