@@ -18,7 +18,7 @@ use core::fmt::{self, Write};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::ports::Stop;
-use fated_kernel::process::task::Credentials;
+use fated_kernel::process::credentials::Credentials;
 use fated_kernel::syscall::table;
 use fated_wait::{Effects, Errno, ExitCode, Family, ForkFlags, Signal, Tid, Usage, WaitOutcome, WaitRequest};
 

@@ -61,7 +61,7 @@ pub struct Boot {
     /// Its file mode creation mask.
     pub umask: u32,
     /// The user and the groups it runs as.
-    pub credentials: crate::process::task::Credentials,
+    pub credentials: crate::process::credentials::Credentials,
 }
 
 /// The simulated kernel of one host.
@@ -159,7 +159,7 @@ impl Kernel {
     /// Makes the first process, a child of the kernel's own process 1. Its program has been loaded and has not run yet.
     /// Descriptors 0, 1 and 2 are fated's own streams unless they are regular files or directories.
     pub fn boot(self: &Rc<Self>, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
-        let task = syscall::clone::first_task(self, boot, guest);
+        let task = crate::process::fork::first_task(self, boot, guest);
         self.first.set(Some(task.process.pid));
         self.stats.task();
         self.stats.program();

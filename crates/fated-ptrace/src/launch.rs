@@ -10,7 +10,7 @@ use std::ptr;
 
 use fated_engine::{Error, Launch, Streams, start};
 use fated_kernel::errno::Errno;
-use fated_kernel::syscall::resource::DESCRIPTORS;
+use fated_kernel::process::limits::DESCRIPTORS;
 
 use crate::filter;
 use crate::process::reap;

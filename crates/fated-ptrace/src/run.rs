@@ -14,7 +14,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, HostFiles, Memory, RealTask, Stop, Trace};
-use fated_kernel::process::task::Credentials;
+use fated_kernel::process::credentials::Credentials;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;

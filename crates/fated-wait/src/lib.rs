@@ -24,7 +24,7 @@ mod view;
 mod wait;
 mod waiters;
 
-pub use effects::{Effects, Reparented, SignalSent, Target};
+pub use effects::{Effects, Owner, Reparented, SignalSent, Target};
 pub use family::{Family, ForkFlags, LookupKind};
 pub use id::{Errno, PID_MAX, Pgid, Pid, Sid, Signal, Tid};
 pub use ptrace::TraceStop;

@@ -11,8 +11,8 @@ use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Kernel};
 use fated_kernel::ports::HostFiles;
-use fated_kernel::process::task::Credentials;
-use fated_kernel::syscall::resource::DESCRIPTORS;
+use fated_kernel::process::credentials::Credentials;
+use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Leave};

@@ -1,13 +1,17 @@
-//! The kernel's use of fated-wait: every change of the family goes through `Kernel::family_event`, which carries out what follows.
+//! The kernel's use of fated-wait, which owns all relations between processes.
+//!
+//! Invariant: every change of the family that can have effects goes through [`Kernel::family_event`], which carries them out in the order
+//! that fated-wait fixes ([`fated_wait::Effects::apply`]).
 
 use crate::errno::Errno;
 use crate::host::Kernel;
+use crate::id::{Pgid, Pid, Tid};
 use crate::process::task::Task;
 use crate::sched::Woken;
 use crate::signal::{SI_KERNEL, SigInfo, nr};
-use alloc::{rc::Rc, vec::Vec};
+use alloc::rc::Rc;
 pub use fated_wait::{Effects, ExitCode, Family, ForkFlags, Signal};
-use fated_wait::{Target, Usage};
+use fated_wait::{Owner, SignalSent, Target};
 
 impl From<fated_wait::Errno> for Errno {
     fn from(error: fated_wait::Errno) -> Errno {
@@ -20,40 +24,8 @@ impl Kernel {
     pub(crate) fn family_event<T>(self: &Rc<Self>, change: impl FnOnce(&mut Family, &mut Effects) -> T) -> T {
         let mut effects = Effects::new();
         let result = change(&mut self.family.borrow_mut(), &mut effects);
-        self.carry_out(&effects);
+        effects.apply(&mut Consequences { kernel: self });
         result
-    }
-
-    fn carry_out(self: &Rc<Self>, effects: &Effects) {
-        self.ids_in_use.set(self.ids_in_use.get().saturating_sub(effects.freed.len() as u32));
-        for task in effects.stopped.iter().filter_map(|&tid| self.task(tid)) {
-            task.halted.set(true);
-        }
-        for task in effects.resumed.iter().filter_map(|&tid| self.task(tid)) {
-            self.release(&task);
-        }
-        for sent in &effects.signals {
-            let info = SigInfo(sent.info.to_bytes());
-            match sent.to {
-                Target::Process(pid) => {
-                    if let Some(process) = self.process(pid) {
-                        self.send_to_process(&process, info);
-                    }
-                }
-                Target::Thread(tid) => {
-                    if let Some(task) = self.task(tid) {
-                        self.send_to_task(&task, info);
-                    }
-                }
-            }
-        }
-        for task in effects.wake.iter().filter_map(|&tid| self.task(tid)) {
-            self.wake(&task, Woken::Event);
-        }
-        for &group in &effects.orphaned {
-            self.send_to_group(group, SigInfo::new(nr::HUP, SI_KERNEL));
-            self.send_to_group(group, SigInfo::new(nr::CONT, SI_KERNEL));
-        }
     }
 
     /// A halted task may run again.
@@ -63,21 +35,69 @@ impl Kernel {
             self.scheduler.push(task);
         }
     }
-
-    /// The members of a group, by ascending pid.
-    #[must_use]
-    pub fn group_members(&self, group: crate::id::Pgid) -> Vec<crate::id::Pid> {
-        let mut members: Vec<_> = self.family.borrow().members(group).collect();
-        members.sort_unstable();
-        members
-    }
-
-    /// What a task has used so far, for rusage.
-    #[must_use]
-    pub fn usage_of(&self, task: &Task) -> Usage {
-        Usage { utime_ns: task.cpu_ns.get(), maxrss_kib: MAXRSS_KIB, ..Usage::default() }
-    }
 }
 
-/// Real memory use differs from machine to machine, so guests see this.
-pub const MAXRSS_KIB: u64 = 4096;
+/// What the kernel does about the effects of an event.
+struct Consequences<'a> {
+    kernel: &'a Rc<Kernel>,
+}
+
+impl Owner for Consequences<'_> {
+    fn execed(&mut self, old: Tid, new: Pid) {
+        let new = Tid::from(new);
+        let mut tasks = self.kernel.tasks.borrow_mut();
+        if old != new
+            && let Some(task) = tasks.remove(&old)
+        {
+            task.tid.set(new);
+            tasks.insert(new, task);
+        }
+    }
+
+    fn stopped(&mut self, tid: Tid) {
+        if let Some(task) = self.kernel.task(tid) {
+            task.halted.set(true);
+        }
+    }
+
+    fn resumed(&mut self, tid: Tid) {
+        if let Some(task) = self.kernel.task(tid) {
+            self.kernel.release(&task);
+        }
+    }
+
+    fn signal(&mut self, sent: &SignalSent) {
+        let info = SigInfo(sent.info.to_bytes());
+        match sent.to {
+            Target::Process(pid) => {
+                if let Some(process) = self.kernel.process(pid) {
+                    self.kernel.send_to_process(&process, info);
+                }
+            }
+            Target::Thread(tid) => {
+                if let Some(task) = self.kernel.task(tid) {
+                    self.kernel.send_to_task(&task, info);
+                }
+            }
+        }
+    }
+
+    /// There are no tracers among guests: ptrace(2) is refused.
+    fn taken(&mut self, _: Tid, _: Signal) {}
+
+    fn orphaned(&mut self, group: Pgid) {
+        self.kernel.send_to_group(group, SigInfo::new(nr::HUP, SI_KERNEL));
+        self.kernel.send_to_group(group, SigInfo::new(nr::CONT, SI_KERNEL));
+    }
+
+    fn wake(&mut self, tid: Tid) {
+        if let Some(task) = self.kernel.task(tid) {
+            self.kernel.wake(&task, Woken::Event);
+        }
+    }
+
+    fn freed(&mut self, _: Tid) {
+        let in_use = &self.kernel.ids_in_use;
+        in_use.set(in_use.get().saturating_sub(1));
+    }
+}

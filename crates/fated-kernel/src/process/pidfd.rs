@@ -1,4 +1,4 @@
-//! Processes as descriptors (pidfd_open(2)): readable once the process has ended.
+//! Descriptors of processes (pidfd_open(2)). One is readable once its process has ended.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -6,16 +6,17 @@ use crate::fs::file::{File, anonymous_stat};
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::id::Pid;
-use crate::process::task::Process;
+use crate::process::thread_group::Process;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
+use linux_raw_sys::general::{O_CLOEXEC, O_RDWR};
 
-/// A reference to a process that stays its own after the number is given to another.
+/// A reference to a process. It never refers to a later process with the same id.
 #[derive(Debug)]
 pub struct PidFd {
     pid: Pid,
-    /// `None`: it had ended already.
+    /// `None`: it had ended before this was made.
     process: Option<Rc<Process>>,
     ended: WaitQueue,
 }
@@ -27,13 +28,18 @@ impl PidFd {
         PidFd { pid: process.pid, process: Some(process.clone()), ended: process.ended.clone() }
     }
 
-    /// Refers to a process that has ended and not been waited for.
+    /// Refers to a process that has ended and has not been waited for.
     #[must_use]
     pub fn of_zombie(cx: &Cx, pid: Pid) -> PidFd {
         PidFd { pid, process: None, ended: WaitQueue::new(&cx.kernel) }
     }
 
-    /// The process's id.
+    /// Opens a descriptor that refers to a living process (`CLONE_PIDFD`).
+    pub(crate) fn install(cx: &Cx, process: &Rc<Process>) -> Result<i32, Errno> {
+        cx.install(Rc::new(PidFd::new(process)), O_CLOEXEC | O_RDWR)
+    }
+
+    /// The id of the process.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid

@@ -1,16 +1,12 @@
-//! Ids of processes, groups, sessions and users.
+//! Ids of processes, groups, sessions and users; capabilities.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Pid, Tid};
-use crate::process::task::Credentials;
+use crate::process::credentials::{Act, Credentials, Kind};
+use crate::process::session;
 use crate::syscall::Args;
 use alloc::vec::Vec;
-
-/// The caller's process group.
-pub(super) fn own_group(cx: &Cx) -> Result<Pgid, Errno> {
-    cx.kernel.family.borrow().pgid(cx.task.tid.get()).ok_or(Errno::ESRCH)
-}
 
 pub fn getpid(cx: &Cx) -> Result<u64, Errno> {
     Ok(cx.process().pid.get().into())
@@ -35,16 +31,16 @@ fn target(cx: &Cx, raw: u64) -> Result<Tid, Errno> {
 
 pub fn getpgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let tid = target(cx, a[0])?;
-    cx.kernel.family.borrow().pgid(tid).map(|group| group.get().into()).ok_or(Errno::ESRCH)
+    Ok(session::group_of(cx, tid)?.get().into())
 }
 
 pub fn getpgrp(cx: &Cx) -> Result<u64, Errno> {
-    own_group(cx).map(|group| group.get().into())
+    Ok(cx.own_group()?.get().into())
 }
 
 pub fn getsid(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let tid = target(cx, a[0])?;
-    cx.kernel.family.borrow().sid(tid).map(|session| session.get().into()).ok_or(Errno::ESRCH)
+    Ok(session::session_of(cx, tid)?.get().into())
 }
 
 pub fn setpgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
@@ -59,15 +55,12 @@ pub fn setpgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
         0 => None,
         group => Some(Pgid::new(group).ok_or(Errno::EPERM)?),
     };
-    let own = cx.task.tid.get();
-    cx.kernel.family_event(|family, effects| family.setpgid(own, pid, group, effects))?;
+    session::set_group(cx, pid, group)?;
     Ok(0)
 }
 
 pub fn setsid(cx: &Cx) -> Result<u64, Errno> {
-    let own = cx.task.tid.get();
-    let session = cx.kernel.family_event(|family, effects| family.setsid(own, effects))?;
-    Ok(session.get().into())
+    Ok(session::new_session(cx)?.get().into())
 }
 
 pub fn set_tid_address(cx: &Cx, a: Args) -> Result<u64, Errno> {
@@ -106,90 +99,45 @@ pub fn getresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
     write_three(cx, a, cx.process().credentials.borrow().gid)
 }
 
-/// Which of the two triples a call sets.
-type Which = fn(&mut Credentials) -> &mut [u32; 3];
-
-const UID: Which = |credentials| &mut credentials.uid;
-const GID: Which = |credentials| &mut credentials.gid;
-
-/// "Leave it as it is".
-const KEEP: u32 = u32::MAX;
-
-/// Sets real, effective and saved id. Anyone may set each to one of the three; root to anything.
-fn set_three(cx: &Cx, which: Which, wanted: [u32; 3]) -> Result<u64, Errno> {
-    let mut credentials = cx.process().credentials.borrow_mut();
-    let root = credentials.uid[1] == 0;
-    let ids = which(&mut credentials);
-    if !root && wanted.iter().any(|id| *id != KEEP && !ids.contains(id)) {
-        return Err(Errno::EPERM);
-    }
-    for (id, wanted) in ids.iter_mut().zip(wanted) {
-        if wanted != KEEP {
-            *id = wanted;
-        }
-    }
-    let uid = credentials.uid[0];
-    drop(credentials);
-    let tids: Vec<Tid> = cx.process().tasks.borrow().iter().map(|task| task.tid.get()).collect();
-    for tid in tids {
-        // Its own tasks are alive.
-        let _ = cx.kernel.family.borrow_mut().set_uid(tid, uid);
+/// Changes the credentials of the calling process. fated-wait reports the real user id of each task.
+fn change(cx: &Cx, how: impl FnOnce(&mut Credentials) -> Result<(), Errno>) -> Result<u64, Errno> {
+    let uid = {
+        let mut credentials = cx.process().credentials.borrow_mut();
+        how(&mut credentials)?;
+        credentials.uid[0]
+    };
+    for task in cx.process().tasks.borrow().iter() {
+        // A task of the process is alive.
+        let _ = cx.kernel.family.borrow_mut().set_uid(task.tid.get(), uid);
     }
     Ok(0)
 }
 
-fn set_one(cx: &Cx, which: Which, raw: u64) -> Result<u64, Errno> {
-    let id = raw as u32;
-    if id == KEEP {
-        return Err(Errno::EINVAL);
-    }
-    let root = cx.process().credentials.borrow().uid[1] == 0;
-    let saved_and_real = {
-        let mut credentials = cx.process().credentials.borrow_mut();
-        let ids = which(&mut credentials);
-        ids[0] == id || ids[2] == id
-    };
-    if root {
-        set_three(cx, which, [id, id, id])
-    } else if saved_and_real {
-        set_three(cx, which, [KEEP, id, KEEP])
-    } else {
-        Err(Errno::EPERM)
-    }
-}
-
-fn set_two(cx: &Cx, which: Which, a: Args) -> Result<u64, Errno> {
-    let (real, effective) = (a[0] as u32, a[1] as u32);
-    let before = which(&mut cx.process().credentials.borrow_mut())[0];
-    let saved = if real != KEEP || (effective != KEEP && effective != before) { effective } else { KEEP };
-    set_three(cx, which, [real, effective, saved])
-}
-
 pub fn setuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    set_one(cx, UID, a[0])
+    change(cx, |it| it.set_effective(Kind::User, a[0] as u32))
 }
 
 pub fn setgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    set_one(cx, GID, a[0])
+    change(cx, |it| it.set_effective(Kind::Group, a[0] as u32))
 }
 
 pub fn setreuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    set_two(cx, UID, a)
+    change(cx, |it| it.set_real_and_effective(Kind::User, a[0] as u32, a[1] as u32))
 }
 
 pub fn setregid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    set_two(cx, GID, a)
+    change(cx, |it| it.set_real_and_effective(Kind::Group, a[0] as u32, a[1] as u32))
 }
 
 pub fn setresuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    set_three(cx, UID, [a[0] as u32, a[1] as u32, a[2] as u32])
+    change(cx, |it| it.set(Kind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
 pub fn setresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    set_three(cx, GID, [a[0] as u32, a[1] as u32, a[2] as u32])
+    change(cx, |it| it.set(Kind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
-/// The file-system id is the effective one; nothing else is kept.
+/// The file-system id is always the effective one.
 pub fn setfsuid(cx: &Cx, _a: Args) -> Result<u64, Errno> {
     geteuid(cx)
 }
@@ -217,7 +165,7 @@ pub fn getgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
 }
 
 pub fn setgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    if cx.process().credentials.borrow().uid[1] != 0 {
+    if !cx.process().credentials.borrow().may(Act::Privileged) {
         return Err(Errno::EPERM);
     }
     let count = a[0] & 0xffff_ffff;
@@ -236,7 +184,7 @@ const CAP_VERSION_3: u32 = 0x2008_0522;
 /// All capabilities up to CAP_CHECKPOINT_RESTORE.
 const ALL_CAPS: u64 = (1 << 41) - 1;
 
-/// How many words of capabilities the caller's version has. An unknown one is answered with the version to use.
+/// How many words of capabilities the version in the header has. An unknown version is replaced there by the one to use.
 fn cap_words(cx: &Cx, header: u64) -> Result<usize, Errno> {
     match cx.read_u32(header)? {
         CAP_VERSION_1 => Ok(1),
@@ -262,7 +210,7 @@ pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
         0 => cx.process().clone(),
         pid => crate::syscall::signal::find_process(cx, pid)?.ok_or(Errno::ESRCH)?,
     };
-    let caps = if process.credentials.borrow().uid[1] == 0 { ALL_CAPS } else { 0 };
+    let caps = if process.credentials.borrow().may(Act::Privileged) { ALL_CAPS } else { 0 };
     if a[1] == 0 {
         return Ok(0);
     }
@@ -274,7 +222,7 @@ pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// Capabilities can be given up, which has no effect here: files keep the real user's rights.
+/// Giving capabilities up succeeds and has no effect: they all go with the effective user id.
 pub fn capset(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let words = cap_words(cx, a[0])?;
     let pid = cx.read_u32(a[0].wrapping_add(4))?;

@@ -17,7 +17,7 @@ pub const MEMORY: (u64, u64) = (8 << 30, 6 << 30);
 pub fn uname(cx: &Cx, a: Args) -> Result<u64, Errno> {
     const FIELD: usize = 65;
     let config = &cx.kernel.config;
-    let machine = if crate::syscall::prctl::is_linux32(cx) { "i686" } else { "x86_64" };
+    let machine = if cx.process().settings.is_linux32() { "i686" } else { "x86_64" };
     let mut bytes = [0; 6 * FIELD];
     let fields = ["Linux", &config.hostname, RELEASE, VERSION, machine, "(none)"];
     for (slot, text) in bytes.chunks_exact_mut(FIELD).zip(fields) {

@@ -6,15 +6,9 @@ use crate::fs::directory::Directory;
 use crate::fs::file::OpenFile;
 use crate::id::{Pid, Tid};
 use crate::process::pidfd::PidFd;
-use crate::process::task::Process;
 use crate::syscall::Args;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_RDWR};
-
-/// Makes a descriptor for a living process (`CLONE_PIDFD`).
-pub fn open(cx: &Cx, process: &Rc<Process>) -> Result<i32, Errno> {
-    cx.install(Rc::new(PidFd::new(process)), O_CLOEXEC | O_RDWR)
-}
 
 pub fn pidfd_open(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let flags = a[1] as u32;

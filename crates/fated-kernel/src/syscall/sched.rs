@@ -3,11 +3,11 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
+use crate::process::credentials::Act;
+use crate::process::settings::Setting;
 use crate::process::task::Task;
 use crate::sched::attributes::{Attributes, CpuSet, priorities};
 use crate::syscall::Args;
-use crate::syscall::prctl::{MEMBARRIERS, attribute, set_attribute};
-use crate::syscall::resource::is_root;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{SCHED_BATCH, SCHED_DEADLINE, SCHED_NORMAL};
 
@@ -83,15 +83,15 @@ pub fn sched_setaffinity(cx: &Cx, a: Args) -> Result<u64, Errno> {
 
 /// An unprivileged task can change those of its own user.
 fn check_owner(cx: &Cx, task: &Task) -> Result<(), Errno> {
-    let own = cx.process().credentials.borrow().uid[1];
-    let other = task.process.credentials.borrow().uid;
-    if own == other[0] || own == other[1] || is_root(cx) { Ok(()) } else { Err(Errno::EPERM) }
+    let other = task.process.credentials.borrow();
+    if cx.process().credentials.borrow().may(Act::Schedule(&other)) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// Sets policy and priority.
 fn set(cx: &Cx, task: &Task, policy: u32, priority: u32) -> Result<(), Errno> {
     let reset_on_fork = policy & RESET_ON_FORK != 0;
-    let new = task.attributes.get().with_policy(policy & !RESET_ON_FORK, priority, reset_on_fork, is_root(cx))?;
+    let privileged = cx.process().credentials.borrow().may(Act::Privileged);
+    let new = task.attributes.get().with_policy(policy & !RESET_ON_FORK, priority, reset_on_fork, privileged)?;
     check_owner(cx, task)?;
     task.attributes.set(new);
     Ok(())
@@ -196,7 +196,7 @@ pub fn sched_setattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let priority = if keeps_params { old.priority } else { (nice_and_priority >> 32) as u32 };
     let nice = (nice_and_priority as i32).clamp(-20, 19);
     let sets_nice = !keeps_params && matches!(policy, SCHED_NORMAL | SCHED_BATCH);
-    if sets_nice && nice < task.process.nice.get() && !is_root(cx) {
+    if sets_nice && nice < task.process.nice.get() && !cx.process().credentials.borrow().may(Act::Privileged) {
         return Err(Errno::EPERM);
     }
     set(cx, &task, policy | reset, priority)?;
@@ -242,13 +242,14 @@ pub fn membarrier(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if flags != 0 && !(command == 128 && flags == 1) {
         return Err(Errno::EINVAL);
     }
-    let registered = attribute(cx, MEMBARRIERS);
+    let settings = &cx.process().settings;
+    let registered = settings.get(Setting::Membarriers);
     match command {
         0 => Ok(ALL & !128 & !256),
         1 | 2 => Ok(0),
         GET_REGISTRATIONS => Ok(registered),
         4 | 16 | 64 => {
-            set_attribute(cx, MEMBARRIERS, registered | command);
+            settings.set(Setting::Membarriers, registered | command);
             Ok(0)
         }
         command if EXPEDITED.contains(&command) && command != 128 => {

@@ -4,6 +4,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Tid};
 use crate::outcome::{Outcome, SysResult};
+use crate::process::credentials::Act;
 use crate::process::task::{AltStack, Process};
 use crate::sched::Woken;
 use crate::signal::{Action, SA_NOCLDSTOP, SA_NOCLDWAIT, SI_TKILL, SI_USER, SigInfo, SigSet, frame, nr};
@@ -26,12 +27,10 @@ fn from_caller(cx: &Cx, signal: i32, code: i32) -> SigInfo {
 
 /// Whether the caller may signal `target` (kill(2)): root, the same user, or SIGCONT within the session.
 fn may_signal(cx: &Cx, target: &Process, signal: i32) -> bool {
-    let own = cx.process().credentials.borrow();
-    let other = target.credentials.borrow();
-    let same = [own.uid[0], own.uid[1]].iter().any(|uid| *uid == other.uid[0] || *uid == other.uid[2]);
     let family = cx.kernel.family.borrow();
     let session = || family.sid(cx.task.tid.get()) == family.sid(target.pid.into());
-    own.uid[1] == 0 || same || (signal == nr::CONT && session())
+    let permitted = cx.process().credentials.borrow().may(Act::Signal(&target.credentials.borrow()));
+    permitted || (signal == nr::CONT && session())
 }
 
 /// Sends to some processes; what kill(2) returns for them.
@@ -68,7 +67,7 @@ pub fn kill(cx: &Cx, a: Args) -> Result<u64, Errno> {
         }
         i32::MIN => Err(Errno::ESRCH),
         _ => {
-            let own = crate::syscall::id::own_group(cx)?;
+            let own = cx.own_group()?;
             let group = if target == 0 { own } else { Pgid::new(target.unsigned_abs()).ok_or(Errno::ESRCH)? };
             let members = cx.kernel.group_members(group);
             let living: Vec<_> = members.iter().filter_map(|&pid| cx.kernel.process(pid)).collect();

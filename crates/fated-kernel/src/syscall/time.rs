@@ -159,8 +159,8 @@ pub fn time(cx: &Cx, a: Args) -> Result<u64, Errno> {
 /// times(2).
 pub fn times(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if a[0] != 0 {
-        let own = crate::syscall::resource::usage_of_process(cx, cx.process());
-        let children = crate::syscall::resource::usage_of_children(cx);
+        let own = crate::process::usage::usage_of_process(cx.process());
+        let children = crate::process::usage::usage_of_children(cx);
         let ticks = [own.utime_ns, own.stime_ns, children.utime_ns, children.stime_ns].map(|ns| ns / TICK_NS);
         cx.write_words(a[0], &ticks)?;
     }

@@ -23,11 +23,9 @@ use alloc::{
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::general::{
     CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_ALARM, CLOCK_REALTIME_COARSE,
-    ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, TIMER_ABSTIME,
+    ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, RLIMIT_SIGPENDING, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD,
+    SIGEV_THREAD_ID, TIMER_ABSTIME,
 };
-
-/// The number of `RLIMIT_SIGPENDING`, which bounds POSIX timers too.
-const SIGPENDING: usize = 11;
 
 /// All timers of a process.
 #[derive(Debug, Default)]
@@ -357,7 +355,7 @@ pub fn timer_create(cx: &Cx, a: Args) -> Result<u64, Errno> {
         _ => {}
     }
     let timers = &cx.process().timers;
-    let limit = cx.process().limits.borrow().get(SIGPENDING).map_or(0, |limit| limit.soft);
+    let limit = cx.process().limits.soft(RLIMIT_SIGPENDING);
     if timers.posix.borrow().len() as u64 >= limit {
         return Err(Errno::EAGAIN);
     }

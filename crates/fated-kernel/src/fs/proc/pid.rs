@@ -7,10 +7,11 @@ use crate::fs::generated::{self, Inode, Source};
 use crate::fs::proc::{Dir, File, MagicLink, Part, maps, zombie};
 use crate::host::Kernel;
 use crate::id::{Pid, Tid};
+use crate::process::limits::{INFINITY, Resource};
+use crate::process::settings::Setting;
 use crate::process::task::Task;
 use crate::sched::Rest;
 use crate::signal::SigSet;
-use crate::syscall::prctl::{OOM_SCORE_ADJ, PERSONALITY};
 use crate::time::timers::SECOND;
 use crate::tty::stream::Stream;
 use alloc::{
@@ -20,7 +21,7 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt::Write as _;
-use linux_raw_sys::prctl::PR_SET_NO_NEW_PRIVS;
+use linux_raw_sys::general::RLIMIT_SIGPENDING;
 
 /// A file of a process.
 pub struct Row {
@@ -80,7 +81,7 @@ const ROWS: &[Row] = rows! {
     "oom_adj" 0o644 |_, task, _| text(format!("{}\n", oom_score_adj(task) * 17 / 1000));
     "oom_score" 0o444 |_, _, _| text("666\n");
     "oom_score_adj" 0o644 |_, task, _| text(format!("{}\n", oom_score_adj(task)));
-    "personality" 0o400 |_, task, _| text(format!("{:08x}\n", attribute(task, PERSONALITY)));
+    "personality" 0o400 |_, task, _| text(format!("{:08x}\n", task.process.settings.get(Setting::Personality)));
     "projid_map" 0o644 |_, _, _| text(ID_MAP);
     "sched" 0o644 |_, task, _| text(format!("{} ({}, #threads: {})\n", comm_text(task), task.tid.get(), task.process.tasks.borrow().len()));
     "schedstat" 0o444 |_, task, _| text(format!("{} 0 1\n", task.cpu_ns.get()));
@@ -268,12 +269,8 @@ fn children(cx: &Cx, task: &Task) -> String {
     family.children(task.tid.get()).map(|pid| format!("{pid} ")).collect()
 }
 
-fn attribute(task: &Task, key: u32) -> u64 {
-    task.process.attributes.borrow().get(&key).copied().unwrap_or(0)
-}
-
 fn oom_score_adj(task: &Task) -> i64 {
-    attribute(task, OOM_SCORE_ADJ) as i64
+    task.process.settings.get(Setting::OomScoreAdj) as i64
 }
 
 /// Writes to a file of a process.
@@ -297,32 +294,14 @@ pub fn write(_cx: &Cx, row: &Row, task: &Rc<Task>, bytes: &[u8]) -> Result<(), E
         "timerslack_ns" | "coredump_filter" | "autogroup" | "sched" | "loginuid" => return Ok(()),
         _ => return Err(Errno::EPERM),
     };
-    task.process.attributes.borrow_mut().insert(OOM_SCORE_ADJ, value as u64);
+    task.process.settings.set(Setting::OomScoreAdj, value as u64);
     Ok(())
 }
 
 fn limits(task: &Task) -> String {
-    const NAMES: [(&str, &str); 16] = [
-        ("Max cpu time", "seconds"),
-        ("Max file size", "bytes"),
-        ("Max data size", "bytes"),
-        ("Max stack size", "bytes"),
-        ("Max core file size", "bytes"),
-        ("Max resident set", "bytes"),
-        ("Max processes", "processes"),
-        ("Max open files", "files"),
-        ("Max locked memory", "bytes"),
-        ("Max address space", "bytes"),
-        ("Max file locks", "locks"),
-        ("Max pending signals", "signals"),
-        ("Max msgqueue size", "bytes"),
-        ("Max nice priority", ""),
-        ("Max realtime priority", ""),
-        ("Max realtime timeout", "us"),
-    ];
-    let show = |value: u64| if value == u64::MAX { "unlimited".to_string() } else { value.to_string() };
+    let show = |value: u64| if value == INFINITY { "unlimited".to_string() } else { value.to_string() };
     let mut text = format!("{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
-    for ((name, unit), limit) in NAMES.iter().zip(task.process.limits.borrow().iter()) {
+    for (Resource { name, unit, .. }, limit) in task.process.limits.rows() {
         let _ = writeln!(text, "{name:<25} {:<20} {:<20} {unit:<10}", show(limit.soft), show(limit.hard));
     }
     text
@@ -447,9 +426,9 @@ fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let affinity = task.attributes.get().affinity(cx.kernel.config.cpus);
     let mask = cpumask::mask(affinity.iter(), cx.kernel.config.cpus.max(1));
     let cpus = cpumask::ranges(affinity.iter());
-    let limit = process.limits.borrow().get(11).map_or(0, |limit| limit.soft);
+    let limit = process.limits.soft(RLIMIT_SIGPENDING);
     let queued = 0;
-    let no_new_privs = attribute(task, PR_SET_NO_NEW_PRIVS);
+    let no_new_privs = process.settings.get(Setting::NoNewPrivs);
     let mut text = format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{id}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n\
          Uid:\t{}\nGid:\t{}\nFDSize:\t64\nGroups:\t{groups}\nNStgid:\t{pid}\nNSpid:\t{id}\nNSpgid:\t{group}\nNSsid:\t{session}\nKthread:\t0\n",
