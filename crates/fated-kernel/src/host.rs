@@ -97,6 +97,8 @@ pub struct Kernel {
     /// Whose turn it is.
     current: RefCell<Option<Cx>>,
     serial: Cell<u64>,
+    /// Open file descriptions that the real Linux alone has, so far.
+    descriptions: Cell<u64>,
     first: Cell<Option<Pid>>,
     exit_status: Cell<Option<i32>>,
     /// Once the first process has ended: until when, and for how many more turns, the others may go on.
@@ -138,6 +140,7 @@ impl Kernel {
             ids_in_use: Cell::new(0),
             current: RefCell::default(),
             serial: Cell::new(1000),
+            descriptions: Cell::default(),
             first: Cell::new(None),
             exit_status: Cell::new(None),
             lingering: Cell::default(),
@@ -163,6 +166,11 @@ impl Kernel {
     /// A number that was not given before: inodes of anonymous objects, open files.
     pub fn next_serial(&self) -> u64 {
         self.serial.replace(self.serial.get() + 1)
+    }
+
+    /// A number for an open file description of the real Linux. No guest sees it.
+    pub(crate) fn next_description(&self) -> u64 {
+        self.descriptions.replace(self.descriptions.get() + 1)
     }
 
     /// The task `tid`, if it lives.

@@ -1,5 +1,6 @@
 //! File systems, and what open files have in common.
 
+pub mod descriptors;
 pub mod devtmpfs;
 pub mod directory;
 pub mod dirent;

@@ -13,8 +13,6 @@ use crate::signal::SigSet;
 use crate::syscall::Args;
 use alloc::{rc::Rc, vec, vec::Vec};
 
-/// The number of the limit of descriptors (`RLIMIT_NOFILE`).
-const LIMIT_FILES: usize = 7;
 /// The most descriptors that a process may ever have (`/proc/sys/fs/nr_open`).
 const MOST_FILES: u64 = 1 << 20;
 /// What a regular file is always ready for.
@@ -165,8 +163,7 @@ pub async fn ppoll(cx: Cx, a: Args) -> SysResult {
 async fn poll_list(cx: &Cx, list: u64, count: u64, deadline: Option<u64>) -> Result<u64, Errno> {
     const ENTRY: usize = 8;
     let count = count & 0xffff_ffff;
-    let limit = cx.process().limits.borrow().get(LIMIT_FILES).map_or(MOST_FILES, |limit| limit.soft);
-    if count > limit.min(MOST_FILES) {
+    if count > cx.descriptor_limit().min(MOST_FILES) {
         return Err(Errno::EINVAL);
     }
     let mut entries = cx.read_vec(list, count as usize * ENTRY)?;

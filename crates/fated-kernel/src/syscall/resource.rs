@@ -13,8 +13,8 @@ use linux_raw_sys::general::{
 
 const INFINITY: u64 = u64::MAX;
 
-/// The limit on descriptors, which the real Linux enforces: an engine sets it for the first process. No Linux has a
-/// lower hard one by default.
+/// The limit on descriptors. An engine lets real processes have at least as many as its soft one; no Linux has a lower hard one
+/// by default.
 pub const DESCRIPTORS: Limit = Limit { soft: 1024, hard: 4096 };
 
 /// What no limit on descriptors can exceed (`/proc/sys/fs/nr_open`).
@@ -144,11 +144,16 @@ fn set(cx: &Cx, process: &Rc<Process>, number: u64, new: Limit, from: u64) -> Re
         return Err(Errno::EPERM);
     }
     if number as u32 == RLIMIT_NOFILE {
-        if new.hard > MOST_DESCRIPTORS || !Rc::ptr_eq(process, cx.process()) {
+        if new.hard > MOST_DESCRIPTORS {
             return Err(Errno::EPERM);
         }
-        // The real Linux gives out the numbers and refuses the one that is too many.
-        cx.native(u64::from(__NR_prlimit64), [0, number, from, 0, 0, 0])?;
+        if new.soft > DESCRIPTORS.soft {
+            // The real process needs that many as well, and sets them itself.
+            if !Rc::ptr_eq(process, cx.process()) {
+                return Err(Errno::EPERM);
+            }
+            cx.native(u64::from(__NR_prlimit64), [0, number, from, 0, 0, 0])?;
+        }
     }
     if let Some(limit) = process.limits.borrow_mut().get_mut(number as u32 as usize) {
         *limit = new;
