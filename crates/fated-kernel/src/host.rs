@@ -5,6 +5,7 @@ mod fast_path;
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::fs::host::Fs;
+use crate::fs::locks::Locks;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
 use crate::ipc::futex::Futexes;
@@ -18,7 +19,6 @@ use crate::sched::run_queue::RunQueue;
 use crate::signal::SigInfo;
 use crate::stats::{Counters, Stats};
 use crate::syscall;
-use crate::syscall::lock::Locks;
 use crate::time::timers::Timers;
 use crate::tty::input::Streams;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
@@ -86,8 +86,8 @@ pub struct Kernel {
     pub streams: Streams,
     /// How many open files are in messages between sockets.
     pub(crate) rights_under_way: Cell<usize>,
-    /// Who waits for file locks.
-    pub locks: Locks,
+    /// The locks on files.
+    pub locks: Rc<Locks>,
     /// Counters.
     pub stats: Stats,
     pub(crate) tasks: RefCell<BTreeMap<Tid, Rc<Task>>>,
@@ -132,7 +132,7 @@ impl Kernel {
             fs: Fs::new(&config),
             streams: Streams::default(),
             rights_under_way: Cell::new(0),
-            locks: Locks::default(),
+            locks: Rc::default(),
             stats: Stats::default(),
             tasks: RefCell::default(),
             processes: RefCell::default(),

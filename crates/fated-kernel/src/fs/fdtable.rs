@@ -10,8 +10,9 @@
 //! not report its result, its number is [`Slot::Passed`]; no other open passes before that is settled.
 
 use crate::fs::file::OpenFile;
+use crate::fs::locks::Held;
 use alloc::{rc::Rc, vec::Vec};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 
 /// A descriptor of an open file that the kernel knows.
 #[derive(Clone, Debug)]
@@ -105,6 +106,8 @@ pub struct Files {
     next: Cell<usize>,
     /// How many slots are [`Slot::Passed`].
     passed: Cell<usize>,
+    /// The record locks that are owned by whoever shares the table, once there have been some.
+    pub locked: OnceCell<Held>,
 }
 
 /// Where a descriptor stands. Nothing does where a negative number leads.
@@ -210,6 +213,18 @@ impl Files {
         slots.iter().zip(0..).filter(|(slot, _)| slot.is_passed()).map(|(_, fd)| fd).collect()
     }
 
+    /// A file of the real Linux is known to the kernel from now on.
+    pub fn make_known(&self, id: u64, open: &Rc<OpenFile>) {
+        let mut slots = self.slots.borrow_mut();
+        for slot in slots.iter_mut() {
+            if let Slot::Host(file) = slot
+                && file.id() == id
+            {
+                *slot = Slot::Open(Descriptor { open: open.clone(), cloexec: file.cloexec() });
+            }
+        }
+    }
+
     /// All numbers that are open, in order.
     #[must_use]
     pub fn numbers(&self) -> Vec<i32> {
@@ -226,17 +241,20 @@ impl Files {
             slots: RefCell::new(slots.get(..len).unwrap_or_default().to_vec()),
             next: Cell::new(self.next.get().min(len)),
             passed: self.passed.clone(),
+            locked: OnceCell::new(),
         })
+    }
+
+    /// The numbers that exec closes.
+    #[must_use]
+    pub fn closed_by_exec(&self) -> Vec<i32> {
+        let slots = self.slots.borrow();
+        slots.iter().zip(0..).filter(|(slot, _)| slot.cloexec()).map(|(_, fd)| fd).collect()
     }
 
     /// Drops what exec closes.
     pub fn close_on_exec(&self) {
-        let closes = |slot: &Slot| slot.cloexec();
-        let closed: Vec<i32> = {
-            let slots = self.slots.borrow();
-            slots.iter().zip(0..).filter(|(slot, _)| closes(slot)).map(|(_, fd)| fd).collect()
-        };
-        let closed: Vec<Slot> = closed.into_iter().map(|fd| self.remove(fd)).collect();
+        let closed: Vec<Slot> = self.closed_by_exec().into_iter().map(|fd| self.remove(fd)).collect();
         drop(closed);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::flock;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::Exec;
 use crate::process::task::{AltStack, Task};
@@ -39,6 +40,10 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
         others.iter().for_each(|other| leave(cx, other));
         crate::syscall::futex::exit_robust_list(cx);
     }
+    let given_up = {
+        let files = task.files.borrow();
+        flock::given_up_by(cx, &files, files.closed_by_exec().into_iter())
+    };
     if let Err(error) = task.guest.exec(&exec) {
         if !final_step {
             borrowed.into_iter().for_each(|memory| memory.restore(cx));
@@ -66,6 +71,7 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
     let files = task.files.borrow().clone();
     let files = if Rc::strong_count(&files) > 2 { files.copy() } else { files };
     files.close_on_exec();
+    flock::give_up(cx, &files, given_up);
     drop(task.files.replace(files));
     kernel.locks.wake();
     task.altstack.set(AltStack::default());

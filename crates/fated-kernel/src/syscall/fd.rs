@@ -8,6 +8,8 @@ use crate::errno::Errno;
 use crate::fs::directory::Directory;
 use crate::fs::fdtable::Slot;
 use crate::fs::file::OpenFile;
+use crate::fs::flock;
+use crate::fs::locks::FileId;
 use crate::ipc::pipe::{End, Pipe};
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::syscall::rw::pass;
@@ -31,12 +33,28 @@ impl Cx {
         }
         Ok(Outcome::Pass)
     }
+
+    /// The files whose record locks the process gives up by closing these descriptors.
+    fn given_up_by(&self, closed: impl Iterator<Item = i32>) -> Vec<FileId> {
+        flock::given_up_by(self, &self.task.files.borrow(), closed)
+    }
+
+    /// They are closed.
+    fn locks_released(&self, given_up: Vec<FileId>) {
+        if !given_up.is_empty() {
+            flock::give_up(self, &self.task.files.borrow(), given_up);
+            self.kernel.locks.wake();
+        }
+    }
 }
 
 pub fn close(cx: &Cx, a: Args) -> SysResult {
-    let old = cx.task.files.borrow().remove(a[0] as i32);
+    let fd = a[0] as i32;
+    let old = cx.task.files.borrow().remove(fd);
+    let given_up = cx.given_up_by([fd].into_iter());
     let result = cx.pass_in_order(c::__NR_close, a);
     drop(old);
+    cx.locks_released(given_up);
     result
 }
 
@@ -55,7 +73,11 @@ pub fn close_range(cx: &Cx, a: Args) -> SysResult {
     }
     let files = cx.task.files.borrow().clone();
     let mut closed = Vec::new();
-    for fd in files.numbers().into_iter().filter(|&fd| (first..=last).contains(&(fd as u32))) {
+    let numbers = files.numbers().into_iter().filter(|&fd| (first..=last).contains(&(fd as u32)));
+    let numbers: Vec<i32> = numbers.collect();
+    let closes = flags & CLOSE_RANGE_CLOEXEC == 0;
+    let given_up = cx.given_up_by(numbers.iter().copied().filter(|_| closes));
+    for fd in numbers {
         if flags & CLOSE_RANGE_CLOEXEC != 0 {
             files.set_cloexec(fd, true);
         } else {
@@ -65,6 +87,7 @@ pub fn close_range(cx: &Cx, a: Args) -> SysResult {
     drop(files);
     let result = cx.pass_in_order(c::__NR_close_range, a);
     drop(closed);
+    cx.locks_released(given_up);
     result
 }
 
@@ -98,11 +121,16 @@ fn replace(cx: &Cx, number: u32, args: Args, cloexec: bool) -> SysResult {
     if matches!(slot, Slot::Host(_)) && files.get(to).is_none() {
         drop(files.put(to, slot));
         drop(files);
-        return cx.pass_in_order(number, args);
+        let given_up = cx.given_up_by([to].into_iter());
+        let result = cx.pass_in_order(number, args);
+        cx.locks_released(given_up);
+        return result;
     }
+    let given_up = cx.given_up_by([to].into_iter());
     let fd = cx.native(number.into(), args)?;
     let old = files.put(to, slot);
     drop(old);
+    flock::give_up(cx, &files, given_up);
     cx.kernel.locks.wake();
     Ok(Outcome::Value(fd))
 }

@@ -3,8 +3,8 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::descriptors::slot_of;
-use crate::fs::fdtable::Slot;
 use crate::fs::directory::Directory;
+use crate::fs::fdtable::Slot;
 use crate::fs::file::OpenFile;
 use crate::id::{Pid, Tid};
 use crate::process::pidfd::PidFd;
