@@ -5,6 +5,7 @@ mod fast_path;
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::fs::host::Fs;
+use crate::fs::locks::Locks;
 use crate::fs::mount::Mounts;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
@@ -19,7 +20,6 @@ use crate::sched::run_queue::RunQueue;
 use crate::signal::SigInfo;
 use crate::stats::{Counters, Stats};
 use crate::syscall;
-use crate::syscall::lock::Locks;
 use crate::time::timers::Timers;
 use crate::tty::input::Streams;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
@@ -91,8 +91,8 @@ pub struct Kernel {
     pub streams: Streams,
     /// How many open files are in messages between sockets.
     pub(crate) rights_under_way: Cell<usize>,
-    /// Who waits for file locks.
-    pub locks: Locks,
+    /// The locks on files.
+    pub locks: Rc<Locks>,
     /// Counters.
     pub stats: Stats,
     pub(crate) tasks: RefCell<BTreeMap<Tid, Rc<Task>>>,
@@ -102,6 +102,8 @@ pub struct Kernel {
     /// Whose turn it is.
     current: RefCell<Option<Cx>>,
     serial: Cell<u64>,
+    /// Open file descriptions that the real Linux alone has, so far.
+    descriptions: Cell<u64>,
     first: Cell<Option<Pid>>,
     exit_status: Cell<Option<i32>>,
     /// Once the first process has ended: until when, and for how many more turns, the others may go on.
@@ -136,7 +138,7 @@ impl Kernel {
             fs: Fs::new(&config),
             streams: Streams::default(),
             rights_under_way: Cell::new(0),
-            locks: Locks::default(),
+            locks: Rc::default(),
             stats: Stats::default(),
             tasks: RefCell::default(),
             processes: RefCell::default(),
@@ -144,6 +146,7 @@ impl Kernel {
             ids_in_use: Cell::new(0),
             current: RefCell::default(),
             serial: Cell::new(1000),
+            descriptions: Cell::default(),
             first: Cell::new(None),
             exit_status: Cell::new(None),
             lingering: Cell::default(),
@@ -169,6 +172,11 @@ impl Kernel {
     /// A number that was not given before: inodes of anonymous objects, open files.
     pub fn next_serial(&self) -> u64 {
         self.serial.replace(self.serial.get() + 1)
+    }
+
+    /// A number for an open file description of the real Linux. No guest sees it.
+    pub(crate) fn next_description(&self) -> u64 {
+        self.descriptions.replace(self.descriptions.get() + 1)
     }
 
     /// The task `tid`, if it lives.

@@ -12,6 +12,11 @@ pub enum Outcome {
     Value(u64),
     /// The real Linux carries it out as it stands. It must be a call that doesn't block, and whose result is the same in every run.
     Pass,
+    /// The same, of a call that makes a descriptor, with its close-on-exec flag: the kernel enters that.
+    Open {
+        /// Closed by exec.
+        cloexec: bool,
+    },
     /// The registers are set already: sigreturn, exec.
     Resume,
     /// The task has ended.
@@ -39,6 +44,11 @@ pub enum Step {
     Failed(Errno),
     /// See [`Outcome::Pass`].
     Pass,
+    /// See [`Outcome::Open`].
+    Open {
+        /// Closed by exec.
+        cloexec: bool,
+    },
     /// See [`Outcome::Resume`].
     Resume,
     /// See [`Outcome::Away`].

@@ -1,95 +1,167 @@
 //! The descriptors that every guest holds for the engine: the program that the blob's text comes from, the blob's own file, and the
 //! arena's.
 //!
-//! A fork copies a table of descriptors that reaches up to the highest one. So they are low at first, and go up before a
-//! guest comes near: Linux gives out the lowest number that is free, so that one from [`NEAR`] on tells that the guest
-//! gets there, and others are named by the guest. Above, they are just behind the limit that guests begin with,
-//! where Linux never puts one unless a guest raises it.
+//! A fork copies a table of descriptors that reaches up to the highest one. So they are low at first, and go up before a guest
+//! comes near: Linux gives out the lowest number that is free, so that one from [`NEAR`] on shows that the guest gets there, and
+//! others are named by the guest. The kernel keeps a guest's numbers below the soft limit, so they go to the first place that
+//! is not below it; when the guest raises the limit over that, they go on.
 //!
-//! Invariant: as long as a process holds them low, all others of it are below [`NEAR`].
+//! Invariants: as long as a process holds them low, all others of it are below [`NEAR`]. When it doesn't, all others are below them.
 
 use core::cell::Cell;
 
 use fated_kernel::arch::Call;
+use fated_kernel::errno::Errno;
+use fated_kernel::syscall::resource::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
 use crate::host::host;
 use crate::wire::{ARENA_FD, BLOB_FD, TEXT_FD};
 use crate::{gate, guard, sys};
 
-/// How much farther up they go.
-pub const UP: i32 = 1024 - TEXT_FD;
+/// Where they may be: the first number of the three. Low; above the limits that guests begin with; and as high as Linux allows.
+pub const BASES: [i32; 4] = [TEXT_FD, DESCRIPTORS.soft as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT];
+/// How many there are.
+const COUNT: i32 = ARENA_FD - TEXT_FD + 1;
 /// Where the guest's are near: so far below that no call makes as many at once.
 const NEAR: u64 = TEXT_FD as u64 - 14;
 
-/// Where a process holds them; not shared, as is its table of descriptors.
+/// Where a process holds them. Each process has its own note of that, even if it shares its table of descriptors.
 #[derive(Default)]
 pub struct Descriptors {
-    up: Cell<bool>,
+    /// The index of the place.
+    place: Cell<usize>,
+    /// Another process has the same table, so they can't be moved any more.
+    shared: Cell<bool>,
+}
+
+/// Reads or sets the real limit on descriptors.
+fn real_limit(new: Option<[u64; 2]>) -> Result<[u64; 2], Errno> {
+    let mut old = [0; 2];
+    let at = new.as_ref().map_or(core::ptr::null(), |new| new.as_ptr());
+    let args = [0, RLIMIT_NOFILE.into(), at as u64, old.as_mut_ptr() as u64, 0, 0];
+    sys::ask(__NR_prlimit64, args).map(|_| old)
+}
+
+/// The first place where a guest with this soft limit can't come.
+fn place_above(soft: u64) -> Option<usize> {
+    (1..BASES.len()).find(|&place| BASES[place] as u64 >= soft)
+}
+
+/// The limit with which they can be moved to a place, if the present one is `limit`.
+fn limit_for(place: usize, limit: [u64; 2]) -> [u64; 2] {
+    limit.map(|limit| limit.max((BASES[place] + COUNT) as u64))
 }
 
 impl Descriptors {
-    /// Those of a child with a copy of the table, or of one that is said to share it: these have gone up by then.
-    pub fn inherit(&self, parent: &Descriptors) {
-        self.up.set(parent.up.get());
+    /// Those of a child with a copy of the table, or of one that shares it.
+    pub fn inherit(&self, parent: &Descriptors, shares: bool) {
+        self.place.set(parent.place.get());
+        self.shared.set(shares);
     }
 
     /// The arguments of a new image, whose number tells it where they are: [`of_image`].
-    pub fn arguments(&self) -> [u64; 3] {
+    pub fn arguments(&self) -> [u64; BASES.len() + 1] {
         let name = c"fated".as_ptr() as u64;
-        [name, if self.up.get() { name } else { 0 }, 0]
+        core::array::from_fn(|at| if at <= self.place.get() { name } else { 0 })
     }
 
     /// Those of [`TEXT_FD`], [`BLOB_FD`] and [`ARENA_FD`].
     pub fn all(&self) -> [i32; 3] {
-        let add = if self.up.get() { UP } else { 0 };
+        let add = BASES[self.place.get()] - TEXT_FD;
         [TEXT_FD, BLOB_FD, ARENA_FD].map(|fd| fd + add)
+    }
+
+    /// Whether they are out of the way of a guest that has few.
+    fn is_up(&self) -> bool {
+        self.place.get() > 0
     }
 
     /// Brings them out of the guest's way. Where Linux refuses that, which no guest can bring about, they stay.
     pub fn raise(&self) {
-        if self.up.get() {
-            return;
+        if !self.is_up()
+            && let Ok([soft, _]) = real_limit(None)
+            && let Some(place) = place_above(soft)
+        {
+            let _ = self.move_to(place);
         }
-        let mut limit = [0_u64; 2];
-        let end = (ARENA_FD + UP) as u64 + 1;
-        let set_limit = |new: *const u64, old: *mut u64| {
-            sys::call(__NR_prlimit64, [0, RLIMIT_NOFILE.into(), new as u64, old as u64, 0, 0])
-        };
-        set_limit(core::ptr::null(), limit.as_mut_ptr());
-        let enough = [limit[0].max(end), limit[1].max(end)];
-        set_limit(enough.as_ptr(), core::ptr::null_mut());
-        let moved = |fd: i32| sys::ask(__NR_dup3, [fd as u64, (fd + UP) as u64, 0, 0, 0, 0]).is_ok();
-        let all = self.all();
-        self.up.set(all.into_iter().all(moved));
-        let left = if self.up.get() { all } else { all.map(|fd| fd + UP) };
-        left.into_iter().for_each(sys::close);
-        set_limit(limit.as_ptr(), core::ptr::null_mut());
     }
 
-    /// Before a call is made in the guest's name.
-    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-    pub fn before(&self, call: &Call) {
-        if self.up.get() {
-            return;
+    /// They are to be shared with another process: from here on they stay above all limits but root's.
+    pub fn share(&self) {
+        self.raise();
+        self.shared.set(true);
+    }
+
+    /// The process has a table of its own again.
+    pub fn unshare(&self) {
+        self.shared.set(false);
+    }
+
+    fn move_to(&self, place: usize) -> Result<(), Errno> {
+        let old = self.all();
+        let to = old.map(|fd| fd - old[0] + BASES[place]);
+        let limit = real_limit(None)?;
+        real_limit(Some(limit_for(place, limit)))?;
+        let dup = |(fd, to): (i32, i32)| sys::ask(__NR_dup3, [fd as u64, to as u64, 0, 0, 0, 0]).map(drop);
+        let moved = old.into_iter().zip(to).try_for_each(dup);
+        if moved.is_ok() {
+            self.place.set(place);
         }
+        let left = if moved.is_ok() { old } else { to };
+        left.into_iter().for_each(sys::close);
+        // The hard limit may stay higher than a guest knows: the kernel keeps the guest's own.
+        let [_, hard] = limit_for(place, limit);
+        real_limit(Some([limit[0], hard]))?;
+        moved
+    }
+
+    /// A guest raises its soft limit, and may have descriptors up to that from now on.
+    fn set_limit(&self, at: u64) -> Result<(), Errno> {
+        let mut new = [0_u64; 2];
+        // SAFETY: `new` can be written; a fault at the other address is mended.
+        let left = unsafe { gate::copy_guest(new.as_mut_ptr() as u64, at, size_of_val(&new) as u64) };
+        if left > 0 {
+            return Err(Errno::EFAULT);
+        }
+        let [soft, hard] = new;
+        let place = place_above(soft).ok_or(Errno::EPERM)?;
+        let old = real_limit(None)?;
+        let needed = limit_for(place, [soft, hard.max(old[1])]);
+        // Where they are low there must be room for them when they go up.
+        real_limit(Some([soft, needed[1]]))?;
+        if self.is_up() && self.place.get() < place {
+            if self.shared.get() {
+                return Err(Errno::EPERM);
+            }
+            self.move_to(place)?;
+        }
+        Ok(())
+    }
+
+    /// Before a call is made in the guest's name. `Some`: what it comes to instead.
+    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+    pub fn before(&self, call: &Call) -> Option<i64> {
         let [_, second, third, ..] = call.args;
-        let comes_near = match call.number as u32 {
+        let number = call.number as u32;
+        if number == __NR_prlimit64 && second as u32 == RLIMIT_NOFILE && third != 0 {
+            return Some(self.set_limit(third).map_or_else(|errno| -i64::from(errno.number()), |()| 0));
+        }
+        let comes_near = match number {
             __NR_dup2 | __NR_dup3 => u64::from(second as u32) >= NEAR,
             __NR_fcntl => duplicates(call) && u64::from(third as u32) >= NEAR,
-            // No limit below them may keep them from going up.
-            __NR_prlimit64 => true,
             _ => false,
         };
         if comes_near {
             self.raise();
         }
+        None
     }
 
     /// After it.
     #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
     pub fn after(&self, call: &Call, result: i64) {
-        if self.up.get() || result < 0 {
+        if self.is_up() || result < 0 {
             return;
         }
         let newest = match call.number as u32 {
@@ -118,7 +190,8 @@ fn duplicates(call: &Call) -> bool {
 
 /// Those of a new image with so many arguments.
 pub fn of_image(arguments: u64) -> [i32; 3] {
-    Descriptors { up: Cell::new(arguments > 1) }.all()
+    let place = (arguments.max(1) as usize - 1).min(BASES.len() - 1);
+    Descriptors { place: Cell::new(place), ..Descriptors::default() }.all()
 }
 
 /// Those of the process that has the turn; before there is one, of the first.

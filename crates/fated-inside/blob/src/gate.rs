@@ -5,7 +5,7 @@
 use core::arch::global_asm;
 
 use crate::bytes::MIDDLING;
-use crate::descriptors::UP;
+use crate::descriptors::BASES;
 use crate::wire::BLOCK_SIZE;
 
 global_asm!(
@@ -106,7 +106,13 @@ global_asm!(
     // As `descriptors::of_image` has it.
     "cmp qword ptr [rsp], 1",
     "jbe 4f",
-    "add r8, {up}",
+    "add r8, {above_soft} - {low}",
+    "cmp qword ptr [rsp], 2",
+    "jbe 4f",
+    "add r8, {above_hard} - {above_soft}",
+    "cmp qword ptr [rsp], 3",
+    "jbe 4f",
+    "add r8, {above_all} - {above_hard}",
     "4:",
     "mov eax, 9",
     "syscall",
@@ -179,7 +185,10 @@ global_asm!(
     "mov rax, rcx",
     "ret",
     middling = const MIDDLING,
-    up = const UP,
+    low = const BASES[0],
+    above_soft = const BASES[1],
+    above_hard = const BASES[2],
+    above_all = const BASES[3],
 );
 
 unsafe extern "C" {

@@ -99,8 +99,7 @@ impl Inside {
     /// What comes before a call that isn't plainly harmless; what the call comes to if Linux may not be asked.
     #[cold]
     fn begin_special(&self, call: &mut Call) -> Option<i64> {
-        self.process.descriptors.before(call);
-        let result = guard::instead(call);
+        let result = self.process.descriptors.before(call).or_else(|| guard::instead(call));
         if result.is_none() && locks(call) {
             host().locks.set(true);
         }
@@ -304,14 +303,14 @@ impl RealTask for Inside {
             return Ok(Inside::new(self.process, frame, regs));
         }
         if has(CLONE_FILES) {
-            self.process.descriptors.raise();
+            self.process.descriptors.share();
         }
         if !has(CLONE_VM) {
             rewrite::catch_up(self);
             host().huge.count();
             self.process.forks.count();
         }
-        let child = self.process.child(has(CLONE_VM));
+        let child = self.process.child(has(CLONE_VM), has(CLONE_FILES));
         let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);
         let real = child.start(shape | u64::from(CLONE_PARENT) | SIGCHLD);
         if let Some(errno) = Errno::of_return(real) {

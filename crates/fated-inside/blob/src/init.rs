@@ -140,8 +140,10 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     step("close what isn't the guest's", __NR_close_range, [3, TEXT_FD as u64 - 1, 0, 0, 0, 0])?;
     step("close what isn't the guest's", __NR_close_range, [ARENA_FD as u64 + 1, u64::from(u32::MAX), 0, 0, 0, 0])?;
     const RLIMIT_NOFILE: u64 = 7;
-    // The real Linux gives out the numbers of descriptors, so it has to know where the guest's end.
-    let descriptors = [DESCRIPTORS.soft, DESCRIPTORS.hard];
+    let mut descriptors = [0_u64; 2];
+    step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, 0, &raw mut descriptors as u64, 0, 0])?;
+    // The kernel gives out the guest's numbers. The engine's own may come to stand above all of them.
+    descriptors = [DESCRIPTORS.soft, descriptors[1].max(DESCRIPTORS.hard)];
     step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, &raw const descriptors as u64, 0, 0, 0])?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;

@@ -144,14 +144,14 @@ impl Process {
         process
     }
 
-    /// A new process with one task, which shares the memory of this one or has a copy of it.
-    pub fn child(&'static self, shares: bool) -> &'static Process {
+    /// A new process with one task, which shares the memory and the descriptors of this one or has copies of them.
+    pub fn child(&'static self, shares: bool, shares_files: bool) -> &'static Process {
         let process = Process::unused();
         let known = self.known();
         process.known.replace(if shares { known } else { Rc::new((*known).clone()) });
         process.shares.set(shares);
         process.maker.set(Some(self));
-        process.descriptors.inherit(&self.descriptors);
+        process.descriptors.inherit(&self.descriptors, shares_files);
         process.image.borrow_mut().clone_from(&self.image.borrow());
         process
     }
@@ -174,6 +174,7 @@ impl Process {
         self.known.take();
         self.image.take();
         self.shares.set(false);
+        self.descriptors.unshare();
         self.forks.reset();
         watch();
         take_signals();

@@ -1,30 +1,113 @@
-//! Descriptors.
+//! The table of descriptors (`struct files_struct`): which numbers are open, on what, and what exec closes.
 //!
-//! A descriptor that the kernel doesn't know is the real Linux's alone: a regular file that is only read. All others are
-//! in [`Files`], under the number that a placeholder holds in the real process.
+//! The kernel gives out the numbers: the lowest free one, below the soft `RLIMIT_NOFILE`. The real process has the same numbers,
+//! on the real file or on a placeholder, so that calls which pass need no translation.
+//!
+//! A regular file that is only read is the real Linux's alone. It has an entry without an allocation ([`HostFile`]), and reads of
+//! it pass.
+//!
+//! Invariants: a number that is open in the real process is not [`Slot::Free`] here. When an open passes and the engine does
+//! not report its result, its number is [`Slot::Passed`]; no other open passes before that is settled.
 
-use crate::arch::Call;
-use crate::cx::Cx;
-use crate::errno::Errno;
-use crate::fs::file::{File, OpenFile};
+use crate::fs::file::OpenFile;
+use crate::fs::locks::Held;
 use alloc::{rc::Rc, vec::Vec};
-use core::cell::RefCell;
-use linux_raw_sys::general::O_CLOEXEC;
+use core::cell::{Cell, OnceCell, RefCell};
 
-/// A descriptor.
+/// A descriptor of an open file that the kernel knows.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
-    /// What it is open on.
+    /// The open file description.
     pub open: Rc<OpenFile>,
     /// Closed by exec.
     pub cloexec: bool,
 }
 
-/// A table of the descriptors that the kernel knows.
+/// A descriptor of a file that the real Linux alone has open: the id of its open file description, which dup and fork copy, and
+/// the close-on-exec flag in the lowest bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostFile(u64);
+
+impl HostFile {
+    /// A descriptor of the open file description `id`.
+    #[must_use]
+    pub fn new(id: u64, cloexec: bool) -> HostFile {
+        HostFile(id << 1 | u64::from(cloexec))
+    }
+
+    /// The open file description: all descriptors with this id share it.
+    #[must_use]
+    pub fn id(self) -> u64 {
+        self.0 >> 1
+    }
+
+    /// Whether exec closes it.
+    #[must_use]
+    pub fn cloexec(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// What stands at a number.
+#[derive(Clone, Debug, Default)]
+pub enum Slot {
+    /// Nothing.
+    #[default]
+    Free,
+    /// A file of the real Linux, if the open that passed has succeeded: whoever needs to know asks once.
+    Passed(HostFile),
+    /// A file of the real Linux.
+    Host(HostFile),
+    /// An open file that the kernel knows.
+    Open(Descriptor),
+}
+
+const _: () = assert!(size_of::<Slot>() == 16, "forks copy tables");
+
+impl Slot {
+    /// Whether nothing is open there.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        matches!(self, Slot::Free)
+    }
+
+    /// The close-on-exec flag.
+    #[must_use]
+    pub fn cloexec(&self) -> bool {
+        match self {
+            Slot::Free => false,
+            Slot::Passed(file) | Slot::Host(file) => file.cloexec(),
+            Slot::Open(descriptor) => descriptor.cloexec,
+        }
+    }
+
+    /// The same open file with another close-on-exec flag.
+    #[must_use]
+    pub fn with_cloexec(self, cloexec: bool) -> Slot {
+        match self {
+            Slot::Free => Slot::Free,
+            Slot::Passed(file) => Slot::Passed(HostFile::new(file.id(), cloexec)),
+            Slot::Host(file) => Slot::Host(HostFile::new(file.id(), cloexec)),
+            Slot::Open(descriptor) => Slot::Open(Descriptor { cloexec, ..descriptor }),
+        }
+    }
+
+    fn is_passed(&self) -> bool {
+        matches!(self, Slot::Passed(_))
+    }
+}
+
+/// A table of descriptors. Threads share one; a fork copies it.
 #[derive(Debug, Default)]
 pub struct Files {
     /// By number.
-    table: RefCell<Vec<Option<Descriptor>>>,
+    slots: RefCell<Vec<Slot>>,
+    /// No number below this one is free.
+    next: Cell<usize>,
+    /// How many slots are [`Slot::Passed`].
+    passed: Cell<usize>,
+    /// The record locks that are owned by whoever shares the table, once there have been some.
+    pub locked: OnceCell<Held>,
 }
 
 /// Where a descriptor stands. Nothing does where a negative number leads.
@@ -33,99 +116,189 @@ fn index(fd: i32) -> usize {
 }
 
 impl Files {
-    /// What descriptor `fd` is, if the kernel knows it.
+    /// The open file at `fd`, if the kernel knows it.
     #[must_use]
     pub fn get(&self, fd: i32) -> Option<Rc<OpenFile>> {
-        self.table.borrow().get(index(fd))?.as_ref().map(|descriptor| descriptor.open.clone())
-    }
-
-    /// The descriptor itself.
-    #[must_use]
-    pub fn descriptor(&self, fd: i32) -> Option<Descriptor> {
-        self.table.borrow().get(index(fd))?.clone()
-    }
-
-    /// Enters a descriptor whose placeholder the real process has. What stood there is closed.
-    pub fn set(&self, fd: i32, open: Rc<OpenFile>, cloexec: bool) {
-        let mut table = self.table.borrow_mut();
-        if table.len() <= index(fd) {
-            table.resize(index(fd) + 1, None);
+        match self.slots.borrow().get(index(fd))? {
+            Slot::Open(descriptor) => Some(descriptor.open.clone()),
+            _ => None,
         }
-        let old = table.get_mut(index(fd)).and_then(|place| place.replace(Descriptor { open, cloexec }));
-        drop(table);
-        drop(old);
     }
 
-    /// Sets the close-on-exec flag, and returns what it was.
-    pub fn set_cloexec(&self, fd: i32, cloexec: bool) -> Option<bool> {
-        let mut table = self.table.borrow_mut();
-        table.get_mut(index(fd))?.as_mut().map(|it| core::mem::replace(&mut it.cloexec, cloexec))
+    /// What stands at `fd`.
+    #[must_use]
+    pub fn slot(&self, fd: i32) -> Slot {
+        self.slots.borrow().get(index(fd)).cloned().unwrap_or_default()
     }
 
-    /// Forgets a descriptor that the real process closes.
-    pub fn remove(&self, fd: i32) -> Option<Descriptor> {
-        self.table.borrow_mut().get_mut(index(fd))?.take()
+    /// Puts something at a number, and returns what stood there. The caller drops that, as an open file may act at its end.
+    pub fn put(&self, fd: i32, slot: Slot) -> Slot {
+        let at = index(fd);
+        if fd < 0 {
+            return Slot::Free;
+        }
+        let (frees, passes) = (slot.is_free(), slot.is_passed());
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() <= at {
+            if frees {
+                return Slot::Free;
+            }
+            slots.resize(at + 1, Slot::Free);
+        }
+        let Some(place) = slots.get_mut(at) else { return Slot::Free };
+        let old = core::mem::replace(place, slot);
+        drop(slots);
+        if frees {
+            self.next.set(self.next.get().min(at));
+        }
+        if passes != old.is_passed() {
+            self.passed.set(if passes { self.passed.get() + 1 } else { self.passed.get().saturating_sub(1) });
+        }
+        old
     }
 
-    /// All numbers, in order.
+    /// Enters an open file whose placeholder the real process has. What stood there is closed.
+    pub fn set(&self, fd: i32, open: Rc<OpenFile>, cloexec: bool) {
+        drop(self.put(fd, Slot::Open(Descriptor { open, cloexec })));
+    }
+
+    /// Sets the close-on-exec flag.
+    pub fn set_cloexec(&self, fd: i32, cloexec: bool) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(index(fd)) {
+            *slot = core::mem::take(slot).with_cloexec(cloexec);
+        }
+    }
+
+    /// Frees a number, and returns what stood there.
+    pub fn remove(&self, fd: i32) -> Slot {
+        self.put(fd, Slot::Free)
+    }
+
+    /// The lowest free number from `min` on.
+    #[must_use]
+    pub fn lowest(&self, min: usize) -> usize {
+        let next = self.next.get();
+        let from = min.max(next);
+        let slots = self.slots.borrow();
+        let rest = slots.get(from..).unwrap_or_default();
+        let free = from + rest.iter().position(Slot::is_free).unwrap_or(rest.len());
+        if min <= next {
+            self.next.set(free);
+        }
+        free
+    }
+
+    /// Whether it isn't known of some number whether it is open.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.passed.get() > 0
+    }
+
+    /// The real Linux has been asked about `fd`: if an open has passed, it has come to this.
+    pub fn settle(&self, fd: i32, is_open: bool) {
+        if self.is_unsettled()
+            && let Slot::Passed(file) = self.slot(fd)
+        {
+            drop(self.put(fd, if is_open { Slot::Host(file) } else { Slot::Free }));
+        }
+    }
+
+    /// The numbers of which it isn't known whether they are open.
+    #[must_use]
+    pub fn unsettled(&self) -> Vec<i32> {
+        if !self.is_unsettled() {
+            return Vec::new();
+        }
+        let slots = self.slots.borrow();
+        slots.iter().zip(0..).filter(|(slot, _)| slot.is_passed()).map(|(_, fd)| fd).collect()
+    }
+
+    /// A file of the real Linux is known to the kernel from now on.
+    pub fn make_known(&self, id: u64, open: &Rc<OpenFile>) {
+        let mut slots = self.slots.borrow_mut();
+        for slot in slots.iter_mut() {
+            if let Slot::Host(file) = slot
+                && file.id() == id
+            {
+                *slot = Slot::Open(Descriptor { open: open.clone(), cloexec: file.cloexec() });
+            }
+        }
+    }
+
+    /// All numbers that are open, in order.
     #[must_use]
     pub fn numbers(&self) -> Vec<i32> {
-        let table = self.table.borrow();
-        let numbers = table.iter().zip(0..).filter(|(place, _)| place.is_some());
-        numbers.map(|(_, fd)| fd).collect()
+        let slots = self.slots.borrow();
+        slots.iter().zip(0..).filter(|(slot, _)| !slot.is_free()).map(|(_, fd)| fd).collect()
     }
 
     /// A copy, as fork makes it.
     #[must_use]
     pub fn copy(&self) -> Rc<Files> {
-        let table = self.table.borrow();
-        let len = table.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        Rc::new(Files { table: RefCell::new(table.get(..len).unwrap_or_default().to_vec()) })
+        let slots = self.slots.borrow();
+        let len = slots.iter().rposition(|slot| !slot.is_free()).map_or(0, |last| last + 1);
+        Rc::new(Files {
+            slots: RefCell::new(slots.get(..len).unwrap_or_default().to_vec()),
+            next: Cell::new(self.next.get().min(len)),
+            passed: self.passed.clone(),
+            locked: OnceCell::new(),
+        })
+    }
+
+    /// The numbers that exec closes.
+    #[must_use]
+    pub fn closed_by_exec(&self) -> Vec<i32> {
+        let slots = self.slots.borrow();
+        slots.iter().zip(0..).filter(|(slot, _)| slot.cloexec()).map(|(_, fd)| fd).collect()
     }
 
     /// Drops what exec closes.
     pub fn close_on_exec(&self) {
-        let closes = |place: &&mut Option<Descriptor>| place.as_ref().is_some_and(|it| it.cloexec);
-        let closed: Vec<_> = self.table.borrow_mut().iter_mut().filter(closes).map(Option::take).collect();
+        let closed: Vec<Slot> = self.closed_by_exec().into_iter().map(|fd| self.remove(fd)).collect();
         drop(closed);
     }
 }
 
-impl Cx {
-    /// The open file behind `fd`, if the kernel knows it.
-    #[must_use]
-    pub fn file(&self, fd: i32) -> Option<Rc<OpenFile>> {
-        self.task.files.borrow().get(fd)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(id: u64) -> Slot {
+        Slot::Host(HostFile::new(id, false))
     }
 
-    /// The same; a descriptor that isn't known to the kernel has the wrong kind: `wrong` if it is open at all, else `EBADF`.
-    pub fn file_or(&self, fd: i32, wrong: Errno) -> Result<Rc<OpenFile>, Errno> {
-        self.file(fd).ok_or_else(|| match self.task.guest.stat(fd, b"", 0) {
-            Ok(_) => wrong,
-            Err(_) => Errno::EBADF,
-        })
+    #[test]
+    fn the_lowest_free_number_is_given_out() {
+        let files = Files::default();
+        for fd in 0..5 {
+            assert_eq!(files.lowest(0), fd);
+            files.put(fd as i32, host(fd as u64));
+        }
+        files.put(9, host(9));
+        assert_eq!((files.lowest(0), files.lowest(7), files.lowest(9)), (5, 7, 10));
+        files.remove(3);
+        files.remove(1);
+        assert_eq!((files.lowest(2), files.lowest(0)), (3, 1));
+        files.put(1, host(1));
+        assert_eq!(files.lowest(0), 3);
+        assert_eq!(files.copy().lowest(0), 3);
+        assert!(files.put(-1, host(1)).is_free() && files.numbers() == [0, 1, 2, 4, 9]);
+        assert!(files.remove(1000).is_free());
     }
 
-    /// Opens `file` in the guest: the real process gets a placeholder, whose number is the descriptor.
-    pub fn install(&self, file: Rc<dyn File>, flags: u32) -> Result<i32, Errno> {
-        let fd = self.placeholder(flags & O_CLOEXEC != 0)?;
-        let open = OpenFile::new(self, file, flags);
-        self.task.files.borrow().set(fd, open, flags & O_CLOEXEC != 0);
-        Ok(fd)
-    }
-
-    /// Lets the real process open something cheap at the lowest free number.
-    pub fn placeholder(&self, cloexec: bool) -> Result<i32, Errno> {
-        const EVENTFD2: u64 = 290;
-        let flags = if cloexec { u64::from(O_CLOEXEC) } else { 0 };
-        let fd = self.native(EVENTFD2, [0, flags, 0, 0, 0, 0])?;
-        Ok(fd as i32)
-    }
-
-    /// Lets the real Linux carry out a call in the task's context.
-    pub fn native(&self, number: u64, args: [u64; 6]) -> Result<u64, Errno> {
-        self.kernel.stats.native();
-        let value = self.task.guest.native(Call { number, args });
-        Errno::of_return(value).map_or(Ok(value as u64), Err)
+    #[test]
+    fn a_passed_open_is_settled_by_a_look() {
+        let files = Files::default();
+        files.put(0, Slot::Passed(HostFile::new(7, true)));
+        files.put(1, host(1));
+        files.settle(1, false);
+        assert!(files.is_unsettled() && files.unsettled() == [0] && files.numbers() == [0, 1]);
+        let copy = files.copy();
+        files.settle(0, true);
+        assert!(!files.is_unsettled() && matches!(files.slot(0), Slot::Host(file) if file.id() == 7 && file.cloexec()));
+        copy.settle(0, false);
+        assert!(!copy.is_unsettled() && copy.lowest(0) == 0);
+        files.close_on_exec();
+        assert_eq!(files.numbers(), [1]);
     }
 }

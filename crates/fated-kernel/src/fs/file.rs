@@ -3,13 +3,14 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::inode::FileStat;
+use crate::fs::locks::Held;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::signalfd::SignalFd;
 use alloc::{rc::Rc, string::String, vec::Vec};
 use core::any::Any;
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::fmt::Debug;
 use linux_raw_sys::general::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY};
 
@@ -83,6 +84,8 @@ pub struct OpenFile {
     pub position: Cell<u64>,
     /// A number that no other open file of the run has, in the order of opening.
     pub serial: u64,
+    /// The locks that it owns, once there have been some.
+    pub locked: OnceCell<Held>,
 }
 
 impl OpenFile {
@@ -90,7 +93,19 @@ impl OpenFile {
     #[must_use]
     pub fn new(cx: &Cx, file: Rc<dyn File>, flags: u32) -> Rc<OpenFile> {
         let serial = cx.kernel.next_serial();
-        Rc::new(OpenFile { file, flags: Cell::new(flags & !O_CLOEXEC), position: Cell::new(0), serial })
+        OpenFile::with_serial(file, flags, serial)
+    }
+
+    /// A file that the real Linux has opened, and knew alone: its open file description `id`.
+    #[must_use]
+    pub fn of_host(file: Rc<dyn File>, id: u64, flags: u32) -> Rc<OpenFile> {
+        const HOST: u64 = 1 << 63;
+        OpenFile::with_serial(file, flags, HOST | id)
+    }
+
+    fn with_serial(file: Rc<dyn File>, flags: u32, serial: u64) -> Rc<OpenFile> {
+        let flags = Cell::new(flags & !O_CLOEXEC);
+        Rc::new(OpenFile { file, flags, position: Cell::new(0), serial, locked: OnceCell::new() })
     }
 
     /// Whether calls return `EAGAIN` instead of waiting.

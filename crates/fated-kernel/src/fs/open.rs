@@ -58,6 +58,11 @@ impl Request<'_> {
         !self.writes() && self.resolve == 0 && !self.has(O_CREAT | O_TRUNC | O_PATH | TMPFILE)
     }
 
+    /// The real Linux opens a file that is its own alone.
+    fn opened_by_host(&self) -> Outcome {
+        Outcome::Open { cloexec: self.has(O_CLOEXEC) }
+    }
+
     fn follows(&self) -> bool {
         !self.has(O_NOFOLLOW) && self.flags & (O_CREAT | O_EXCL) != O_CREAT | O_EXCL
     }
@@ -83,9 +88,10 @@ pub struct Fifo {
 /// open(2) and its kin, as far as they don't wait.
 pub fn open(cx: &Cx, request: Request) -> Result<Begun, Errno> {
     let path = request.arg.read(cx, &request.call.args)?;
+    cx.free_number(0)?;
     let dirfd = request.arg.dirfd(&request.call.args);
     if request.only_reads() && !request.has(O_DIRECTORY) && namei::is_known_file(cx, dirfd, &path) {
-        return Ok(Begun::Over(Outcome::Pass));
+        return Ok(Begun::Over(request.opened_by_host()));
     }
     if request.only_reads()
         && request.flags & DIRECTORY_ITSELF == DIRECTORY_ITSELF
@@ -152,19 +158,19 @@ fn open_generated(cx: &Cx, request: Request, node: &Inode, target: &Lookup) -> R
 
 fn open_device(cx: &Cx, request: Request, device: Device, target: &Lookup) -> Result<Outcome, Errno> {
     match device {
-        _ if device.is_native() => pass(cx, *request.call, &[(request.arg, target)]),
+        _ if device.is_native() => pass_open(cx, request, target),
         Device::Random | Device::Urandom => install(cx, request.flags, Rc::new(Random(device))),
         _ => install(cx, request.flags, Stream::terminal(cx).ok_or(Errno::ENXIO)?),
     }
 }
 
 fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat, Errno>) -> Result<Begun, Errno> {
-    let passed = || pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over);
+    let passed = || pass_open(cx, request, target).map(Begun::Over);
     let stat = match stat {
         Ok(stat) => stat,
         Err(Errno::ENOENT) if request.has(O_CREAT) => return create(cx, request, target).map(Begun::Over),
-        // Linux knows best why.
-        Err(_) => return passed(),
+        // It fails. Linux knows best why.
+        Err(_) => return pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over),
     };
     if request.has(O_PATH) {
         return passed();
@@ -209,6 +215,16 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
         kind::BLOCK | kind::SOCKET => Err(Errno::ENXIO),
         _ => passed(),
     }
+}
+
+/// Lets the real Linux open a file that is its own alone.
+fn pass_open(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errno> {
+    if !target.rewritten {
+        return Ok(request.opened_by_host());
+    }
+    let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
+    cx.enter_host(fd as i32, request.has(O_CLOEXEC));
+    Ok(Outcome::Value(fd))
 }
 
 /// What lets a directory be opened, but no link to one.

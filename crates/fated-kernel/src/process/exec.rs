@@ -1,12 +1,14 @@
 //! exec: the program of a process is replaced (Linux: `fs/exec.c`).
 
 use crate::cx::Cx;
+use crate::fs::flock;
+use crate::fs::locks::FileId;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::Exec;
 use crate::process::task::AltStack;
 use crate::signal::nr;
 use crate::syscall::futex;
-use alloc::rc::Rc;
+use alloc::{rc::Rc, vec::Vec};
 use core::cell::RefCell;
 use linux_raw_sys::general::AT_FDCWD;
 
@@ -40,6 +42,10 @@ pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
         kernel.end_siblings(task);
         futex::exit_robust_list(cx);
     }
+    let given_up = {
+        let files = task.files.borrow();
+        flock::given_up_by(cx, &files, files.closed_by_exec().into_iter())
+    };
     if let Err(error) = task.guest.exec(&exec) {
         if !final_step {
             borrowed.into_iter().for_each(|memory| memory.restore(cx));
@@ -48,12 +54,12 @@ pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
         kernel.kill_group(cx.process(), nr::KILL);
         return Ok(Outcome::Away);
     }
-    begin_program(cx, &name);
+    begin_program(cx, &name, given_up);
     Ok(Outcome::Resume)
 }
 
 /// What an exec changes in a process whose new program has been loaded (Linux: `begin_new_exec`).
-fn begin_program(cx: &Cx, name: &[u8]) {
+fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
     let (kernel, task, process) = (&cx.kernel, &cx.task, cx.process());
     kernel.stats.program();
     let old = task.tid.get();
@@ -66,6 +72,7 @@ fn begin_program(cx: &Cx, name: &[u8]) {
     let files = task.files.borrow().clone();
     let files = if Rc::strong_count(&files) > 2 { files.copy() } else { files };
     files.close_on_exec();
+    flock::give_up(cx, &files, given_up);
     drop(task.files.replace(files));
     kernel.locks.wake();
     task.altstack.set(AltStack::default());

@@ -104,6 +104,7 @@ fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
     let result = match step {
         Step::Value(value) if !cx.kernel.config.log && !cx.task.is_gone() => return Some(value),
         Step::Pass => return pass(cx, call),
+        Step::Open { cloexec } => return pass_open(cx, call, cloexec),
         Step::Value(value) => Ok(Outcome::Value(value)),
         Step::Failed(error) => Err(error),
         Step::Resume => Ok(Outcome::Resume),
@@ -158,12 +159,23 @@ fn pass(cx: &Cx, call: &Call) -> Option<u64> {
     finish(cx, Ok(Outcome::Pass))
 }
 
+/// The same for a call that makes a descriptor, which is entered. If an engine doesn't report the result, its number is settled later.
+fn pass_open(cx: &Cx, call: &Call, cloexec: bool) -> Option<u64> {
+    let result = pass(cx, call);
+    match result {
+        Some(value) if Errno::of_return(value as i64).is_none() => cx.enter_host(value as i32, cloexec),
+        Some(_) => {}
+        None => cx.enter_passed(cloexec),
+    }
+    result
+}
+
 /// Ends a call with its result. `Some`: it returns this value.
 fn finish(cx: &Cx, result: SysResult) -> Option<u64> {
     let task = &cx.task;
     let result = match result {
         _ if task.is_gone() => Ok(Outcome::Away),
-        Ok(Outcome::Pass) => {
+        Ok(Outcome::Pass | Outcome::Open { .. }) => {
             let call = task.call.get();
             cx.native(call.number, call.args).map(Outcome::Value)
         }
@@ -174,7 +186,7 @@ fn finish(cx: &Cx, result: SysResult) -> Option<u64> {
     }
     match result {
         Ok(Outcome::Value(value)) => Some(value),
-        Ok(Outcome::Pass | Outcome::Resume | Outcome::Away) => None,
+        Ok(Outcome::Pass | Outcome::Open { .. } | Outcome::Resume | Outcome::Away) => None,
         Err(
             error @ (Errno::ERESTARTSYS | Errno::ERESTARTNOINTR | Errno::ERESTARTNOHAND | Errno::ERESTART_RESTARTBLOCK),
         ) => {

@@ -1,12 +1,15 @@
-//! Descriptors: close(2), dup(2), fcntl(2), pipe(2), ioctl(2).
+//! Descriptors: close(2), dup(2), fcntl(2), pipe(2), ioctl(2), memfd_create(2).
 //!
-//! The real process has every descriptor too, as the real file or as a placeholder, so Linux decides about numbers and limits;
-//! the kernel follows in its own table.
+//! The kernel decides about numbers and limits by its own table. The real process has every descriptor too, as the real file or as
+//! a placeholder, so that it makes and closes them as well.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
+use crate::fs::fdtable::Slot;
 use crate::fs::file::OpenFile;
+use crate::fs::flock;
+use crate::fs::locks::FileId;
 use crate::ipc::pipe::{End, Pipe};
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::syscall::rw::pass;
@@ -17,14 +20,6 @@ use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_WRONLY};
 use linux_raw_sys::ioctl as io;
 
 impl Cx {
-    /// `EBADF` unless `fd` is open.
-    pub fn check_open(&self, fd: i32) -> Result<(), Errno> {
-        match self.file(fd) {
-            Some(_) => Ok(()),
-            None => self.task.guest.stat(fd, b"", 0).map(drop).map_err(|_| Errno::EBADF),
-        }
-    }
-
     /// The call as the guest made it, carried out now where others could see when.
     ///
     /// A call that passes happens when its task runs on. Until then another thread could use the number that is being closed,
@@ -38,12 +33,28 @@ impl Cx {
         }
         Ok(Outcome::Pass)
     }
+
+    /// The files whose record locks the process gives up by closing these descriptors.
+    fn given_up_by(&self, closed: impl Iterator<Item = i32>) -> Vec<FileId> {
+        flock::given_up_by(self, &self.task.files.borrow(), closed)
+    }
+
+    /// They are closed.
+    fn locks_released(&self, given_up: Vec<FileId>) {
+        if !given_up.is_empty() {
+            flock::give_up(self, &self.task.files.borrow(), given_up);
+            self.kernel.locks.wake();
+        }
+    }
 }
 
 pub fn close(cx: &Cx, a: Args) -> SysResult {
-    let old = cx.task.files.borrow().remove(a[0] as i32);
+    let fd = a[0] as i32;
+    let old = cx.task.files.borrow().remove(fd);
+    let given_up = cx.given_up_by([fd].into_iter());
     let result = cx.pass_in_order(c::__NR_close, a);
     drop(old);
+    cx.locks_released(given_up);
     result
 }
 
@@ -62,47 +73,70 @@ pub fn close_range(cx: &Cx, a: Args) -> SysResult {
     }
     let files = cx.task.files.borrow().clone();
     let mut closed = Vec::new();
-    for fd in files.numbers().into_iter().filter(|&fd| (first..=last).contains(&(fd as u32))) {
+    let numbers = files.numbers().into_iter().filter(|&fd| (first..=last).contains(&(fd as u32)));
+    let numbers: Vec<i32> = numbers.collect();
+    let closes = flags & CLOSE_RANGE_CLOEXEC == 0;
+    let given_up = cx.given_up_by(numbers.iter().copied().filter(|_| closes));
+    for fd in numbers {
         if flags & CLOSE_RANGE_CLOEXEC != 0 {
             files.set_cloexec(fd, true);
         } else {
-            closed.extend(files.remove(fd));
+            closed.push(files.remove(fd));
         }
     }
     drop(files);
     let result = cx.pass_in_order(c::__NR_close_range, a);
     drop(closed);
+    cx.locks_released(given_up);
     result
 }
 
-/// A call that makes `fd` another number for the same open file.
-fn duplicate(cx: &Cx, number: u32, args: Args, cloexec: bool) -> SysResult {
-    let Some(open) = cx.file(args[0] as i32) else { return Ok(Outcome::Pass) };
+/// A call that makes the lowest free number from `min` on another one for the same open file.
+fn duplicate(cx: &Cx, number: u32, args: Args, min: usize, cloexec: bool) -> SysResult {
+    let slot = cx.open_slot(args[0] as i32)?.with_cloexec(cloexec);
+    if min as u64 >= cx.descriptor_limit() && number == c::__NR_fcntl {
+        return Err(Errno::EINVAL);
+    }
+    let free = cx.free_number(min)?;
+    if let Slot::Host(_) = slot {
+        drop(cx.task.files.borrow().put(free as i32, slot));
+        return Ok(Outcome::Pass);
+    }
     let fd = cx.native(number.into(), args)?;
-    cx.task.files.borrow().set(fd as i32, open, cloexec);
+    drop(cx.task.files.borrow().put(fd as i32, slot));
     Ok(Outcome::Value(fd))
 }
 
 /// The same, onto a number that may be taken.
 fn replace(cx: &Cx, number: u32, args: Args, cloexec: bool) -> SysResult {
     let (from, to) = (args[0] as i32, args[1] as i32);
-    let open = cx.file(from);
+    if from == to {
+        return cx.check_open(from).map(|()| Outcome::Value(from as u64));
+    }
+    if u64::from(to as u32) >= cx.descriptor_limit() {
+        return Err(Errno::EBADF);
+    }
+    let slot = cx.open_slot(from)?.with_cloexec(cloexec);
     let files = cx.task.files.borrow().clone();
-    if from == to || (open.is_none() && files.get(to).is_none()) {
-        return cx.pass_in_order(number, args);
+    if matches!(slot, Slot::Host(_)) && files.get(to).is_none() {
+        drop(files.put(to, slot));
+        drop(files);
+        let given_up = cx.given_up_by([to].into_iter());
+        let result = cx.pass_in_order(number, args);
+        cx.locks_released(given_up);
+        return result;
     }
+    let given_up = cx.given_up_by([to].into_iter());
     let fd = cx.native(number.into(), args)?;
-    let old = files.remove(to);
-    if let Some(open) = open {
-        files.set(to, open, cloexec);
-    }
+    let old = files.put(to, slot);
     drop(old);
+    flock::give_up(cx, &files, given_up);
     cx.kernel.locks.wake();
     Ok(Outcome::Value(fd))
 }
 
 pub fn dup(cx: &Cx, a: Args) -> SysResult {
-    duplicate(cx, c::__NR_dup, a, false)
+    duplicate(cx, c::__NR_dup, a, 0, false)
 }
 
 pub fn dup2(cx: &Cx, a: Args) -> SysResult {
@@ -115,6 +149,12 @@ pub fn dup3(cx: &Cx, a: Args) -> SysResult {
         return Err(Errno::EINVAL);
     }
     replace(cx, c::__NR_dup3, a, flags & O_CLOEXEC != 0)
+}
+
+/// memfd_create(2): a file of the real Linux.
+pub fn memfd_create(cx: &Cx, a: Args) -> SysResult {
+    cx.free_number(0)?;
+    Ok(Outcome::Open { cloexec: a[1] as u32 & c::MFD_CLOEXEC != 0 })
 }
 
 pub fn pipe(cx: &Cx, a: Args) -> Result<u64, Errno> {
@@ -130,6 +170,7 @@ fn make_pipe(cx: &Cx, addr: u64, flags: u32) -> Result<u64, Errno> {
         // O_EXCL makes a notification pipe, which few kernels are built with.
         return Err(if flags & c::O_EXCL != 0 { Errno::ENOPROTOOPT } else { Errno::EINVAL });
     }
+    cx.check_room_for_two()?;
     // A real pipe holds both numbers, and has written them where they belong.
     let real = [addr, u64::from(flags & O_CLOEXEC), 0, 0, 0, 0];
     cx.native(c::__NR_pipe2.into(), real)?;
@@ -150,15 +191,26 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
     let [fd, command, arg, ..] = a;
     let open = cx.file(fd as i32);
     match command as u32 {
-        c::F_DUPFD => now(duplicate(cx, c::__NR_fcntl, a, false)),
-        c::F_DUPFD_CLOEXEC => now(duplicate(cx, c::__NR_fcntl, a, true)),
+        c::F_DUPFD => now(duplicate(cx, c::__NR_fcntl, a, arg as u32 as usize, false)),
+        c::F_DUPFD_CLOEXEC => now(duplicate(cx, c::__NR_fcntl, a, arg as u32 as usize, true)),
         c::F_SETFD => {
             let cloexec = arg & u64::from(c::FD_CLOEXEC) != 0;
+            let files = cx.task.files.borrow();
+            let slot = files.slot(fd as i32);
             // Many set what is set.
-            if cx.task.files.borrow().set_cloexec(fd as i32, cloexec) == Some(cloexec) { now(Ok(0)) } else { pass() }
+            if matches!(slot, Slot::Host(_) | Slot::Open(_)) && slot.cloexec() == cloexec {
+                return now(Ok(0));
+            }
+            // The real exec closes the real descriptor.
+            files.set_cloexec(fd as i32, cloexec);
+            pass()
         }
+        c::F_GETFD => match cx.task.files.borrow().slot(fd as i32) {
+            slot @ (Slot::Host(_) | Slot::Open(_)) => Step::Value(slot.cloexec().into()),
+            _ => pass(),
+        },
         // The placeholder knows.
-        c::F_GETFD | c::F_DUPFD_QUERY => pass(),
+        c::F_DUPFD_QUERY => pass(),
         c::F_GETLK | c::F_SETLK | c::F_SETLKW | c::F_OFD_GETLK | c::F_OFD_SETLK | c::F_OFD_SETLKW => {
             crate::syscall::lock::fcntl(cx, a)
         }

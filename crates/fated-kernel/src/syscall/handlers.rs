@@ -154,6 +154,7 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_dup2 => |cx, call| now(fd::dup2(cx, call.args)),
         __NR_dup3 => |cx, call| now(fd::dup3(cx, call.args)),
         __NR_fcntl => |cx, call| fd::fcntl(cx, call.args),
+        __NR_memfd_create => |cx, call| now(fd::memfd_create(cx, call.args)),
         __NR_flock => |cx, call| lock::flock(cx, call.args),
         __NR_pipe => |cx, call| now(fd::pipe(cx, call.args)),
         __NR_pipe2 => |cx, call| now(fd::pipe2(cx, call.args)),

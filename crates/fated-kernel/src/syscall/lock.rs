@@ -1,105 +1,57 @@
-//! File locks: flock(2) and the record locks of fcntl(2).
-//!
-//! The real Linux keeps them, since it has the files. It must not block though, so a lock that isn't free is tried again
-//! whenever a lock may have been given up: at each unlock, close and end of a process.
+//! flock(2) and the lock commands of fcntl(2).
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::host::Kernel;
-use crate::outcome::{Outcome, Step, SysResult};
-use crate::sched::Woken;
-use crate::sched::wait_queue::WaitQueue;
-use crate::syscall::rw::pass;
+use crate::fs::flock;
+use crate::fs::flock::LockCall;
+use crate::fs::locks::Kind;
+use crate::outcome::Step;
 use crate::syscall::{Args, later, now};
-use alloc::rc::Rc;
-use core::cell::OnceCell;
 use linux_raw_sys::general as c;
-
-/// Those who wait for a file lock.
-#[derive(Debug, Default)]
-pub struct Locks(OnceCell<WaitQueue>);
-
-impl Locks {
-    fn queue(&self, kernel: &Rc<Kernel>) -> &WaitQueue {
-        self.0.get_or_init(|| WaitQueue::new(kernel))
-    }
-
-    /// Whether anyone waits.
-    #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        self.0.get().is_some_and(|queue| !queue.is_empty())
-    }
-
-    /// A lock may have been given up.
-    pub fn wake(&self) {
-        if let Some(queue) = self.0.get() {
-            queue.wake();
-        }
-    }
-}
 
 pub fn flock(cx: &Cx, a: Args) -> Step {
     let operation = a[1] as u32;
-    if operation & c::LOCK_NB != 0 || !matches!(operation, c::LOCK_SH | c::LOCK_EX) {
-        return give_up(cx, c::__NR_flock, a);
-    }
-    let mut trial = a;
-    trial[1] = u64::from(operation | c::LOCK_NB);
-    lock(cx, c::__NR_flock, trial)
+    let exclusive = match operation & !c::LOCK_NB {
+        c::LOCK_SH => Some(false),
+        c::LOCK_EX => Some(true),
+        c::LOCK_UN => None,
+        _ => return now(cx.check_open(a[0] as i32).and(Err::<u64, _>(Errno::EINVAL))),
+    };
+    let mut args = a;
+    args[1] = u64::from(operation | c::LOCK_NB);
+    let call = LockCall { number: c::__NR_flock, args, kind: Kind::Flock, of_description: true, exclusive };
+    begin(cx, call, operation & c::LOCK_NB == 0)
 }
 
 pub(super) fn fcntl(cx: &Cx, a: Args) -> Step {
-    let mut trial = a;
-    match a[1] as u32 {
-        c::F_SETLKW => trial[1] = c::F_SETLK.into(),
-        c::F_OFD_SETLKW => trial[1] = c::F_OFD_SETLK.into(),
-        c::F_SETLK | c::F_OFD_SETLK => return give_up(cx, c::__NR_fcntl, a),
-        _ => return now(owner(cx, a)),
-    }
-    lock(cx, c::__NR_fcntl, trial)
+    decode(cx, a).unwrap_or_else(Step::Failed)
 }
 
-/// A call that doesn't wait and may free a lock.
-fn give_up(cx: &Cx, number: u32, a: Args) -> Step {
-    if !cx.kernel.locks.is_awaited() {
-        return pass();
+fn decode(cx: &Cx, a: Args) -> Result<Step, Errno> {
+    let [fd, command, addr, ..] = a;
+    let command = command as u32;
+    cx.check_open(fd as i32)?;
+    let of_description = matches!(command, c::F_OFD_GETLK | c::F_OFD_SETLK | c::F_OFD_SETLKW);
+    if matches!(command, c::F_GETLK | c::F_OFD_GETLK) {
+        return flock::get_lock(cx, a, of_description).map(Step::Value);
     }
-    let result = cx.native(number.into(), a);
-    cx.kernel.locks.wake();
-    now(result)
+    let kind = u32::from(u16::from_le_bytes(cx.read_array(addr)?));
+    let exclusive = match kind {
+        c::F_RDLCK => Some(false),
+        c::F_WRLCK => Some(true),
+        c::F_UNLCK => None,
+        _ => return Err(Errno::EINVAL),
+    };
+    let mut args = a;
+    args[1] = u64::from(if of_description { c::F_OFD_SETLK } else { c::F_SETLK });
+    let call = LockCall { number: c::__NR_fcntl, args, kind: Kind::Record, of_description, exclusive };
+    Ok(begin(cx, call, matches!(command, c::F_SETLKW | c::F_OFD_SETLKW)))
 }
 
-fn lock(cx: &Cx, number: u32, trial: Args) -> Step {
-    match cx.native(number.into(), trial) {
-        Err(Errno::EAGAIN | Errno::EACCES) => later(cx, lock_later(cx.clone(), number, trial)),
-        result => {
-            // Changing a lock may free a part of it.
-            cx.kernel.locks.wake();
-            now(result)
-        }
+fn begin(cx: &Cx, call: LockCall, waits: bool) -> Step {
+    if waits && call.exclusive.is_some() {
+        later(cx, flock::lock(cx.clone(), call))
+    } else {
+        now(flock::try_lock(cx, &call))
     }
-}
-
-async fn lock_later(cx: Cx, number: u32, trial: Args) -> SysResult {
-    loop {
-        if cx.sleep(&[cx.kernel.locks.queue(&cx.kernel)], None).await == Woken::Signal {
-            return Err(Errno::ERESTARTSYS);
-        }
-        match cx.native(number.into(), trial) {
-            Err(Errno::EAGAIN | Errno::EACCES) => {}
-            result => return result.map(Outcome::Value),
-        }
-    }
-}
-
-/// `F_GETLK`: the real Linux names a real process, which no guest can know.
-fn owner(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    const TYPE: u64 = 0;
-    const PID: u64 = 24;
-    let value = cx.native(c::__NR_fcntl.into(), a)?;
-    let kind: [u8; 2] = cx.read_array(a[2].wrapping_add(TYPE))?;
-    if u32::from(u16::from_le_bytes(kind)) != c::F_UNLCK {
-        cx.write_u32(a[2].wrapping_add(PID), -1i32 as u32)?;
-    }
-    Ok(value)
 }

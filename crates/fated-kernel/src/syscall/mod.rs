@@ -50,6 +50,7 @@ fn now(result: Result<impl Into<Outcome>, Errno>) -> Step {
     match result.map(Into::into) {
         Ok(Outcome::Value(value)) => Step::Value(value),
         Ok(Outcome::Pass) => Step::Pass,
+        Ok(Outcome::Open { cloexec }) => Step::Open { cloexec },
         Ok(Outcome::Resume) => Step::Resume,
         Ok(Outcome::Away) => Step::Away,
         Err(error) => Step::Failed(error),

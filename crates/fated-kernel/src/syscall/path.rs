@@ -8,7 +8,7 @@ use crate::fs::attr::means_descriptor;
 use crate::fs::cwd;
 use crate::fs::generated::Inode;
 use crate::fs::host::carry_out::{Borrowed, PathArg, pass};
-use crate::fs::namei::{Found, NOFOLLOW, lookup};
+use crate::fs::namei::{AT_FDCWD, Found, NOFOLLOW, lookup};
 use crate::fs::permission::permitted;
 use crate::outcome::{Outcome, SysResult};
 use crate::syscall::Args;
@@ -102,6 +102,9 @@ pub struct Program {
 pub fn program(cx: &Cx, dirfd: i32, path_addr: u64, flags: u32) -> Result<Program, Errno> {
     let path = cx.read_path(path_addr)?;
     if means_descriptor(&path, flags) {
+        if dirfd != AT_FDCWD {
+            cx.check_open(dirfd)?;
+        }
         return match cx.file(dirfd) {
             Some(open) if !crate::fs::host::is_real(&open) => Err(Errno::EACCES),
             _ => Ok(Program { name: alloc::format!("{dirfd}").into_bytes(), path, path_addr, borrowed: None }),

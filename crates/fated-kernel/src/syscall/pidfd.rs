@@ -2,7 +2,9 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::descriptors::slot_of;
 use crate::fs::directory::Directory;
+use crate::fs::fdtable::Slot;
 use crate::fs::file::OpenFile;
 use crate::id::{Pid, Tid};
 use crate::process::pidfd::PidFd;
@@ -97,9 +99,10 @@ pub fn pidfd_getfd(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let process = open.downcast::<PidFd>().and_then(PidFd::living).ok_or(Errno::ESRCH)?;
     let task = process.first_task().ok_or(Errno::ESRCH)?;
     let wanted = a[1] as i32;
-    let Some(found) = task.files.borrow().get(wanted) else {
-        let there = task.guest.stat(wanted, b"", 0).is_ok();
-        return Err(if there { Errno::EPERM } else { Errno::EBADF });
+    let found = match slot_of(&task, wanted) {
+        Slot::Open(descriptor) => descriptor.open,
+        Slot::Free => return Err(Errno::EBADF),
+        _ => return Err(Errno::EPERM),
     };
     if found.file.is_native() {
         return Err(Errno::EPERM);

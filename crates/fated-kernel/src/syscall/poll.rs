@@ -163,8 +163,7 @@ pub async fn ppoll(cx: Cx, a: Args) -> SysResult {
 async fn poll_list(cx: &Cx, list: u64, count: u64, deadline: Option<u64>) -> Result<u64, Errno> {
     const ENTRY: usize = 8;
     let count = count & 0xffff_ffff;
-    let limit = cx.process().limits.soft(linux_raw_sys::general::RLIMIT_NOFILE);
-    if count > limit.min(MOST_FILES) {
+    if count > cx.descriptor_limit().min(MOST_FILES) {
         return Err(Errno::EINVAL);
     }
     let mut entries = cx.read_vec(list, count as usize * ENTRY)?;

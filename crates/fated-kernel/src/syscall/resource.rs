@@ -4,7 +4,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
 use crate::process::credentials::Act;
-use crate::process::limits::Limit;
+use crate::process::limits::{DESCRIPTORS, Limit};
 use crate::process::nice::{self, Whose};
 use crate::process::thread_group::Process;
 use crate::process::usage::{usage_of_children, usage_of_process};
@@ -76,8 +76,8 @@ pub fn prlimit64(cx: &Cx, a: Args) -> Result<u64, Errno> {
 fn set(cx: &Cx, process: &Rc<Process>, number: u32, new: Limit, from: u64) -> Result<(), Errno> {
     let limits = &process.limits;
     limits.check(number, new, cx.process().credentials.borrow().may(Act::Privileged))?;
-    if number == RLIMIT_NOFILE {
-        // The real Linux gives out the numbers and refuses the one that is too many, so it has to know the limit.
+    if number == RLIMIT_NOFILE && new.soft > DESCRIPTORS.soft {
+        // The real process needs that many as well, and sets them itself.
         if !Rc::ptr_eq(process, cx.process()) {
             return Err(Errno::EPERM);
         }

@@ -50,6 +50,7 @@ pub fn socketpair(cx: &Cx, a: Args) -> Result<u64, Errno> {
         5 => Kind::Packet,
         other => return Err(if other > HIGHEST_TYPE { Errno::EINVAL } else { Errno::ESOCKTNOSUPPORT }),
     };
+    cx.check_room_for_two()?;
     // A real pipe holds both numbers, and has written them where they belong.
     cx.native(c::__NR_pipe2.into(), [addr, u64::from(flags & O_CLOEXEC), 0, 0, 0, 0])?;
     let numbers = [cx.read_u32(addr)?, cx.read_u32(addr.wrapping_add(4))?];

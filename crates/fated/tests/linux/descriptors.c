@@ -5,6 +5,10 @@
 #include <sys/eventfd.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/mman.h>
+#include <dirent.h>
+#include <poll.h>
 
 static int close_range_(unsigned first, unsigned last, int flags) { return syscall(SYS_close_range, first, last, flags); }
 
@@ -166,6 +170,157 @@ static void many(const char *self) {
     close_range_(3, ~0u, 0);
 }
 
+/* The numbers in /proc/self/fd, with that of the listing itself. */
+static const char *listed(void) {
+    static char text[256];
+    int numbers[64], count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (entry->d_name[0] != '.' && count < 64) numbers[count++] = atoi(entry->d_name);
+    closedir(dir);
+    text[0] = 0;
+    for (int next = 0; next < 64; next++)
+        for (int i = 0; i < count; i++)
+            if (numbers[i] == next) sprintf(text + strlen(text), "%d ", next);
+    return text;
+}
+
+/* Files that are only read, some of which can't be opened. */
+static void read_only(void) {
+    char text[4];
+    put("r", "abcdef");
+    for (int round = 0; round < 3; round++) {
+        GIVES(3, open("r", O_RDONLY));
+        FAILS(ENOENT, open("none", O_RDONLY));
+        FAILS(EISDIR, open(".", O_WRONLY));
+        FAILS(ENOTDIR, open("r/x", O_RDONLY));
+        GIVES(4, open("r", O_RDONLY | O_CLOEXEC));
+        GIVES(5, dup(4));
+        GIVES(FD_CLOEXEC, fcntl(4, F_GETFD));
+        GIVES(0, fcntl(5, F_GETFD));
+        GIVES(2, read(4, text, 2));
+        GIVES(2, lseek(5, 0, SEEK_CUR));
+        GIVES(0, close(3));
+        GIVES(3, fcntl(5, F_DUPFD_CLOEXEC, 0));
+        GIVES(FD_CLOEXEC, fcntl(3, F_GETFD));
+        GIVES(0, fcntl(3, F_SETFD, 0));
+        GIVES(0, fcntl(3, F_GETFD));
+        GIVES(0, ioctl(3, FIOCLEX));
+        GIVES(FD_CLOEXEC, fcntl(3, F_GETFD));
+        GIVES(9, dup2(5, 9));
+        GIVES(6, open("r", O_RDONLY));
+        GIVES(9, dup3(6, 9, O_CLOEXEC));
+        GIVES(0, lseek(9, 0, SEEK_CUR));
+        GIVES(FD_CLOEXEC, fcntl(9, F_GETFD));
+        CHECK(strcmp(listed(), "0 1 2 3 4 5 6 7 9 ") == 0);
+        struct pollfd polled[2] = {{.fd = 6, .events = POLLIN}, {.fd = 8, .events = POLLIN}};
+        GIVES(2, poll(polled, 2, -1));
+        GIVES(POLLIN, polled[0].revents);
+        GIVES(POLLNVAL, polled[1].revents);
+        FAILS(ENOTSOCK, send(9, text, 1, 0));
+        FAILS(EBADF, send(8, text, 1, 0));
+        FAILS(EBADF, dup2(8, 9));
+        FAILS(EBADF, dup2(8, 8));
+        GIVES(9, dup2(9, 9));
+        FAILS(EBADF, fcntl(8, F_DUPFD, 0));
+        GIVES(7, memfd_create("m", MFD_CLOEXEC));
+        GIVES(FD_CLOEXEC, fcntl(7, F_GETFD));
+        GIVES(0, fcntl(dup(7), F_GETFD));
+        pid_t child = fork();
+        if (child == 0) _exit(close(4) != 0 || open("r", O_RDONLY) != 4 || lseek(5, 0, SEEK_CUR) != 2);
+        reap(child);
+        GIVES(0, close_range_(3, ~0u, 0));
+    }
+}
+
+static int limit(rlim_t soft, rlim_t hard) {
+    struct rlimit limit = {soft, hard};
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* No number reaches the limit, whoever would give it out. */
+static void limits(const char *self) {
+    int p[2], file = open("r", O_RDONLY);
+    GIVES(3, file);
+    pid_t child = fork();
+    if (child == 0) {
+        if (limit(8, 100)) _exit(1);
+        for (int fd = 4; fd < 8; fd++) GIVES(fd, open("r", O_RDONLY));
+        FAILS(EMFILE, open("r", O_RDONLY));
+        FAILS(EMFILE, open("none", O_RDONLY));
+        FAILS(EMFILE, open("new", O_RDWR | O_CREAT, 0600));
+        FAILS(EMFILE, open("/dev/null", O_RDONLY));
+        FAILS(EMFILE, open("/proc/self/stat", O_RDONLY));
+        FAILS(ENOENT, access("new", F_OK));
+        FAILS(EMFILE, dup(3));
+        FAILS(EBADF, dup(30));
+        FAILS(EMFILE, fcntl(3, F_DUPFD, 5));
+        FAILS(EINVAL, fcntl(3, F_DUPFD, 8));
+        FAILS(EBADF, dup2(3, 8));
+        FAILS(EMFILE, pipe(p));
+        FAILS(EMFILE, socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+        FAILS(EMFILE, eventfd(0, 0));
+        FAILS(EMFILE, epoll_create1(0));
+        FAILS(EMFILE, memfd_create("m", 0));
+        GIVES(0, close(5));
+        FAILS(EMFILE, pipe(p));
+        GIVES(5, open("r", O_RDONLY));
+        /* Those above stay. */
+        GIVES(0, limit(5, 100));
+        char byte;
+        GIVES(1, read(7, &byte, 1));
+        GIVES(4, dup2(7, 4));
+        FAILS(EBADF, dup2(7, 7 - 1));
+        GIVES(7, dup2(7, 7));
+        GIVES(0, limit(100, 100));
+        GIVES(99, dup2(7, 99));
+        FAILS(EBADF, dup2(7, 100));
+        _exit(done());
+    }
+    reap(child);
+    /* More than the limit at the begin, which an exec has as well. */
+    child = fork();
+    if (child == 0) {
+        if (limit(1025, 1025)) _exit(1);
+        GIVES(0, pipe(p));
+        GIVES(1024, dup2(p[0], 1024));
+        GIVES(1024, dup2(3, 1024));
+        FAILS(EBADF, dup2(3, 1025));
+        _exit(done());
+    }
+    reap(child);
+    child = fork();
+    if (child == 0) {
+        int fd;
+        if (limit(4096, 4096)) _exit(1);
+        do fd = open("r", O_RDONLY);
+        while (fd >= 0 && fd < 1099);
+        GIVES(1099, fd);
+        for (fd = 3; fd < 1100; fd++)
+            if (fcntl(fd, F_GETFD) != 0) GIVES(fd, -1);
+        GIVES(0, close_range_(4, ~0u, 0));
+        GIVES(4095, dup2(3, 4095));
+        FAILS(EBADF, dup2(3, 4096));
+        GIVES(1024, fcntl(3, F_DUPFD, 1024));
+        GIVES(0, pipe(p));
+        char numbers[32];
+        snprintf(numbers, sizeof numbers, "%d,%d", dup2(p[1], 1026), dup3(p[1], 4094, O_CLOEXEC));
+        dup2(p[1], 40);
+        GIVES(0, done());
+        execl(self, self, "exec", numbers, NULL);
+        _exit(9);
+    }
+    reap(child);
+    GIVES(0, close(3));
+}
+
+/* A descriptor that isn't open is no program. */
+static void no_program(void) {
+    char *args[] = {"x", NULL};
+    for (int fd = 3; fd < 70; fd++)
+        if (syscall(SYS_execveat, fd, "", args, NULL, AT_EMPTY_PATH) != -1 || errno != EBADF) GIVES(fd, -1);
+}
+
 int main(int count, char **args) {
     if (count == 3) return after_exec(args[2]);
     char self[4096];
@@ -177,5 +332,9 @@ int main(int count, char **args) {
     flags();
     exec(self);
     many(self);
+    read_only();
+    limits(self);
+    no_program();
+    leave_folder();
     return done();
 }

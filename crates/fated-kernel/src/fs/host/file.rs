@@ -18,9 +18,15 @@ pub struct NativeFile {
 }
 
 impl NativeFile {
+    /// A file whose times the kernel doesn't keep: it is only read.
+    #[must_use]
+    pub fn untracked() -> NativeFile {
+        NativeFile { vino: 0, writes: None }
+    }
+
     /// Notes that `open`, if it is such a file, is about to be changed through a descriptor.
     pub fn note_change(cx: &Cx, open: &OpenFile) {
-        if let Some(file) = open.downcast::<NativeFile>() {
+        if let Some(file) = open.downcast::<NativeFile>().filter(|file| file.vino != 0) {
             cx.kernel.fs.touched(&cx.kernel, file.vino);
         }
     }

@@ -250,6 +250,7 @@ impl Cx {
     #[inline(never)]
     fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
         let mut real = self.task.guest.stat(fd, b"", 0);
+        self.task.files.borrow().settle(fd, real.is_ok());
         if let Ok(stat) = &mut real {
             self.kernel.fs.mend_in_place(&self.kernel, stat);
         }

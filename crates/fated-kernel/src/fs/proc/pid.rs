@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::cpumask;
+use crate::fs::descriptors::{settle, slot_of};
 use crate::fs::generated::{self, Inode, Source};
 use crate::fs::proc::{Dir, File, MagicLink, Part, maps, zombie};
 use crate::host::Kernel;
@@ -206,19 +207,14 @@ pub fn net_names() -> Vec<String> {
 }
 
 fn is_open(task: &Task, fd: i32) -> bool {
-    task.files.borrow().get(fd).is_some() || task.guest.stat(fd, b"", 0).is_ok()
+    !slot_of(task, fd).is_free()
 }
 
 /// The open descriptors of a task, in order.
 #[must_use]
 pub fn descriptors(task: &Task) -> Vec<i32> {
-    const MOST: i32 = 1 << 16;
-    // Linux tells the size of its table; none beyond it is open.
-    let size = task.guest.proc_file("status").ok().and_then(|status| {
-        let text = String::from_utf8_lossy(&status).into_owned();
-        text.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse::<i32>().ok())
-    });
-    (0..size.unwrap_or(0).min(MOST)).filter(|&fd| is_open(task, fd)).collect()
+    settle(task);
+    task.files.borrow().numbers()
 }
 
 /// `/proc/PID/fdinfo/N`.

@@ -104,7 +104,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     69 msgsnd(Int, Ptr, Len, Flags) -> Zero: Emulated Refused(SYSV);
     70 msgrcv(Int, Ptr, Len, Off, Flags) -> Len: Emulated Refused(SYSV);
     71 msgctl(Int, Flags, Ptr) -> Int: Emulated Refused(SYSV);
-    72 fcntl(Fd, Int, Word) -> Int: Seen Partial("F_GETLK does not name the owner, F_SETLKW knows no deadlock; no signals of files, no leases");
+    72 fcntl(Fd, Int, Word) -> Int: Seen Partial("no signals of files, no leases");
     73 flock(Fd, Flags) -> Zero: Seen Modelled;
     74 fsync(Fd) -> Zero: Seen Native;
     75 fdatasync(Fd) -> Zero: Seen Native;
