@@ -19,6 +19,7 @@ use crate::signal::SigInfo;
 use crate::stats::{Counters, Stats};
 use crate::syscall;
 use crate::syscall::lock::Locks;
+use crate::time::expiry::Expiry;
 use crate::time::timers::Timers;
 use crate::tty::input::Streams;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
@@ -70,8 +71,8 @@ pub struct Kernel {
     pub console: Rc<dyn Console>,
     /// Takes the log of calls and lines for the user.
     pub trace: Rc<dyn Trace>,
-    /// Virtual time.
-    pub timers: Timers,
+    /// Virtual time, and what happens at a moment of it.
+    pub timers: Timers<Expiry>,
     /// Who runs.
     pub scheduler: RunQueue<Task>,
     /// Makes all random decisions.

@@ -13,7 +13,7 @@ use crate::sched::attributes::Attributes;
 use crate::sched::entity::{Entity, Scheduled};
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{Actions, Pending, SigSet};
-use crate::syscall::timer::ProcessTimers;
+use crate::time::timer::ProcessTimers;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::fmt;

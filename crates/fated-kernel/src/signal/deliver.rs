@@ -9,7 +9,7 @@ use crate::sched::Rest;
 use crate::signal::{
     Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SigInfo, SigSet, default_action, frame, nr,
 };
-use crate::syscall::timer;
+use crate::time::posix;
 use alloc::rc::Rc;
 
 /// Why interrupted calls go on by themselves: the two bytes of the `syscall` instruction.
@@ -97,7 +97,7 @@ impl Cx {
     pub(crate) fn take_signal(&self, wanted: SigSet) -> Option<SigInfo> {
         let own = self.task.pending.take(wanted);
         let mut info = own.or_else(|| self.process().pending.take(wanted))?;
-        timer::taken(&self.kernel, self.process(), &mut info);
+        posix::signal_taken(&self.kernel, self.process(), &mut info);
         Some(info)
     }
 }

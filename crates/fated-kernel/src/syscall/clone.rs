@@ -13,7 +13,7 @@ use crate::sched::entity::Entity;
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::{Actions, Pending, SigSet, nr};
 use crate::syscall::Args;
-use crate::syscall::timer::ProcessTimers;
+use crate::time::timer::ProcessTimers;
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use fated_wait::SigchldAction;
