@@ -7,7 +7,7 @@ use crate::cx::Cx;
 use crate::fs::host::Fs;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
-use crate::ipc::futex::Futexes;
+use crate::ipc::futex::state::Futexes;
 use crate::ports::{Console, RealTask, Stop, Trace};
 use crate::process::family::Family;
 use crate::process::task::{Process, Task};

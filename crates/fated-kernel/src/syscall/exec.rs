@@ -32,12 +32,12 @@ fn exec(cx: &Cx, dirfd: i32, path_addr: u64, argv: u64, envp: u64, flags: u32) -
 
     let others: alloc::vec::Vec<Rc<Task>> =
         cx.process().tasks.borrow().iter().filter(|other| !Rc::ptr_eq(other, task)).cloned().collect();
-    let final_step = !others.is_empty() || crate::syscall::futex::holds_robust(cx);
+    let final_step = !others.is_empty() || crate::ipc::futex::robust::holds_any(cx);
     if final_step {
         // Past this point there is no way back: what can fail has to fail now.
         task.guest.check_exec(&exec)?;
         others.iter().for_each(|other| leave(cx, other));
-        crate::syscall::futex::exit_robust_list(cx);
+        crate::ipc::futex::robust::release_all(cx);
     }
     if let Err(error) = task.guest.exec(&exec) {
         if !final_step {
@@ -96,7 +96,7 @@ pub(super) fn hold_executable(cx: &Cx) {
 
 /// Another thread of a process at exec ends. fated-wait ends it by itself.
 fn leave(cx: &Cx, other: &Rc<Task>) {
-    crate::syscall::futex::exit_robust_list(&Cx { kernel: cx.kernel.clone(), task: other.clone() });
+    crate::ipc::futex::robust::release_all(&Cx { kernel: cx.kernel.clone(), task: other.clone() });
     other.rest.set(Rest::Gone);
     drop(other.work.take());
     other.guest.exit();

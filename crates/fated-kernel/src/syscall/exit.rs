@@ -61,10 +61,10 @@ impl Kernel {
     /// What a task leaves in memory that others may share: robust futexes, its cleared id.
     fn leave_memory(self: &Rc<Self>, task: &Rc<Task>) {
         let cx = Cx { kernel: self.clone(), task: task.clone() };
-        crate::syscall::futex::exit_robust_list(&cx);
+        crate::ipc::futex::robust::release_all(&cx);
         let address = task.clear_child_tid.take();
         if address != 0 && cx.write_u32(address, 0).is_ok() {
-            crate::syscall::futex::wake_address(&cx, address, 1);
+            crate::ipc::futex::wait_wake::wake_cleared_tid(&cx, address);
         }
     }
 
