@@ -11,7 +11,6 @@ use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
-use crate::signal::{SI_USER, SigInfo, nr};
 use alloc::{collections::VecDeque, rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
@@ -215,7 +214,8 @@ impl End {
             return Err(Errno::EINVAL);
         }
         if into.readers.get() == 0 {
-            return Err(broken(cx));
+            cx.send_sigpipe();
+            return Err(Errno::EPIPE);
         }
         if from.buffers.borrow().is_empty() {
             return if from.writers.get() == 0 { Ok(0) } else { Err(Errno::EAGAIN) };
@@ -277,13 +277,6 @@ impl End {
     }
 }
 
-/// What comes to a writer whom nobody reads.
-fn broken(cx: &Cx) -> Errno {
-    let (pid, uid) = (cx.process().pid.get(), cx.process().credentials.borrow().uid[0]);
-    cx.kernel.send_to_task(&cx.task, SigInfo::from_process(nr::PIPE, SI_USER, pid, uid));
-    Errno::EPIPE
-}
-
 impl File for End {
     fn read(&self, _cx: &Cx, to: &mut Buffers) -> Result<u64, Errno> {
         let pipe = &self.pipe;
@@ -308,7 +301,8 @@ impl File for End {
             return Ok(0);
         }
         if pipe.readers.get() == 0 {
-            return Err(broken(cx));
+            cx.send_sigpipe();
+            return Err(Errno::EPIPE);
         }
         let done = self.fill(from)?;
         pipe.filled.wake();

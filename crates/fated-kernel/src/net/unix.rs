@@ -11,7 +11,6 @@ use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
-use crate::signal::{SI_USER, SigInfo, nr};
 use alloc::{
     collections::{BTreeMap, VecDeque},
     rc::{Rc, Weak},
@@ -281,8 +280,7 @@ impl Socket {
             Kind::Datagram | Kind::Packet => self.send_message(cx, from, with),
         };
         if result == Err(Errno::EPIPE) && self.kind == Kind::Stream && !quiet {
-            let [pid, uid, _] = sender(cx);
-            cx.kernel.send_to_task(&cx.task, SigInfo::from_process(nr::PIPE, SI_USER, pid, uid));
+            cx.send_sigpipe();
         }
         if result.is_ok() {
             self.peer.changed.wake();
