@@ -22,6 +22,7 @@ use crate::syscall::lock::Locks;
 use crate::time::expiry::Expiry;
 use crate::time::timers::Timers;
 use crate::tty::input::Streams;
+use crate::tty::terminal::Terminal;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, Ref, RefCell};
 use fated_wait::LookupKind;
@@ -85,6 +86,8 @@ pub struct Kernel {
     pub fs: Fs,
     /// The standard streams of fated.
     pub streams: Streams,
+    /// The terminal that fated runs on.
+    pub terminal: Rc<Terminal>,
     /// How many open files are in messages between sockets.
     pub(crate) rights_under_way: Cell<usize>,
     /// Who waits for file locks.
@@ -130,6 +133,7 @@ impl Kernel {
             futexes: RefCell::default(),
             fs: Fs::new(&config),
             streams: Streams::default(),
+            terminal: Rc::default(),
             rights_under_way: Cell::new(0),
             locks: Locks::default(),
             stats: Stats::default(),
@@ -314,7 +318,7 @@ impl Kernel {
     /// A signal for the foreground process group, from the terminal or the user of fated.
     pub fn interrupt(self: &Rc<Self>, signal: i32) {
         let info = SigInfo::new(signal, crate::signal::SI_KERNEL);
-        match self.streams.foreground.get() {
+        match self.terminal.foreground() {
             Some(group) => self.send_to_group(group, info),
             None => {
                 if let Some(process) = self.first.get().and_then(|pid| self.process(pid)) {

@@ -89,6 +89,7 @@ impl Kernel {
             self.processes.borrow_mut().remove(&process.pid);
             self.fs.process_ended(self, process, task.comm.get());
             self.end_borrowing(process);
+            self.disassociate_terminal(process.pid);
         }
         let usage = self.usage_of(task);
         // It was alive until now.

@@ -20,7 +20,7 @@ use crate::outcome::{Outcome, Step, SysResult};
 use crate::sched::Woken;
 use crate::syscall::path::{PathArg, carry_out, is_busy, pass, permitted};
 use crate::syscall::{later, now};
-use crate::tty::stream::Stream;
+use crate::tty::stream::open_terminal;
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
     __NR_close, __NR_creat, __NR_open, __NR_openat, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC,
@@ -175,7 +175,7 @@ fn open_device(cx: &Cx, request: Request, device: Device, target: &Target) -> Re
     match device {
         _ if device.is_native() => pass(cx, *request.call, &[(request.arg, target)]),
         Device::Random | Device::Urandom => install(cx, request.flags, Rc::new(Random(device))),
-        _ => install(cx, request.flags, Stream::terminal(cx).ok_or(Errno::ENXIO)?),
+        _ => install(cx, request.flags, open_terminal(cx).ok_or(Errno::ENXIO)?),
     }
 }
 
