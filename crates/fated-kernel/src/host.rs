@@ -8,6 +8,7 @@ use crate::fs::host::Fs;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
 use crate::ipc::futex::state::Futexes;
+use crate::net::unix::rights::InFlight;
 use crate::ports::{Console, RealTask, Stop, Trace};
 use crate::process::family::Family;
 use crate::process::task::{Process, Task};
@@ -89,7 +90,7 @@ pub struct Kernel {
     /// The terminal that fated runs on.
     pub terminal: Rc<Terminal>,
     /// How many open files are in messages between sockets.
-    pub(crate) rights_under_way: Cell<usize>,
+    pub(crate) rights_in_flight: InFlight,
     /// Who waits for file locks.
     pub locks: Locks,
     /// Counters.
@@ -134,7 +135,7 @@ impl Kernel {
             fs: Fs::new(&config),
             streams: Streams::default(),
             terminal: Rc::default(),
-            rights_under_way: Cell::new(0),
+            rights_in_flight: InFlight::default(),
             locks: Locks::default(),
             stats: Stats::default(),
             tasks: RefCell::default(),

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use core::future::Future;
 
 pub mod clone;
+mod cmsg;
 pub mod copy;
 pub mod directory;
 pub mod dispatch;
@@ -32,6 +33,7 @@ pub mod sched;
 pub mod signal;
 pub mod signalfd;
 pub mod socket;
+pub mod sockopt;
 pub mod stat;
 pub mod table;
 pub mod time;
