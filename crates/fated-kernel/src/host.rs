@@ -9,7 +9,8 @@ use crate::fs::locks::Locks;
 use crate::fs::mount::Mounts;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
-use crate::ipc::futex::Futexes;
+use crate::ipc::futex::state::Futexes;
+use crate::net::unix::rights::InFlight;
 use crate::ports::{Console, RealTask, Stop, Trace};
 use crate::process::family::Family;
 use crate::process::task::{Process, Task};
@@ -20,8 +21,10 @@ use crate::sched::run_queue::RunQueue;
 use crate::signal::SigInfo;
 use crate::stats::{Counters, Stats};
 use crate::syscall;
+use crate::time::expiry::Expiry;
 use crate::time::timers::Timers;
 use crate::tty::input::Streams;
+use crate::tty::terminal::Terminal;
 use alloc::{collections::BTreeMap, format, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, Ref, RefCell};
 use fated_wait::LookupKind;
@@ -73,8 +76,8 @@ pub struct Kernel {
     pub console: Rc<dyn Console>,
     /// Takes the log of calls and lines for the user.
     pub trace: Rc<dyn Trace>,
-    /// Virtual time.
-    pub timers: Timers,
+    /// Virtual time, and what happens at a moment of it.
+    pub timers: Timers<Expiry>,
     /// Who runs.
     pub scheduler: RunQueue<Task>,
     /// Makes all random decisions.
@@ -89,8 +92,10 @@ pub struct Kernel {
     pub fs: Fs,
     /// The standard streams of fated.
     pub streams: Streams,
+    /// The terminal that fated runs on.
+    pub terminal: Rc<Terminal>,
     /// How many open files are in messages between sockets.
-    pub(crate) rights_under_way: Cell<usize>,
+    pub(crate) rights_in_flight: InFlight,
     /// The locks on files.
     pub locks: Rc<Locks>,
     /// Counters.
@@ -137,7 +142,8 @@ impl Kernel {
             mounts: Mounts::new(),
             fs: Fs::new(&config),
             streams: Streams::default(),
-            rights_under_way: Cell::new(0),
+            terminal: Rc::default(),
+            rights_in_flight: InFlight::default(),
             locks: Rc::default(),
             stats: Stats::default(),
             tasks: RefCell::default(),
@@ -327,7 +333,7 @@ impl Kernel {
     /// A signal for the foreground process group, from the terminal or the user of fated.
     pub fn interrupt(self: &Rc<Self>, signal: i32) {
         let info = SigInfo::new(signal, crate::signal::SI_KERNEL);
-        match self.streams.foreground.get() {
+        match self.terminal.foreground() {
             Some(group) => self.send_to_group(group, info),
             None => {
                 if let Some(process) = self.first.get().and_then(|pid| self.process(pid)) {

@@ -36,12 +36,17 @@ fn stem(path: &Path) -> String {
 
 fn check(source: &Path) -> Result<(), Failed> {
     let program = compile(source)?;
-    let native = run(Command::new("timeout").arg(LIMIT_S).arg(&program));
-    let native = passed("natively", &native)?;
+    let program = program.to_str().expect("the target folder has a name of text");
+    // These lead a session on a terminal of their own.
+    let on_terminal = stem(source).starts_with("terminal");
+    if on_terminal && Command::new("script").arg("--version").output().is_err() {
+        eprintln!("skipped {}: there is no script(1)", stem(source));
+        return Ok(());
+    }
+    let native = passed("natively", &run(&[program], on_terminal))?;
     for engine in ["inside", "ptrace"] {
-        let mut fated = Command::new("timeout");
-        let options = ["-k", "5", LIMIT_S, env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "--"];
-        let virtual_ = passed(&format!("with --engine {engine}"), &run(fated.args(options).arg(&program)))?;
+        let fated = [env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "--", program];
+        let virtual_ = passed(&format!("with --engine {engine}"), &run(&fated, on_terminal))?;
         same(&native, engine, &virtual_)?;
     }
     Ok(())
@@ -61,9 +66,17 @@ fn compile(source: &Path) -> Result<PathBuf, Failed> {
     }
 }
 
-fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).env("LC_ALL", "C").env("TZ", "UTC");
-    command.output().expect("timeout(1) can be started")
+fn run(command: &[&str], on_terminal: bool) -> Output {
+    let mut limited = Command::new("timeout");
+    limited.args(["-k", "5", LIMIT_S]);
+    if on_terminal {
+        let line = format!("exec {}", command.join(" "));
+        limited.args(["script", "--quiet", "--return", "--command", &line, "/dev/null"]).env("SHELL", "/bin/sh");
+    } else {
+        limited.args(command);
+    }
+    limited.stdin(Stdio::null()).env("LC_ALL", "C").env("TZ", "UTC");
+    limited.output().expect("timeout(1) can be started")
 }
 
 /// Its output, if it has passed.

@@ -1,9 +1,9 @@
 //! Epoll instances (epoll(7)).
 //!
-//! Each interest is a [`Watcher`] in the queue of its file: when that is woken and the file is ready for the interest, it is put
-//! on the instance's list of ready ones. A wait looks at that list only, so interests that nothing happens to cost nothing.
+//! Each interest is a [`Watcher`] in the queue of its file. When the queue is woken and the file is ready for the interest, the interest
+//! is put on the ready list of the instance. A wait looks at that list only, so idle interests cost nothing.
 //!
-//! An interest doesn't hold its file: once the last descriptor of it is closed, the interest is gone.
+//! Invariant: an interest doesn't hold its file. When the last descriptor of the file is closed, the interest is gone.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -21,7 +21,7 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::general as c;
 
-/// Bits of an interest that say how to tell, not what.
+/// Bits of an interest that say how events are delivered, not which.
 pub const PRIVATE: u32 = c::EPOLLWAKEUP | c::EPOLLONESHOT | c::EPOLLET | c::EPOLLEXCLUSIVE;
 /// How deep instances may watch instances (`EP_MAX_NESTS`).
 const MAX_NESTS: usize = 4;
@@ -34,8 +34,8 @@ type Key = (i32, u64);
 pub struct Epoll {
     me: Weak<Epoll>,
     interests: RefCell<BTreeMap<Key, Rc<Interest>>>,
-    /// Those of them whose readiness may be an outside stream's.
-    outside: RefCell<BTreeMap<Key, Rc<Interest>>>,
+    /// Those of them whose readiness may depend on a standard stream.
+    on_streams: RefCell<BTreeMap<Key, Rc<Interest>>>,
     ready: RefCell<VecDeque<Rc<Interest>>>,
     /// The instances that watch this one, once for each interest.
     above: RefCell<Vec<Weak<Epoll>>>,
@@ -56,7 +56,7 @@ struct Interest {
 }
 
 impl Interest {
-    /// What holds now of what is wanted.
+    /// The wanted bits that hold now.
     fn bits(&self) -> u32 {
         let wanted = self.events.get() & !PRIVATE;
         if wanted == 0 {
@@ -81,7 +81,7 @@ impl Epoll {
         Rc::new_cyclic(|me| Epoll {
             me: me.clone(),
             interests: RefCell::default(),
-            outside: RefCell::default(),
+            on_streams: RefCell::default(),
             ready: RefCell::default(),
             above: RefCell::default(),
             queue: WaitQueue::new(kernel),
@@ -112,7 +112,7 @@ impl Epoll {
             inner.above.borrow_mut().push(self.me.clone());
         }
         if inner.is_some() || open.file.stream().is_some() {
-            self.outside.borrow_mut().insert(key, interest.clone());
+            self.on_streams.borrow_mut().insert(key, interest.clone());
         }
         self.interests.borrow_mut().insert(key, interest);
         self.look_at(key);
@@ -143,7 +143,7 @@ impl Epoll {
     }
 
     fn remove(&self, key: Key) {
-        self.outside.borrow_mut().remove(&key);
+        self.on_streams.borrow_mut().remove(&key);
         let Some(interest) = self.interests.borrow_mut().remove(&key) else { return };
         if interest.listed.get() {
             self.ready.borrow_mut().retain(|other| !Rc::ptr_eq(other, &interest));
@@ -157,7 +157,7 @@ impl Epoll {
         }
     }
 
-    /// Drops what was watched under this number and has been closed.
+    /// Removes interests in files that had this number and have been closed.
     fn forget_closed(&self, fd: i32) {
         let closed: Vec<Key> = {
             let interests = self.interests.borrow();
@@ -214,7 +214,7 @@ impl Epoll {
         Ok(count)
     }
 
-    /// The outside streams that a wait here waits for.
+    /// The standard streams that a wait for this instance depends on, each with the bits that are wanted.
     #[must_use]
     pub fn streams(&self) -> Vec<(i32, u32)> {
         let mut streams = Vec::new();
@@ -223,7 +223,7 @@ impl Epoll {
     }
 
     fn add_streams(&self, streams: &mut Vec<(i32, u32)>, depth: usize) {
-        for interest in self.outside.borrow().values() {
+        for interest in self.on_streams.borrow().values() {
             let Some(open) = interest.open.upgrade() else { continue };
             let events = interest.events.get() & !PRIVATE;
             if let Some(stream) = open.outside(events) {
@@ -250,7 +250,7 @@ impl Epoll {
             return None;
         }
         let mut deepest = 0;
-        for interest in self.outside.borrow().values() {
+        for interest in self.on_streams.borrow().values() {
             let Some(open) = interest.open.upgrade() else { continue };
             if let Some(inner) = open.downcast::<Epoll>() {
                 deepest = deepest.max(inner.depth_without(other)?);
@@ -284,7 +284,7 @@ impl File for Epoll {
         Ok(anonymous_stat(0o600, ANON_INODE, cx.kernel.config.epoch_ns))
     }
 
-    /// There is no position, yet any is fine (`noop_llseek`).
+    /// There is no position; any is accepted (`noop_llseek`).
     fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
         Ok(0)
     }

@@ -21,7 +21,7 @@ use crate::fs::seq_file::SeqFile;
 use crate::ipc::fifo;
 use crate::outcome::{Outcome, SysResult};
 use crate::sched::Woken;
-use crate::tty::stream::Stream;
+use crate::tty::stream::open_terminal;
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
     __NR_close, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_TRUNC, O_WRONLY,
@@ -160,7 +160,7 @@ fn open_device(cx: &Cx, request: Request, device: Device, target: &Lookup) -> Re
     match device {
         _ if device.is_native() => pass_open(cx, request, target),
         Device::Random | Device::Urandom => install(cx, request.flags, Rc::new(Random(device))),
-        _ => install(cx, request.flags, Stream::terminal(cx).ok_or(Errno::ENXIO)?),
+        _ => install(cx, request.flags, open_terminal(cx).ok_or(Errno::ENXIO)?),
     }
 }
 

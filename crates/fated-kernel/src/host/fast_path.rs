@@ -33,7 +33,7 @@ impl Kernel {
 
 impl Cx {
     /// How many times the running task may read a clock, one reading after the other, until the kernel has to be asked: for
-    /// an alarm, for the end of its slice, or for a log. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
+    /// a timer, for the end of its slice, or for a log. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
     #[must_use]
     pub fn readings_ahead(&self) -> u64 {
         let (kernel, task) = (&self.kernel, &self.task);

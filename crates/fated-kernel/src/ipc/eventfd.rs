@@ -24,7 +24,7 @@ pub struct EventFd {
 const MAX: u64 = u64::MAX - 1;
 
 impl EventFd {
-    /// A counter at `count`; as a semaphore it is read one by one.
+    /// A counter that starts at `count`. A read takes all of it, or 1 if it is a semaphore.
     #[must_use]
     pub fn new(kernel: &Rc<Kernel>, count: u32, semaphore: bool) -> EventFd {
         EventFd { count: Cell::new(count.into()), semaphore, changed: WaitQueue::new(kernel) }
@@ -85,7 +85,7 @@ impl File for EventFd {
         Ok(anonymous_stat(0o600, crate::fs::file::ANON_INODE, cx.kernel.config.epoch_ns))
     }
 
-    /// There is no position, yet any is fine (`noop_llseek`).
+    /// There is no position; any is accepted (`noop_llseek`).
     fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
         Ok(0)
     }

@@ -1,4 +1,4 @@
-//! Named pipes (fifo(7)): the kernel's own pipe behind a real name.
+//! Named pipes (fifo(7)): a pipe of this kernel behind the name of a real file.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -62,7 +62,7 @@ impl File for Fifo {
         Ok(Fifo::new(self.end.reopen(cx, flags)?, self.path.clone(), self.stat))
     }
 
-    /// The pipe's end: who asks for one need not know of the name.
+    /// The end of the pipe, so that calls on pipes work with named ones.
     fn as_any(&self) -> &dyn Any {
         self.end.as_any()
     }

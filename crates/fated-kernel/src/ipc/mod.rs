@@ -1,4 +1,4 @@
-//! What processes talk by: pipes, futexes, event counters.
+//! How processes communicate: pipes, named pipes, futexes, event counters.
 
 pub mod eventfd;
 pub mod fifo;

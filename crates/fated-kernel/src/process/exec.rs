@@ -3,11 +3,11 @@
 use crate::cx::Cx;
 use crate::fs::flock;
 use crate::fs::locks::FileId;
+use crate::ipc::futex::robust;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::Exec;
 use crate::process::task::AltStack;
 use crate::signal::nr;
-use crate::syscall::futex;
 use alloc::{rc::Rc, vec::Vec};
 use core::cell::RefCell;
 use linux_raw_sys::general::AT_FDCWD;
@@ -35,12 +35,12 @@ pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
     let exec = Exec { dirfd, path_addr, path, argv, envp, flags, random: kernel.auxv_random() };
 
     let alone = cx.process().tasks.borrow().len() == 1;
-    let final_step = !alone || futex::holds_robust(cx);
+    let final_step = !alone || robust::holds_any(cx);
     if final_step {
         // From here on there is no way back: what can fail has to fail now.
         task.guest.check_exec(&exec)?;
         kernel.end_siblings(task);
-        futex::exit_robust_list(cx);
+        robust::release_all(cx);
     }
     let given_up = {
         let files = task.files.borrow();

@@ -7,12 +7,12 @@
 use crate::cx::Cx;
 use crate::fs::fdtable::Files;
 use crate::host::Kernel;
+use crate::ipc::futex::{robust, wait_wake};
 use crate::process::family::{ExitCode, Signal};
 use crate::process::task::Task;
 use crate::process::thread_group::Process;
 use crate::record::What;
 use crate::sched::Rest;
-use crate::syscall::futex;
 use alloc::rc::Rc;
 
 impl Kernel {
@@ -63,10 +63,10 @@ impl Kernel {
     /// `mm_release`).
     pub(crate) fn release_memory(self: &Rc<Self>, task: &Rc<Task>) {
         let cx = Cx { kernel: self.clone(), task: task.clone() };
-        futex::exit_robust_list(&cx);
+        robust::release_all(&cx);
         let address = task.clear_child_tid.take();
         if address != 0 && cx.write_u32(address, 0).is_ok() {
-            futex::wake_address(&cx, address, 1);
+            wait_wake::wake_cleared_tid(&cx, address);
         }
     }
 
@@ -96,6 +96,7 @@ impl Kernel {
             self.processes.borrow_mut().remove(&process.pid);
             self.fs.process_ended(self, process, task.comm.get());
             self.end_borrowing(process);
+            self.disassociate_terminal(process.pid);
         }
         let usage = self.usage_of(task);
         // It was alive until now.

@@ -14,7 +14,7 @@ use crate::process::task::{AltStack, MmId, Task};
 use crate::process::thread_group::Process;
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::Pending;
-use crate::syscall::timer::ProcessTimers;
+use crate::time::timer::ProcessTimers;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use fated_wait::SigchldAction;

@@ -11,7 +11,7 @@ use crate::process::settings::Settings;
 use crate::process::task::Task;
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::Pending;
-use crate::syscall::timer::ProcessTimers;
+use crate::time::timer::ProcessTimers;
 use alloc::{rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::fmt;

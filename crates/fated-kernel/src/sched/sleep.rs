@@ -7,7 +7,8 @@ use crate::host::Kernel;
 use crate::process::task::Task;
 use crate::sched::state::{Rest, Woken};
 use crate::sched::wait_queue::{Entry, WaitQueue};
-use crate::time::timers::{Alarm, AlarmId};
+use crate::time::expiry::Expiry;
+use crate::time::timers::TimerId;
 use alloc::{rc::Rc, vec::Vec};
 use core::future::Future;
 use core::pin::Pin;
@@ -32,7 +33,7 @@ struct Sleep<'a> {
     deadline: Option<u64>,
     interruptible: bool,
     entries: Vec<Entry>,
-    alarm: Option<AlarmId>,
+    timer: Option<TimerId>,
     started: bool,
 }
 
@@ -54,9 +55,9 @@ impl Future for Sleep<'_> {
         }
         task.rest.set(Rest::Asleep { interruptible: self.interruptible });
         let entries = self.queues.iter().map(|queue| queue.add_task(task)).collect();
-        let alarm = self.deadline.map(|at| self.cx.kernel.timers.set(at, Alarm::Task(task.clone())));
+        let timer = self.deadline.map(|at| self.cx.kernel.timers.start(at, Expiry::Wake(task.clone())));
         self.entries = entries;
-        self.alarm = alarm;
+        self.timer = timer;
         self.started = true;
         Poll::Pending
     }
@@ -64,8 +65,8 @@ impl Future for Sleep<'_> {
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        if let Some(alarm) = self.alarm {
-            self.cx.kernel.timers.cancel(alarm);
+        if let Some(timer) = self.timer {
+            self.cx.kernel.timers.cancel(timer);
         }
     }
 }
@@ -82,6 +83,6 @@ impl Cx {
     }
 
     async fn sleep_as(&self, queues: &[&WaitQueue], deadline: Option<u64>, interruptible: bool) -> Woken {
-        Sleep { cx: self, queues, deadline, interruptible, entries: Vec::new(), alarm: None, started: false }.await
+        Sleep { cx: self, queues, deadline, interruptible, entries: Vec::new(), timer: None, started: false }.await
     }
 }

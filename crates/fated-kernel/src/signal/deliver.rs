@@ -1,4 +1,4 @@
-//! Taking signals: what happens to a task before it runs guest code again.
+//! Delivery: a task takes its signals before it runs guest code again.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -9,16 +9,16 @@ use crate::sched::Rest;
 use crate::signal::{
     Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SigInfo, SigSet, default_action, frame, nr,
 };
-use crate::syscall::timer;
+use crate::time::posix;
 use alloc::rc::Rc;
 
-/// Why interrupted calls go on by themselves: the two bytes of the `syscall` instruction.
+/// The length of the `syscall` instruction: a task that is set back by it makes its call again.
 const SYSCALL_LEN: u64 = 2;
 const NR_RESTART_SYSCALL: u64 = 219;
 
 impl Kernel {
-    /// Takes every signal that isn't blocked: enters handlers, stops or ends the process. Then an interrupted call is
-    /// arranged to go on if no handler ran.
+    /// Takes every signal that isn't blocked: enters handlers, stops or ends the process. If no handler has run, an interrupted call
+    /// is restarted.
     pub(crate) fn deliver(self: &Rc<Self>, cx: &Cx) {
         let task = &cx.task;
         while let Some(info) = cx.take_signal(SigSet(!task.mask.get().0)) {
@@ -59,7 +59,7 @@ impl Kernel {
         }
     }
 
-    /// Terminal stops don't stop a group that nobody could continue (POSIX, "orphaned process group").
+    /// Whether the group is orphaned: nobody could continue it, so the stop signals of terminals don't stop it (POSIX).
     fn in_orphaned_group(&self, cx: &Cx) -> bool {
         let family = self.family.borrow();
         family.pgid(cx.task.tid.get()).is_some_and(|group| family.is_orphaned(group))
@@ -68,12 +68,12 @@ impl Kernel {
     /// Stops the process of the task: none of its tasks runs until it is continued.
     fn stop(self: &Rc<Self>, cx: &Cx, signal: i32) {
         if let Some(signal) = Signal::new(signal as u32) {
-            // The task lives, so there is nothing that could fail.
+            // It can't fail: the task is alive.
             let _ = self.family_event(|family, effects| family.stop_group(cx.task.tid.get(), signal, effects));
         }
     }
 
-    /// Makes the task enter a handler when it runs on. `false` if its stack can't take the frame.
+    /// Makes the task enter a handler. `false` if its stack can't take the frame.
     fn handle(&self, cx: &Cx, info: &SigInfo, action: &Action) -> bool {
         let task = &cx.task;
         let signal = info.signal();
@@ -82,7 +82,7 @@ impl Kernel {
             if restarts || how == Errno::ERESTARTNOINTR {
                 restart(cx, how);
             }
-            // Otherwise the call has failed with EINTR, which is what the registers say already.
+            // Otherwise the call has failed with EINTR, which is in the registers already.
         }
         let mask = task.saved_mask.take().unwrap_or(task.mask.get());
         let entered = frame::push(cx, info, action, mask);
@@ -97,12 +97,12 @@ impl Cx {
     pub(crate) fn take_signal(&self, wanted: SigSet) -> Option<SigInfo> {
         let own = self.task.pending.take(wanted);
         let mut info = own.or_else(|| self.process().pending.take(wanted))?;
-        timer::taken(&self.kernel, self.process(), &mut info);
+        posix::signal_taken(&self.kernel, self.process(), &mut info);
         Some(info)
     }
 }
 
-/// Lets the task make its call again: the same one, or restart_syscall(2), which knows how much time is left.
+/// Makes the task enter its call again: the same one, or restart_syscall(2), which keeps the deadline.
 fn restart(cx: &Cx, how: Errno) {
     let mut regs = cx.task.guest.regs();
     regs.rip = regs.rip.wrapping_sub(SYSCALL_LEN);

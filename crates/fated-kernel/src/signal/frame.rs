@@ -1,13 +1,14 @@
-//! The signal frame of x86-64: `struct rt_sigframe` of `arch/x86/include/asm/sigframe.h`, pushed at delivery and popped by
-//! rt_sigreturn(2).
+//! The signal frame of x86-64: `struct rt_sigframe` of `arch/x86/include/asm/sigframe.h`. Delivery pushes it, rt_sigreturn(2) pops
+//! it.
 
 use crate::arch::Regs;
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::process::task::AltStack;
+use crate::signal::altstack::{SS_AUTODISARM, SS_DISABLE};
 use crate::signal::{Action, SA_ONSTACK, SigInfo, SigSet};
 
-/// Offsets in the frame; the restorer's address stands at 0, the `ucontext` behind it.
+/// Offsets in the frame, which begins with the restorer's address; the `ucontext` follows.
 mod at {
     pub const UC: u64 = 8;
     pub const STACK: usize = 16;
@@ -19,46 +20,20 @@ mod at {
     pub const SIZE: u64 = INFO + 128;
 }
 
-/// Never part of a frame: what the calling convention lets a function use below its stack pointer.
+/// What the calling convention lets a function use below its stack pointer; a frame starts below it.
 const RED_ZONE: u64 = 128;
 /// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
 const UC_FLAGS: u64 = 7;
-/// `SS_ONSTACK`, `SS_DISABLE`, `SS_AUTODISARM`.
-pub const SS_ONSTACK: u32 = 1;
-/// See [`SS_ONSTACK`].
-pub const SS_DISABLE: u32 = 2;
-/// See [`SS_ONSTACK`].
-pub const SS_AUTODISARM: u32 = 1 << 31;
-/// Trap, direction, resume: off when a handler starts.
+/// Trap, direction and resume flag: cleared when a handler starts.
 const CLEARED_FLAGS: u64 = 0x100 | 0x400 | 0x1_0000;
-/// What sigreturn may set (`FIX_EFLAGS`).
+/// The flags that sigreturn may set (`FIX_EFLAGS`).
 const USER_FLAGS: u64 = 0x0005_0dd5 | 0x1_0000;
 const USER_CS: u64 = 0x33;
 const USER_SS: u64 = 0x2b;
 /// The largest extended state that a frame may hold.
 const XSTATE_MAX: usize = 16384;
 
-impl AltStack {
-    /// Whether `sp` is on it.
-    #[must_use]
-    pub fn holds(&self, sp: u64) -> bool {
-        self.flags & SS_AUTODISARM == 0 && sp > self.base && sp - self.base <= self.size
-    }
-
-    /// The state that sigaltstack(2) reports to a task whose stack pointer is `sp`.
-    #[must_use]
-    pub fn status(&self, sp: u64) -> u32 {
-        if self.size == 0 {
-            SS_DISABLE
-        } else if self.holds(sp) {
-            SS_ONSTACK
-        } else {
-            self.flags & SS_AUTODISARM
-        }
-    }
-}
-
-/// Pushes a frame for `info` and points the registers at the handler. `false` if guest memory doesn't take it.
+/// Pushes a frame for `info` and points the registers at the handler. `false` if guest memory can't take it.
 pub(super) fn push(cx: &Cx, info: &SigInfo, action: &Action, mask: SigSet) -> bool {
     let task = &cx.task;
     let mut regs = task.guest.regs();
@@ -116,7 +91,7 @@ pub(super) fn push(cx: &Cx, info: &SigInfo, action: &Action, mask: SigSet) -> bo
     true
 }
 
-/// Pops the frame that the stack pointer stands behind: registers, extended state, alternate stack, mask.
+/// Pops the frame that ends below the stack pointer: registers, extended state, alternate stack, mask.
 pub fn pop(cx: &Cx) -> Result<(), Errno> {
     let task = &cx.task;
     let mut regs = task.guest.regs();
@@ -157,7 +132,7 @@ pub fn pop(cx: &Cx) -> Result<(), Errno> {
     let flags = get(&uc, at::STACK + 8) as u32;
     let size = get(&uc, at::STACK + 16);
     let disabled = flags & SS_DISABLE != 0;
-    // A stack that can't be set again is left as it is, as Linux does.
+    // While the task is on its alternate stack, that stays as it is.
     if !task.altstack.get().holds(regs.rsp) {
         task.altstack.set(if disabled {
             AltStack::default()
@@ -170,7 +145,7 @@ pub fn pop(cx: &Cx) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The extended state in a frame, as long as its own header says.
+/// The extended state in a frame; its header says how long it is.
 fn read_xstate(cx: &Cx, addr: u64) -> Result<alloc::vec::Vec<u8>, Errno> {
     const LEGACY: usize = 512;
     const SW_RESERVED: usize = 464;

@@ -1,10 +1,12 @@
 //! Sending signals: to a task, a process, a group.
 
+use crate::cx::Cx;
 use crate::host::Kernel;
 use crate::id::Pgid;
 use crate::process::task::{Process, Task};
 use crate::sched::Woken;
-use crate::signal::{Action, Disposition, SigInfo, SigSet, default_action, nr};
+use crate::signal::kill::from_caller;
+use crate::signal::{Action, Disposition, SI_USER, SigInfo, SigSet, default_action, nr};
 use alloc::rc::Rc;
 
 impl Kernel {
@@ -46,7 +48,7 @@ impl Kernel {
         }
     }
 
-    /// A signal that the task raised by itself and can't escape: if it is blocked or ignored, the process dies of it.
+    /// Sends a signal that an instruction of the task raised. If it is blocked or ignored, the process dies of it.
     pub fn force_signal(self: &Rc<Self>, task: &Rc<Task>, info: SigInfo) {
         let signal = info.signal();
         let actions = task.actions.borrow().clone();
@@ -58,8 +60,8 @@ impl Kernel {
         task.pending.add(info);
     }
 
-    /// What a signal does when it is sent: SIGCONT continues and stops cancel each other, whoever takes them later.
-    /// `false` if nothing more is to be done: the process is dying, or it just died.
+    /// What a signal does when it is sent, whoever takes it later: SIGCONT continues the process, and SIGCONT and stop signals cancel
+    /// each other. `false` if the process is dying and takes no signals.
     fn prepare(self: &Rc<Self>, process: &Rc<Process>, signal: i32) -> bool {
         if process.dying.get() {
             return false;
@@ -79,17 +81,18 @@ impl Kernel {
         true
     }
 
-    /// Ignored and not blocked: it never becomes pending. A blocked one does, since the action may change.
+    /// Whether it never becomes pending: it is ignored and not blocked. A blocked one becomes pending, since the action may change.
     fn is_dropped(&self, task: &Task, signal: i32) -> bool {
         let blocked = task.mask.get().has(signal) || task.sigwait.get().has(signal);
         !blocked && task.actions.borrow().borrow().ignores(signal)
     }
 
+    /// A signal has become pending that `task` may take: wakes the task, or ends its process if that is all the signal does.
     fn notice(self: &Rc<Self>, task: &Rc<Task>, signal: i32) {
         let fatal = self.is_fatal(task, signal);
         let stopped = task.halted.get() && signal != nr::KILL;
         if fatal && !stopped && !self.is_current(task) {
-            // Nothing of it will run again: it need not wait for its turn to die. A stopped one dies once it is continued.
+            // No guest code of it will run again, so it dies without waiting for its turn. A stopped one dies once it is continued.
             self.kill_group(&task.process, signal);
             return;
         }
@@ -106,7 +109,14 @@ impl Kernel {
     }
 
     fn continue_group(self: &Rc<Self>, process: &Process) {
-        // A process that is gone has nothing to continue.
+        // A process that has ended is not continued.
         let _ = self.family_event(|family, effects| family.continue_group(process.pid, effects));
+    }
+}
+
+impl Cx {
+    /// SIGPIPE for the caller, which has written where nobody reads any more.
+    pub(crate) fn send_sigpipe(&self) {
+        self.kernel.send_to_task(&self.task, from_caller(self, nr::PIPE, SI_USER));
     }
 }

@@ -1,4 +1,4 @@
-//! Signals as a stream (signalfd(2)): a read takes pending signals of whoever reads.
+//! Signals as a file (signalfd(2)). A read takes pending signals of the task that reads.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -17,18 +17,18 @@ use alloc::{
 use core::any::Any;
 use core::cell::Cell;
 
-/// A set of signals to read.
+/// A set of signals that can be read.
 #[derive(Debug)]
 pub struct SignalFd {
     kernel: Weak<Kernel>,
-    /// Who made it: its signals count where nobody asks (an epoll instance that is told of a change).
+    /// Who made it. Where no task asks for the readiness, as in the ready list of epoll, its signals count.
     owner: Weak<Process>,
     mask: Cell<SigSet>,
     signalled: WaitQueue,
 }
 
 impl SignalFd {
-    /// For the signals in `mask`.
+    /// A file for the signals in `mask`.
     #[must_use]
     pub fn new(cx: &Cx, mask: SigSet) -> SignalFd {
         SignalFd {
@@ -87,7 +87,7 @@ impl File for SignalFd {
         Ok(anonymous_stat(0o600, ANON_INODE, cx.kernel.config.epoch_ns))
     }
 
-    /// There is no position, yet any is fine (`noop_llseek`).
+    /// There is no position; any is accepted (`noop_llseek`).
     fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
         Ok(0)
     }
@@ -104,7 +104,7 @@ impl File for SignalFd {
 /// The size of a `struct signalfd_siginfo`.
 const RECORD: usize = 128;
 
-/// Rewrites a `siginfo_t`; which fields there are depends on signal and code (`kernel/signal.c`, siginfo_layout).
+/// Turns a `siginfo_t` into a `struct signalfd_siginfo`. Signal and code say which fields it has (`siginfo_layout`).
 fn record(info: &SigInfo) -> [u8; RECORD] {
     let mut out = Record([0; RECORD]);
     let (signal, code) = (info.signal(), info.code());

@@ -9,7 +9,8 @@ use crate::errno::Errno;
 use crate::outcome::{Outcome, Step, SysResult, Waiting};
 use crate::record::{Ended, What};
 use crate::syscall::handlers::handler;
-use crate::syscall::{log, table, timer};
+use crate::syscall::{log, table};
+use crate::time::cpu;
 use core::task::{Context, Poll, Waker};
 
 impl Cx {
@@ -96,7 +97,7 @@ fn begin_watched(cx: &Cx, call: &Call) {
     if cx.kernel.config.log {
         note_arguments(cx, call);
     }
-    timer::cpu_spent(cx);
+    cpu::time_spent(cx);
 }
 
 /// Ends a call that its handler has begun, or starts to wait for it. `Some`: it returns this value.

@@ -119,7 +119,7 @@ async fn wait(cx: &Cx, a: Args, deadline: Option<u64>) -> Result<u64, Errno> {
             return Ok(count as u64);
         }
         let Some(queue) = epoll.queue() else { return Ok(0) };
-        let _outside = cx.await_streams(epoll.streams().into_iter());
+        let _awaiting = cx.await_streams(epoll.streams().into_iter());
         match cx.sleep(&[queue], deadline).await {
             Woken::Event => {}
             Woken::Timeout => return Ok(0),

@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::outcome::Step;
 use crate::syscall::{
     change, clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, later, lock, now, open, path,
-    pidfd, poll, prctl, resource, rw, sched, signal, signalfd, socket, table, time, timer, timerfd, wait,
+    pidfd, poll, prctl, resource, rw, sched, signal, signalfd, socket, sockopt, table, time, timer, timerfd, wait,
 };
 
 /// Begins a call: ends it at once, or makes the future that goes on with it.
@@ -182,8 +182,8 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_recvmsg => |cx, call| later(cx, socket::recvmsg(cx.clone(), call.args)),
         __NR_shutdown => |cx, call| now(socket::shutdown(cx, call.args)),
         __NR_getsockname | __NR_getpeername => |cx, call| now(socket::name(cx, call.args)),
-        __NR_getsockopt => |cx, call| now(socket::getsockopt(cx, call.args)),
-        __NR_setsockopt => |cx, call| now(socket::setsockopt(cx, call.args)),
+        __NR_getsockopt => |cx, call| now(sockopt::getsockopt(cx, call.args)),
+        __NR_setsockopt => |cx, call| now(sockopt::setsockopt(cx, call.args)),
         __NR_pidfd_open => |cx, call| now(pidfd::pidfd_open(cx, call.args)),
         __NR_pidfd_send_signal => |cx, call| now(pidfd::pidfd_send_signal(cx, call.args)),
         __NR_pidfd_getfd => |cx, call| now(pidfd::pidfd_getfd(cx, call.args)),

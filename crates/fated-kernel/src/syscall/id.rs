@@ -208,7 +208,7 @@ pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
     }
     let process = match pid {
         0 => cx.process().clone(),
-        pid => crate::syscall::signal::find_process(cx, pid)?.ok_or(Errno::ESRCH)?,
+        pid => crate::signal::kill::find_process(cx, pid)?.ok_or(Errno::ESRCH)?,
     };
     let caps = if process.credentials.borrow().may(Act::Privileged) { ALL_CAPS } else { 0 };
     if a[1] == 0 {

@@ -9,6 +9,7 @@ use core::future::Future;
 
 pub mod change;
 pub mod clone;
+mod cmsg;
 pub mod copy;
 pub mod directory;
 pub mod dispatch;
@@ -34,6 +35,7 @@ pub mod sched;
 pub mod signal;
 pub mod signalfd;
 pub mod socket;
+pub mod sockopt;
 pub mod stat;
 pub mod table;
 pub mod time;

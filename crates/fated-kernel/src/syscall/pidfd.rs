@@ -8,7 +8,10 @@ use crate::fs::fdtable::Slot;
 use crate::fs::file::OpenFile;
 use crate::id::{Pid, Tid};
 use crate::process::pidfd::PidFd;
+use crate::signal::kill::{from_caller, kill, kill_group, queue_to_process, queue_to_task};
+use crate::signal::{SI_TKILL, SI_USER};
 use crate::syscall::Args;
+use crate::syscall::signal::{read_info, signal_number};
 use alloc::rc::Rc;
 use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_RDWR};
 
@@ -61,36 +64,41 @@ pub fn pidfd_send_signal(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if ended && cx.kernel.family.borrow().pid(pid.into()).is_none() {
         return Err(Errno::ESRCH);
     }
-    let target = match flags {
-        TO_GROUP => {
-            let group = cx.kernel.family.borrow().pgid(pid.into()).ok_or(Errno::ESRCH)?;
-            -i64::from(group.get()) as u64
-        }
-        _ => pid.get().into(),
-    };
+    let number = pid.get();
     if info_addr == 0 {
-        return match flags {
-            TO_THREAD => crate::syscall::signal::tgkill(cx, [target, target, signal, 0, 0, 0]),
-            _ => crate::syscall::signal::kill(cx, [target, signal, 0, 0, 0, 0]),
-        };
+        let signal = signal_number(signal)?;
+        match flags {
+            TO_THREAD => queue_to_task(cx, Some(number), number, from_caller(cx, signal, SI_TKILL))?,
+            TO_GROUP => {
+                let group = cx.kernel.family.borrow().pgid(pid.into()).ok_or(Errno::ESRCH)?;
+                kill_group(cx, group, from_caller(cx, signal, SI_USER))?;
+            }
+            _ => kill(cx, number as i32, from_caller(cx, signal, SI_USER))?,
+        }
+        return Ok(0);
     }
     if cx.read_u32(info_addr)? != signal as u32 {
         return Err(Errno::EINVAL);
     }
-    match flags {
-        TO_THREAD => crate::syscall::signal::rt_tgsigqueueinfo(cx, [target, target, signal, info_addr, 0, 0]),
-        TO_GROUP => Err(Errno::EPERM),
-        _ => crate::syscall::signal::rt_sigqueueinfo(cx, [target, signal, info_addr, 0, 0, 0]),
+    if flags == TO_GROUP {
+        return Err(Errno::EPERM);
     }
+    let signal = signal_number(signal)?;
+    let info = read_info(cx, info_addr, signal, number)?;
+    match flags {
+        TO_THREAD => queue_to_task(cx, Some(number), number, info)?,
+        _ => queue_to_process(cx, number as i32, info)?,
+    }
+    Ok(0)
 }
 
-/// The process whose directory in `/proc` this is: it will do as a pidfd.
+/// The process whose directory in `/proc` this is, which may stand for a pidfd.
 fn process_of(directory: &Directory) -> Option<Pid> {
     let number = directory.path().strip_prefix(b"/proc/")?;
     core::str::from_utf8(number).ok()?.parse().ok().and_then(Pid::new)
 }
 
-/// Takes a descriptor of another process, if it is one of the kernel's own: files of the real Linux can't be taken.
+/// pidfd_getfd(2), for files of this kernel: files of the real Linux can't be taken from another process.
 pub fn pidfd_getfd(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if a[2] as u32 != 0 {
         return Err(Errno::EINVAL);

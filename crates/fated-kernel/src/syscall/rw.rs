@@ -9,7 +9,7 @@ use crate::fs::file::OpenFile;
 use crate::fs::host::file::NativeFile;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
-use crate::net::unix::Socket;
+use crate::net::socket::Socket;
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::sched::Woken;
 use crate::syscall::{Args, later, now};

@@ -1,119 +1,33 @@
-//! Clocks and sleeping. All clocks are one: virtual time, counted from 1970 or from the host's boot; those of CPU time
-//! count the cost of calls.
+//! clock_gettime(2), nanosleep(2) and their kin.
 
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::id::{Pid, Tid};
 use crate::outcome::SysResult;
-use crate::process::task::{Process, Task};
 use crate::sched::Woken;
 use crate::syscall::{Args, futex, poll};
-use alloc::rc::{Rc, Weak};
+use crate::time::clock_id::check_timer_clock;
 use linux_raw_sys::general::{
-    __NR_clock_nanosleep, __NR_futex, __NR_nanosleep, __NR_poll, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC,
-    CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
-    CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME,
+    __NR_clock_nanosleep, __NR_futex, __NR_nanosleep, __NR_poll, CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME,
+    CLOCK_REALTIME_COARSE, TIMER_ABSTIME,
 };
 
 /// Nanoseconds per tick of times(2) (`USER_HZ` is 100).
 const TICK_NS: u64 = 10_000_000;
-/// What the coarse clocks claim to step by (`HZ` is 250). They step finer.
+/// The resolution that the coarse clocks report (`HZ` is 250). Theirs is finer.
 const COARSE_NS: u64 = 4_000_000;
-
-/// A clock.
-#[derive(Clone, Debug)]
-pub enum Clock {
-    /// Since 1970.
-    Real,
-    /// Since the host's boot.
-    Boot,
-    /// CPU time of a process.
-    Process(Weak<Process>),
-    /// CPU time of a task.
-    Thread(Weak<Task>),
-}
-
-impl Clock {
-    /// The clock of a `clockid_t`; `EINVAL` if there is none. Negative ids name the CPU clock of a process or thread:
-    /// the inverted id in the upper 29 bits, whether it is a thread in bit 2, the kind of time below.
-    pub fn of(cx: &Cx, id: u64) -> Result<Clock, Errno> {
-        let id = id as i32;
-        if id < 0 {
-            return Clock::of_cpu(cx, id);
-        }
-        match id as u32 {
-            CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => Ok(Clock::Real),
-            CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => {
-                Ok(Clock::Boot)
-            }
-            CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::Process(Rc::downgrade(cx.process()))),
-            CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Thread(Rc::downgrade(&cx.task))),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    fn of_cpu(cx: &Cx, id: i32) -> Result<Clock, Errno> {
-        const PER_THREAD: i32 = 4;
-        const KIND: i32 = 3;
-        let number = !(id >> 3) as u32;
-        if id & KIND == KIND {
-            return Err(Errno::EINVAL);
-        }
-        if id & PER_THREAD != 0 {
-            if number == 0 {
-                return Ok(Clock::Thread(Rc::downgrade(&cx.task)));
-            }
-            let task = Tid::new(number).and_then(|tid| cx.kernel.task(tid));
-            let own = task.filter(|task| Rc::ptr_eq(&task.process, cx.process()));
-            return own.map(|task| Clock::Thread(Rc::downgrade(&task))).ok_or(Errno::EINVAL);
-        }
-        if number == 0 || number == cx.task.tid.get().get() {
-            return Ok(Clock::Process(Rc::downgrade(cx.process())));
-        }
-        let process = Pid::new(number).and_then(|pid| cx.kernel.process(pid));
-        process.map(|process| Clock::Process(Rc::downgrade(&process))).ok_or(Errno::EINVAL)
-    }
-
-    /// What it shows now; 0 for one whose owner has ended.
-    #[must_use]
-    pub fn now(&self, kernel: &crate::host::Kernel) -> u64 {
-        match self {
-            Clock::Real => kernel.timers.now(),
-            Clock::Boot => kernel.timers.uptime(),
-            Clock::Process(process) => process.upgrade().map_or(0, |process| process.total_cpu_ns()),
-            Clock::Thread(task) => task.upgrade().map_or(0, |task| task.cpu_ns.get()),
-        }
-    }
-
-    /// Whether it counts CPU time.
-    #[must_use]
-    pub fn counts_cpu(&self) -> bool {
-        matches!(self, Clock::Process(_) | Clock::Thread(_))
-    }
-
-    /// The moment since 1970 at which it shows `at`; for clocks of CPU time there is none.
-    #[must_use]
-    pub fn moment(&self, kernel: &crate::host::Kernel, at: u64) -> Option<u64> {
-        match self {
-            Clock::Real => Some(at),
-            Clock::Boot => Some(kernel.timers.of_uptime(at)),
-            Clock::Process(_) | Clock::Thread(_) => None,
-        }
-    }
-}
 
 /// clock_gettime(2).
 pub fn clock_gettime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [clock, to, ..] = a;
-    cx.write_timespec(to, Clock::of(cx, clock)?.now(&cx.kernel))?;
+    cx.write_timespec(to, cx.clock(clock)?.now(&cx.kernel.timers))?;
     Ok(0)
 }
 
 /// clock_getres(2).
 pub fn clock_getres(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [clock, to, ..] = a;
-    Clock::of(cx, clock)?;
+    cx.clock(clock)?;
     let coarse = matches!(clock as u32, CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE);
     if to != 0 {
         cx.write_timespec(to, if coarse { COARSE_NS } else { 1 })?;
@@ -121,10 +35,10 @@ pub fn clock_getres(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// clock_settime(2): the run's clock is not the guest's to set.
+/// clock_settime(2): a guest can't set the clock of the run.
 pub fn clock_settime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [clock, from, ..] = a;
-    // Of all clocks only this one can be set at all.
+    // Linux can set no other clock.
     if clock as u32 != CLOCK_REALTIME {
         return Err(Errno::EINVAL);
     }
@@ -141,7 +55,7 @@ pub fn gettimeofday(cx: &Cx, a: Args) -> Result<u64, Errno> {
         cx.write_timeval(to, cx.kernel.timers.now())?;
     }
     if zone != 0 {
-        // The kernel's own time zone, as after boot: UTC.
+        // The kernel's time zone is UTC until somebody sets it.
         cx.write(zone, &[0; 8])?;
     }
     Ok(0)
@@ -178,25 +92,23 @@ pub async fn nanosleep(cx: Cx, a: Args) -> SysResult {
 /// clock_nanosleep(2).
 pub async fn clock_nanosleep(cx: Cx, a: Args) -> SysResult {
     let [id, flags, request, remaining, ..] = a;
-    let clock = Clock::of(&cx, id)?;
-    match id as u32 {
-        CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM => return Err(Errno::EPERM),
-        CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE | CLOCK_MONOTONIC_RAW => return Err(Errno::EOPNOTSUPP),
-        _ if clock.counts_cpu() => return Err(Errno::EOPNOTSUPP),
-        _ => {}
+    let clock = cx.clock(id)?;
+    check_timer_clock(id)?;
+    if clock.counts_cpu() {
+        return Err(Errno::EOPNOTSUPP);
     }
     let ns = cx.read_timespec(request)?.ok_or(Errno::EFAULT)?;
     if flags as u32 & TIMER_ABSTIME == 0 {
         let until = cx.kernel.timers.now().saturating_add(ns);
         return sleep_until(&cx, cx.task.call.get(), until, remaining).await;
     }
-    match cx.sleep(&[], clock.moment(&cx.kernel, ns)).await {
+    match cx.sleep(&[], clock.moment(&cx.kernel.timers, ns)).await {
         Woken::Signal => Err(Errno::ERESTARTNOHAND),
         Woken::Timeout | Woken::Event => Ok(0.into()),
     }
 }
 
-/// Sleeps; a signal ends it with what is left of the time at `remaining`.
+/// Sleeps. If a signal interrupts that, what is left of the time is written to `remaining`.
 async fn sleep_until(cx: &Cx, call: Call, until: u64, remaining: u64) -> SysResult {
     if cx.sleep(&[], Some(until)).await != Woken::Signal {
         return Ok(0.into());
@@ -212,7 +124,7 @@ async fn sleep_until(cx: &Cx, call: Call, until: u64, remaining: u64) -> SysResu
     Err(Errno::ERESTART_RESTARTBLOCK)
 }
 
-/// Goes on with a call that a signal without a handler interrupted, for restart_syscall(2).
+/// restart_syscall(2): continues a call that was interrupted by a signal without a handler.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 pub async fn resume(cx: Cx, call: Call, deadline: u64) -> SysResult {
     match call.number as u32 {

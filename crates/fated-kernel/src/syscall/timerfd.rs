@@ -5,6 +5,8 @@ use crate::errno::Errno;
 use crate::fs::file::OpenFile;
 use crate::process::credentials::Act;
 use crate::syscall::Args;
+use crate::syscall::timer::write_itimerspec;
+use crate::time::timer::Setting;
 use crate::time::timerfd::TimerFd;
 use alloc::rc::Rc;
 use linux_raw_sys::general as c;
@@ -47,9 +49,9 @@ pub fn timerfd_settime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let open = find(cx, fd)?;
     let timer = open.downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
     let old = timer.get(&cx.kernel);
-    timer.set(&cx.kernel, value, interval, flags & c::TFD_TIMER_ABSTIME != 0);
+    timer.set(&cx.kernel, Setting { interval, value }, flags & c::TFD_TIMER_ABSTIME != 0);
     if old_addr != 0 {
-        write_spec(cx, old_addr, old)?;
+        write_itimerspec(cx, old_addr, old)?;
     }
     Ok(0)
 }
@@ -57,12 +59,6 @@ pub fn timerfd_settime(cx: &Cx, a: Args) -> Result<u64, Errno> {
 pub fn timerfd_gettime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let open = find(cx, a[0])?;
     let timer = open.downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
-    write_spec(cx, a[1], timer.get(&cx.kernel))?;
+    write_itimerspec(cx, a[1], timer.get(&cx.kernel))?;
     Ok(0)
-}
-
-/// Writes a `struct itimerspec`.
-fn write_spec(cx: &Cx, addr: u64, (left, interval): (u64, u64)) -> Result<(), Errno> {
-    cx.write_timespec(addr, interval)?;
-    cx.write_timespec(addr.wrapping_add(16), left)
 }

@@ -1,7 +1,7 @@
-//! Timers as descriptors (timerfd_create(2)).
+//! Timers as files (timerfd_create(2)).
 //!
-//! A periodic timer sets one alarm and no more until somebody looks, as Linux does: the expirations in between are
-//! counted when it is read. So a timer that nobody reads costs nothing.
+//! Invariant: after a periodic timer has expired, it is started again only when somebody reads it, as in Linux. The expirations
+//! in between are counted then, so a timer that nobody reads costs nothing.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -11,7 +11,9 @@ use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::{WaitQueue, Watcher};
-use crate::time::timers::{Alarm, AlarmId};
+use crate::time::expiry::Expiry;
+use crate::time::timer::Setting;
+use crate::time::timers::TimerId;
 use alloc::{
     rc::{Rc, Weak},
     vec::Vec,
@@ -24,26 +26,28 @@ use core::cell::Cell;
 pub struct TimerFd {
     kernel: Weak<Kernel>,
     me: Weak<TimerFd>,
-    /// Whether its moments are those of `CLOCK_REALTIME`, not of `CLOCK_MONOTONIC`.
+    /// Absolute times are those of `CLOCK_REALTIME`, not of `CLOCK_MONOTONIC`.
     realtime: bool,
-    /// The moment of the next expiration, or of the last one that nobody looked at; nanoseconds since 1970.
+    /// The next expiration, or the last one if it has not been started again; nanoseconds since 1970.
     at: Cell<u64>,
     interval: Cell<u64>,
+    /// Expirations since the last read.
     ticks: Cell<u64>,
-    /// It has expired and its next alarm isn't set.
+    /// It has expired and has not been started again.
     expired: Cell<bool>,
-    alarm: Cell<Option<AlarmId>>,
+    /// Its entry in the queue of the host.
+    queued: Cell<Option<TimerId>>,
     changed: WaitQueue,
 }
 
-/// What a timer's alarm holds on to: a closed timer must be able to go.
+/// What the queue of the host holds: weak, so that a timer goes away when it is closed.
 #[derive(Debug)]
 struct Tick(Weak<TimerFd>);
 
 impl Watcher for Tick {
     fn fire(&self, _kernel: &Rc<Kernel>) {
         if let Some(timer) = self.0.upgrade() {
-            timer.alarm.set(None);
+            timer.queued.set(None);
             timer.expired.set(true);
             timer.ticks.set(timer.ticks.get().saturating_add(1));
             timer.changed.wake();
@@ -52,7 +56,7 @@ impl Watcher for Tick {
 }
 
 impl TimerFd {
-    /// A timer that isn't set.
+    /// A timer that is not armed.
     #[must_use]
     pub fn new(kernel: &Rc<Kernel>, realtime: bool) -> Rc<TimerFd> {
         Rc::new_cyclic(|me| TimerFd {
@@ -63,14 +67,14 @@ impl TimerFd {
             interval: Cell::new(0),
             ticks: Cell::new(0),
             expired: Cell::new(false),
-            alarm: Cell::new(None),
+            queued: Cell::new(None),
             changed: WaitQueue::new(kernel),
         })
     }
 
-    /// Sets it to go off in `value` nanoseconds (with `absolute`: at that moment of its clock), then every `interval`.
-    /// A `value` of 0 stops it.
-    pub fn set(&self, kernel: &Kernel, value: u64, interval: u64, absolute: bool) {
+    /// Arms it for a time from now (with `absolute`: a moment of its clock), or disarms it.
+    pub fn set(&self, kernel: &Kernel, new: Setting, absolute: bool) {
+        let Setting { interval, value } = new;
         self.cancel(kernel);
         self.ticks.set(0);
         self.expired.set(false);
@@ -87,38 +91,38 @@ impl TimerFd {
         if at > kernel.timers.now() {
             return self.arm(kernel, at);
         }
-        // A moment that has passed comes at once.
+        // A moment that has passed is an expiration at once.
         self.at.set(at);
         self.expired.set(true);
         self.ticks.set(1);
         self.changed.wake();
     }
 
-    /// What is left until the next expiration (0 if it isn't set), and the interval.
-    pub fn get(&self, kernel: &Kernel) -> (u64, u64) {
-        let missed = self.go_on(kernel);
+    /// What is left until the next expiration, and the interval.
+    pub fn get(&self, kernel: &Kernel) -> Setting {
+        let missed = self.restart(kernel);
         self.ticks.set(self.ticks.get().saturating_add(missed));
-        let left = match self.alarm.get() {
-            // Linux never reports 0 for a timer that is set.
+        let value = match self.queued.get() {
+            // Linux never reports 0 for a timer that is armed.
             Some(_) => self.at.get().saturating_sub(kernel.timers.now()).max(1),
             None => 0,
         };
-        (left, self.interval.get())
+        Setting { interval: self.interval.get(), value }
     }
 
     fn arm(&self, kernel: &Kernel, at: u64) {
         self.at.set(at);
-        self.alarm.set(Some(kernel.timers.set(at, Alarm::Watcher(Rc::new(Tick(self.me.clone()))))));
+        self.queued.set(Some(kernel.timers.start(at, Expiry::Fire(Rc::new(Tick(self.me.clone()))))));
     }
 
     fn cancel(&self, kernel: &Kernel) {
-        if let Some(alarm) = self.alarm.take() {
-            kernel.timers.cancel(alarm);
+        if let Some(id) = self.queued.take() {
+            kernel.timers.cancel(id);
         }
     }
 
-    /// Sets the alarm of a periodic timer that has expired; returns how many expirations passed meanwhile.
-    fn go_on(&self, kernel: &Kernel) -> u64 {
+    /// Starts a periodic timer that has expired again; returns how many expirations it has missed.
+    fn restart(&self, kernel: &Kernel) -> u64 {
         let interval = self.interval.get();
         if !self.expired.get() || interval == 0 {
             return 0;
@@ -141,7 +145,7 @@ impl File for TimerFd {
         if ticks == 0 {
             return Err(Errno::EAGAIN);
         }
-        let ticks = ticks.saturating_add(self.go_on(&cx.kernel));
+        let ticks = ticks.saturating_add(self.restart(&cx.kernel));
         to.put_all(&ticks.to_le_bytes())?;
         Ok(8)
     }
@@ -158,7 +162,7 @@ impl File for TimerFd {
         Ok(anonymous_stat(0o600, ANON_INODE, cx.kernel.config.epoch_ns))
     }
 
-    /// There is no position, yet any is fine (`noop_llseek`).
+    /// There is no position; any is accepted (`noop_llseek`).
     fn seek(&self, _cx: &Cx, _offset: i64, _whence: u32) -> Result<u64, Errno> {
         Ok(0)
     }

@@ -1,54 +1,45 @@
-//! Virtual time: the clock and everything that happens at a moment of it.
+//! The time of a host and the queue of its timers, as state: what happens at an expiry is in [`expiry`](super::expiry).
+//!
+//! Invariants: time never goes back. Timers expire in a total order: by time, then in the order in which they were started.
 
-use crate::host::Kernel;
-use crate::process::task::Task;
-use crate::sched::Woken;
-use crate::sched::wait_queue::Watcher;
-use alloc::{collections::BTreeMap, rc::Rc};
+use alloc::collections::BTreeMap;
 use core::cell::{Cell, RefCell};
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
-/// Linux's clocks end here (`KTIME_MAX`): what is set for then never comes.
+/// Linux's clocks end here (`KTIME_MAX`): a timer that is set for this moment or later never expires.
 const NEVER: u64 = i64::MAX as u64;
+/// How long a host has been up when its run starts.
+const UPTIME_AT_START: u64 = 100 * SECOND;
 
-/// The clock of a host and its pending alarms, ordered by (time, order of setting).
+/// The time of a host and its pending timers. `E` says what is to be done when a timer expires.
 #[derive(Debug)]
-pub struct Timers {
+pub struct Timers<E> {
     now: Cell<u64>,
     boot: u64,
-    /// The moment of the next alarm; [`NEVER`] without one.
+    /// When the first pending timer expires; [`NEVER`] without one.
     due: Cell<u64>,
     next: Cell<u64>,
-    list: RefCell<BTreeMap<AlarmId, Alarm>>,
+    pending: RefCell<BTreeMap<TimerId, E>>,
 }
 
-/// Names a pending alarm.
+/// Names a timer that has been started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AlarmId {
+pub struct TimerId {
     at: u64,
     number: u64,
 }
 
-/// Who is told at the moment.
-#[derive(Clone, Debug)]
-pub enum Alarm {
-    /// A task whose sleep ends.
-    Task(Rc<Task>),
-    /// Anything else.
-    Watcher(Rc<dyn Watcher>),
-}
-
-impl Timers {
+impl<E> Timers<E> {
     /// A clock that starts at `epoch` nanoseconds since 1970; the host was booted a little earlier.
     #[must_use]
-    pub fn new(epoch: u64) -> Timers {
+    pub fn new(epoch: u64) -> Timers<E> {
         Timers {
             now: Cell::new(epoch),
-            boot: epoch.saturating_sub(100 * SECOND),
+            boot: epoch.saturating_sub(UPTIME_AT_START),
             due: Cell::new(NEVER),
             next: Cell::new(0),
-            list: RefCell::default(),
+            pending: RefCell::default(),
         }
     }
 
@@ -70,62 +61,76 @@ impl Timers {
         self.boot.saturating_add(uptime)
     }
 
-    /// Sets an alarm; a moment that has passed comes at once.
-    pub fn set(&self, at: u64, alarm: Alarm) -> AlarmId {
-        let id = AlarmId { at, number: self.next.replace(self.next.get() + 1) };
+    /// Starts a timer that expires at `at`, or as soon as time is looked at if that moment has passed.
+    pub fn start(&self, at: u64, expiry: E) -> TimerId {
+        let id = TimerId { at, number: self.next.replace(self.next.get() + 1) };
         if at < NEVER {
-            self.list.borrow_mut().insert(id, alarm);
+            self.pending.borrow_mut().insert(id, expiry);
             self.due.set(self.due.get().min(at));
         }
         id
     }
 
-    /// Takes an alarm back, if it is still pending.
-    pub fn cancel(&self, id: AlarmId) {
-        self.list.borrow_mut().remove(&id);
-        self.look_ahead();
+    /// Cancels a timer, if it is still pending.
+    pub fn cancel(&self, id: TimerId) {
+        self.pending.borrow_mut().remove(&id);
+        self.find_due();
     }
 
-    fn look_ahead(&self) {
-        self.due.set(self.list.borrow().first_key_value().map_or(NEVER, |(id, _)| id.at));
-    }
-
-    /// The moment of the next alarm.
+    /// When the first pending timer expires.
     #[must_use]
     pub fn next_at(&self) -> Option<u64> {
         Some(self.due.get()).filter(|&at| at < NEVER)
     }
+
+    /// Sets the time; an earlier one than it is changes nothing. `true` if a timer has expired now.
+    #[inline]
+    pub(super) fn advance_to(&self, at: u64) -> bool {
+        let now = self.now.get().max(at);
+        self.now.set(now);
+        now >= self.due.get()
+    }
+
+    /// Takes the first timer that has expired out of the queue.
+    pub(super) fn pop_expired(&self) -> Option<E> {
+        if self.due.get() > self.now.get() {
+            return None;
+        }
+        let first = self.pending.borrow_mut().pop_first();
+        self.find_due();
+        first.map(|(_, expiry)| expiry)
+    }
+
+    fn find_due(&self) {
+        self.due.set(self.pending.borrow().first_key_value().map_or(NEVER, |(id, _)| id.at));
+    }
 }
 
-impl Kernel {
-    /// Lets `ns` of virtual time pass.
-    #[inline]
-    pub fn pass_time(self: &Rc<Self>, ns: u64) {
-        let now = self.timers.now.get().saturating_add(ns);
-        self.timers.now.set(now);
-        if now >= self.timers.due.get() {
-            self.ring();
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_expire_by_time_and_then_in_the_order_of_their_start() {
+        let timers = Timers::new(1000);
+        timers.start(1020, 'c');
+        timers.start(1010, 'a');
+        let cancelled = timers.start(1010, 'x');
+        timers.start(1010, 'b');
+        timers.start(NEVER, 'n');
+        timers.cancel(cancelled);
+        assert!(!timers.advance_to(1009));
+        assert_eq!(timers.pop_expired(), None);
+        assert!(timers.advance_to(1020));
+        let expired: alloc::string::String = core::iter::from_fn(|| timers.pop_expired()).collect();
+        assert_eq!(expired, "abc");
+        assert_eq!(timers.next_at(), None);
     }
 
-    /// Jumps to the next alarm; `false` if there is none.
-    pub(crate) fn jump(self: &Rc<Self>) -> bool {
-        let Some(at) = self.timers.next_at() else { return false };
-        self.timers.now.set(self.timers.now.get().max(at));
-        self.ring();
-        true
-    }
-
-    #[cold]
-    fn ring(self: &Rc<Self>) {
-        while self.timers.due.get() <= self.timers.now.get() {
-            let first = self.timers.list.borrow_mut().pop_first();
-            self.timers.look_ahead();
-            match first {
-                Some((_, Alarm::Task(task))) => self.wake(&task, Woken::Timeout),
-                Some((_, Alarm::Watcher(watcher))) => watcher.fire(self),
-                None => return,
-            }
-        }
+    #[test]
+    fn time_never_goes_back() {
+        let timers: Timers<()> = Timers::new(1000);
+        timers.advance_to(5);
+        assert_eq!(timers.now(), 1000);
     }
 }

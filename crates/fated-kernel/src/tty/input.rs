@@ -1,28 +1,25 @@
 //! When input from outside comes in.
 //!
-//! Input counts as instantaneous, and it comes when every task waits: only then does the kernel look what there is, and while a
-//! task waits for it no virtual time passes. So a run depends on what is typed or piped in and in which pieces, not on how fast. There are two exceptions, for programs that would never get their input otherwise: where tasks don't stop making
-//! calls, it comes after many of them; and who only asks, without ever waiting, is told what holds the next time that all wait.
+//! Input takes no virtual time, and it comes in when every task waits: only then does the kernel look what there is, and while a task
+//! waits for input no virtual time passes. So a run depends on what is typed or piped in and in which pieces, not on how fast.
+//!
+//! There are two exceptions, for programs that would never get their input otherwise. Where tasks don't stop making calls, input
+//! comes in after many of them. And a task that polls without ever waiting sees what there was when all others waited last.
 
 use crate::cx::Cx;
 use crate::fs::poll;
 use crate::host::Kernel;
-use crate::id::{Pgid, Sid};
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::ioctl::FIONREAD;
 
-/// How many turns of others a task waits for input at most.
+/// How many turns of other tasks a task waits for input at most.
 const PATIENCE: u32 = 20_000;
 
 /// What the kernel of a host knows of the standard streams.
 #[derive(Debug, Default)]
 pub struct Streams {
-    /// The foreground process group of the terminal.
-    pub foreground: Cell<Option<Pgid>>,
-    /// The session that the terminal controls.
-    pub(super) session: Cell<Option<Sid>>,
     states: RefCell<BTreeMap<i32, State>>,
     /// What tasks wait for: stream and `POLL*` bits, by a number of their own.
     awaited: RefCell<BTreeMap<u64, (i32, u32)>>,
@@ -32,16 +29,16 @@ pub struct Streams {
 
 #[derive(Debug)]
 struct State {
-    /// The `POLL*` bits that guests may know of.
+    /// The `POLL*` bits that guests see.
     ready: u32,
-    /// How many bytes have come in and not been read, where that is known.
+    /// How many bytes have come in and have not been read; 0 if that is not known.
     piece: u64,
-    /// Somebody has asked for them.
+    /// Somebody has polled since the last look.
     asked: bool,
     queue: WaitQueue,
 }
 
-/// A task's wait for outside streams; dropping it ends the wait.
+/// A task's wait for streams; dropping it ends the wait.
 #[derive(Debug)]
 pub struct Awaiting {
     kernel: Rc<Kernel>,
@@ -59,7 +56,7 @@ impl Streams {
         (!streams.is_empty()).then(|| streams.into_iter().collect())
     }
 
-    /// Lets in what there is. Whether a task waited for it, which is awake now.
+    /// Lets in what there is; `true` if that has woken a task.
     pub fn check(&self, kernel: &Kernel) -> bool {
         self.turns.set(0);
         let awaited: BTreeMap<i32, u32> = self.awaited().unwrap_or_default().into_iter().collect();
@@ -87,7 +84,7 @@ impl Streams {
         !self.awaited.borrow().is_empty()
     }
 
-    /// Another task has its turn: nobody waits for input for ever.
+    /// Counts a turn, so that nobody waits for input for ever.
     #[inline]
     pub fn count_turn(&self, kernel: &Kernel) {
         if self.are_awaited() {
@@ -109,7 +106,7 @@ impl Streams {
         self.states.borrow_mut().entry(stream).or_insert_with(new).queue.clone()
     }
 
-    /// What guests may know of a stream's readiness to be read.
+    /// The `POLL*` bits of a stream that guests see.
     pub(super) fn ready(&self, stream: i32) -> u32 {
         let mut states = self.states.borrow_mut();
         let Some(state) = states.get_mut(&stream) else { return 0 };
@@ -117,12 +114,12 @@ impl Streams {
         state.ready
     }
 
-    /// How many bytes a read may take: what has come in, and if nobody knows how much that is, any.
+    /// How many bytes a read may take at most: those that have come in. `None` if their number is not known.
     pub(super) fn piece(&self, stream: i32) -> Option<u64> {
         self.states.borrow().get(&stream).map(|state| state.piece).filter(|&bytes| bytes > 0)
     }
 
-    /// Somebody has read; what has come in since comes in the next time.
+    /// Somebody has read. What is there beyond that comes in later.
     pub(super) fn consumed(&self, stream: i32, bytes: u64) {
         if let Some(state) = self.states.borrow_mut().get_mut(&stream) {
             state.piece = state.piece.saturating_sub(bytes);
@@ -134,7 +131,7 @@ impl Streams {
 }
 
 impl Cx {
-    /// Says that the task is about to wait for these streams, until the result is dropped.
+    /// The task is about to wait for these streams, until the result is dropped.
     #[must_use]
     pub fn await_streams(&self, streams: impl Iterator<Item = (i32, u32)>) -> Option<Awaiting> {
         let own = &self.kernel.streams;

@@ -14,7 +14,6 @@ use crate::process::task::Task;
 use crate::sched::Rest;
 use crate::signal::SigSet;
 use crate::time::timers::SECOND;
-use crate::tty::stream::Stream;
 use alloc::{
     format,
     rc::Rc,
@@ -375,9 +374,9 @@ fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
         let field = |number: usize| fields.get(number - 3).copied().unwrap_or("0");
         numbers.map(field).collect::<Vec<_>>().join(" ")
     };
-    let terminal = Stream::terminal(cx).is_some();
+    let terminal = cx.kernel.terminal.session().is_some_and(|controlled| controlled.get() == session);
     let tty = if terminal { TTY } else { 0 };
-    let foreground = cx.kernel.streams.foreground.get().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
+    let foreground = cx.kernel.terminal.foreground().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
     let pending = if part == Part::Process { process.pending.set() } else { task.pending.set() };
     format!(
         "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \

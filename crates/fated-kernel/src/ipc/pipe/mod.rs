@@ -1,60 +1,38 @@
-//! Pipes (pipe(7)).
+//! Pipes (pipe(7)), as files: `ring` has their buffers.
 //!
-//! A pipe is a row of buffers of at most a page each, as in Linux: how much fits depends on how it was written. Small writes
-//! are whole because a page takes them or a buffer is free for them.
+//! A pipe lives as long as an end of it is open. [`Fifo`](super::fifo) gives an end the name of a file.
+
+mod ring;
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::file::{File, anonymous_name, anonymous_stat};
-use crate::fs::inode::FileStat;
+use crate::fs::inode::{FileStat, kind};
 use crate::fs::poll;
 use crate::host::Kernel;
+use crate::ipc::pipe::ring::{PAGE, Ring};
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
-use crate::signal::{SI_USER, SigInfo, nr};
-use alloc::{collections::VecDeque, rc::Rc, vec::Vec};
+use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::general::O_DIRECT;
 use linux_raw_sys::general::{O_ACCMODE, O_WRONLY};
-
-/// What a buffer holds, and the most that a write keeps whole (`PIPE_BUF`).
-const PAGE: usize = 4096;
-/// What a pipe holds (`F_GETPIPE_SZ`), at first.
-pub const CAPACITY: usize = 16 * PAGE;
 
 /// The pipe between the ends.
 #[derive(Debug)]
 pub struct Pipe {
     ino: u64,
     made_ns: u64,
-    buffers: RefCell<VecDeque<Buffer>>,
-    /// How many buffers there may be.
-    slots: Cell<usize>,
+    ring: RefCell<Ring>,
     readers: Cell<usize>,
     writers: Cell<usize>,
     /// How often a reading and a writing end have been opened so far.
     opened: Cell<(u64, u64)>,
-    /// Woken when data comes or the writers change; when room comes or the readers change; at both.
+    /// Woken when data comes or the writers change, when room comes or the readers change, and at both.
     filled: WaitQueue,
     drained: WaitQueue,
     changed: WaitQueue,
-}
-
-/// A page of a pipe.
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    /// What has been read of it.
-    start: usize,
-    /// Read as one, and never filled up (`O_DIRECT`).
-    packet: bool,
-}
-
-impl Buffer {
-    fn rest(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
-    }
 }
 
 /// An open end of a pipe, or both in one (`O_RDWR`).
@@ -73,8 +51,7 @@ impl Pipe {
         Rc::new(Pipe {
             ino: kernel.next_serial(),
             made_ns: kernel.timers.now(),
-            buffers: RefCell::default(),
-            slots: Cell::new(CAPACITY / PAGE),
+            ring: RefCell::new(Ring::new()),
             readers: Cell::new(0),
             writers: Cell::new(0),
             opened: Cell::default(),
@@ -97,7 +74,7 @@ impl Pipe {
         Rc::new(End { pipe: self.clone(), reads, writes, packets: Cell::new(flags & O_DIRECT != 0) })
     }
 
-    /// Whether someone has the reading end, and the writing end.
+    /// Whether the reading end, and the writing end, is open.
     #[must_use]
     pub fn ends(&self) -> (bool, bool) {
         (self.readers.get() > 0, self.writers.get() > 0)
@@ -109,7 +86,7 @@ impl Pipe {
         self.opened.get()
     }
 
-    /// Woken when data, room or ends come and go.
+    /// Woken when data, room or ends come or go.
     #[must_use]
     pub fn changed(&self) -> &WaitQueue {
         &self.changed
@@ -126,24 +103,7 @@ impl Pipe {
     }
 
     fn is_full(&self) -> bool {
-        self.buffers.borrow().len() >= self.slots.get()
-    }
-
-    fn len(&self) -> usize {
-        self.buffers.borrow().iter().map(|buffer| buffer.rest().len()).sum()
-    }
-
-    /// Appends what doesn't make up a page to the last buffer, if it fits there as a whole.
-    fn fill_up(&self, from: &mut Buffers) -> Result<usize, Errno> {
-        let odd = from.left() as usize % PAGE;
-        let mut buffers = self.buffers.borrow_mut();
-        let Some(last) = buffers.back_mut().filter(|last| !last.packet && odd > 0 && last.bytes.len() + odd <= PAGE)
-        else {
-            return Ok(0);
-        };
-        let data = from.take(odd)?;
-        last.bytes.extend_from_slice(&data);
-        if data.len() < odd { Err(Errno::EFAULT) } else { Ok(odd) }
+        self.ring.borrow().is_full()
     }
 }
 
@@ -157,7 +117,7 @@ impl End {
     /// `F_GETPIPE_SZ`.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.pipe.slots.get() * PAGE
+        self.pipe.ring.borrow().capacity()
     }
 
     /// `F_SETPIPE_SZ`.
@@ -172,10 +132,7 @@ impl End {
         if capacity > LIMIT && capacity > self.capacity() {
             return Err(Errno::EPERM);
         }
-        if capacity / PAGE < self.pipe.buffers.borrow().len() {
-            return Err(Errno::EBUSY);
-        }
-        self.pipe.slots.set(capacity / PAGE);
+        self.pipe.ring.borrow_mut().set_capacity(capacity)?;
         self.pipe.drained.wake();
         self.pipe.changed.wake();
         Ok(capacity)
@@ -186,27 +143,6 @@ impl End {
         self.packets.set(packets);
     }
 
-    /// Writes as far as there is room. What went in before a bad address or a full pipe counts.
-    fn fill(&self, from: &mut Buffers) -> Result<usize, Errno> {
-        let pipe = &self.pipe;
-        let mut done = if self.packets.get() { 0 } else { pipe.fill_up(from)? };
-        while from.left() > 0 {
-            if pipe.is_full() {
-                return if done > 0 { Ok(done) } else { Err(Errno::EAGAIN) };
-            }
-            let wanted = PAGE.min(from.left() as usize);
-            match from.take(wanted) {
-                Ok(bytes) if bytes.len() == wanted => {
-                    pipe.buffers.borrow_mut().push_back(Buffer { bytes, start: 0, packet: self.packets.get() });
-                    done += wanted;
-                }
-                _ if done > 0 => return Ok(done),
-                _ => return Err(Errno::EFAULT),
-            }
-        }
-        Ok(done)
-    }
-
     /// Moves up to `len` bytes on to another pipe, as far as there are any and there is room; or copies them (`keep`). `EAGAIN`
     /// if one of the two has to change first.
     pub fn hand_on(&self, cx: &Cx, to: &End, len: usize, keep: bool) -> Result<usize, Errno> {
@@ -215,33 +151,17 @@ impl End {
             return Err(Errno::EINVAL);
         }
         if into.readers.get() == 0 {
-            return Err(broken(cx));
+            cx.send_sigpipe();
+            return Err(Errno::EPIPE);
         }
-        if from.buffers.borrow().is_empty() {
+        if from.ring.borrow().is_empty() {
             return if from.writers.get() == 0 { Ok(0) } else { Err(Errno::EAGAIN) };
         }
         if into.is_full() {
             return Err(Errno::EAGAIN);
         }
         let was_full = from.is_full();
-        let (mut done, mut at) = (0, 0);
-        while done < len && !into.is_full() {
-            let mut buffers = from.buffers.borrow_mut();
-            let Some(buffer) = buffers.get_mut(at) else { break };
-            let rest = buffer.rest();
-            let part = rest.get(..len - done).unwrap_or(rest).to_vec();
-            done += part.len();
-            let packet = buffer.packet;
-            if keep {
-                at += 1;
-            } else {
-                buffer.start += part.len();
-                if buffer.rest().is_empty() {
-                    buffers.pop_front();
-                }
-            }
-            into.buffers.borrow_mut().push_back(Buffer { bytes: part, start: 0, packet });
-        }
+        let done = from.ring.borrow_mut().move_to(&mut into.ring.borrow_mut(), len, keep);
         into.filled.wake();
         into.changed.wake();
         if was_full && !from.is_full() {
@@ -250,38 +170,6 @@ impl End {
         from.changed.wake();
         Ok(done)
     }
-
-    fn drain(&self, to: &mut Buffers) -> Result<usize, Errno> {
-        let mut buffers = self.pipe.buffers.borrow_mut();
-        let mut done = 0;
-        while to.left() > 0 {
-            let Some(first) = buffers.front_mut() else { break };
-            let wanted = first.rest().len().min(to.left() as usize);
-            let put = match to.put(first.rest()) {
-                Ok(put) => put,
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            };
-            first.start += put;
-            done += put;
-            let packet = first.packet;
-            if packet || first.rest().is_empty() {
-                // What doesn't fit of a packet is lost.
-                buffers.pop_front();
-            }
-            if packet || put < wanted {
-                break;
-            }
-        }
-        Ok(done)
-    }
-}
-
-/// What comes to a writer whom nobody reads.
-fn broken(cx: &Cx) -> Errno {
-    let (pid, uid) = (cx.process().pid.get(), cx.process().credentials.borrow().uid[0]);
-    cx.kernel.send_to_task(&cx.task, SigInfo::from_process(nr::PIPE, SI_USER, pid, uid));
-    Errno::EPIPE
 }
 
 impl File for End {
@@ -290,11 +178,11 @@ impl File for End {
         if to.left() == 0 {
             return Ok(0);
         }
-        if pipe.buffers.borrow().is_empty() {
+        if pipe.ring.borrow().is_empty() {
             return if pipe.writers.get() == 0 { Ok(0) } else { Err(Errno::EAGAIN) };
         }
         let was_full = pipe.is_full();
-        let done = self.drain(to)?;
+        let done = pipe.ring.borrow_mut().drain(to)?;
         if was_full && !pipe.is_full() {
             pipe.drained.wake();
         }
@@ -308,9 +196,10 @@ impl File for End {
             return Ok(0);
         }
         if pipe.readers.get() == 0 {
-            return Err(broken(cx));
+            cx.send_sigpipe();
+            return Err(Errno::EPIPE);
         }
-        let done = self.fill(from)?;
+        let done = pipe.ring.borrow_mut().fill(from, self.packets.get())?;
         pipe.filled.wake();
         pipe.changed.wake();
         Ok(done as u64)
@@ -324,7 +213,7 @@ impl File for End {
         let pipe = &self.pipe;
         let mut bits = 0;
         if self.reads {
-            if !pipe.buffers.borrow().is_empty() {
+            if !pipe.ring.borrow().is_empty() {
                 bits |= poll::IN | poll::RDNORM;
             }
             if pipe.writers.get() == 0 {
@@ -351,14 +240,14 @@ impl File for End {
     }
 
     fn stat(&self, _cx: &Cx) -> Result<FileStat, Errno> {
-        Ok(anonymous_stat(0o010_600, self.pipe.ino, self.pipe.made_ns))
+        Ok(anonymous_stat(kind::FIFO | 0o600, self.pipe.ino, self.pipe.made_ns))
     }
 
     fn ioctl(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
         if request != linux_raw_sys::ioctl::FIONREAD {
             return Err(Errno::ENOTTY);
         }
-        cx.write_u32(arg, self.pipe.len() as u32)?;
+        cx.write_u32(arg, self.pipe.ring.borrow().len() as u32)?;
         Ok(0)
     }
 
@@ -382,7 +271,7 @@ impl Drop for End {
         pipe.writers.set(pipe.writers.get() - usize::from(self.writes));
         if pipe.readers.get() == 0 && pipe.writers.get() == 0 {
             // A named pipe that nobody has open is empty.
-            pipe.buffers.take();
+            pipe.ring.borrow_mut().clear();
         }
         pipe.ends_changed(self.reads, self.writes);
     }
