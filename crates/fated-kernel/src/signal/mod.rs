@@ -1,6 +1,7 @@
 //! Signals: sets, what a process does about them, what is pending. Delivery is in [`deliver`], the frame in [`frame`].
 
 pub mod signalfd;
+mod user;
 
 pub mod deliver;
 pub mod frame;

@@ -80,6 +80,14 @@ impl Timers {
         id
     }
 
+    /// Sets an alarm that comes behind all others of the same moment, whenever those are set.
+    pub fn set_last(&self, at: u64, alarm: Alarm) {
+        const LAST: u64 = 1 << 63;
+        let number = LAST + self.next.replace(self.next.get() + 1);
+        self.list.borrow_mut().insert(AlarmId { at, number }, alarm);
+        self.due.set(self.due.get().min(at));
+    }
+
     /// Takes an alarm back, if it is still pending.
     pub fn cancel(&self, id: AlarmId) {
         self.list.borrow_mut().remove(&id);

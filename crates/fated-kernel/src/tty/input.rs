@@ -62,6 +62,7 @@ impl Streams {
     /// Lets in what there is. Whether a task waited for it, which is awake now.
     pub fn check(&self, kernel: &Kernel) -> bool {
         self.turns.set(0);
+        kernel.journal.set_moment(kernel.since_epoch());
         let awaited: BTreeMap<i32, u32> = self.awaited().unwrap_or_default().into_iter().collect();
         let mut woken = Vec::new();
         for (stream, state) in self.states.borrow_mut().iter_mut() {
