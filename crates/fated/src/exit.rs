@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// `--verify` found two runs that differ.
+/// `--verify` found two runs that differ, or a run has left the journal that it obeyed.
 pub const DIFFERENT: u8 = 123;
 /// The run was given up: its tasks wait for each other forever, or one spins.
 pub const GIVEN_UP: u8 = 124;
