@@ -63,7 +63,7 @@ Which engine:
 
 Exit status:
   the program's own, 128 + n if signal n killed it, or
-  123  --verify found a difference
+  123  --verify found a difference, or a replayed run has left its journal
   124  the run was given up: all tasks wait forever, or one spins (--spin-limit)
   125  fated failed: wrong options, no permission to trace, a guest killed from outside
   126  the program can't be executed
