@@ -13,7 +13,8 @@ use fated_engine::{Error, Launch, OneCpu, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
-use fated_kernel::ports::{Console, Trace};
+use fated_kernel::journal::Mode;
+use fated_kernel::ports::{Console, Store, Trace};
 use fated_kernel::stats::Counters;
 
 use crate::blob::Blob;
@@ -90,6 +91,7 @@ pub struct Engine {
     shared: Shared,
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
+    store: Option<Rc<dyn Store>>,
     blob: Blob,
     init: First,
     launch: Launch,
@@ -117,6 +119,20 @@ impl Engine {
         console: Rc<dyn Console>,
         trace: Rc<dyn Trace>,
     ) -> Result<Engine, Error> {
+        Engine::launch_with_journal(launch, config, console, trace, None)
+    }
+
+    /// The same, with a journal.
+    ///
+    /// # Errors
+    /// This machine doesn't let the engine work.
+    pub fn launch_with_journal(
+        launch: &Launch,
+        config: &Config,
+        console: Rc<dyn Console>,
+        trace: Rc<dyn Trace>,
+        journal: Option<(Rc<dyn Store>, Mode)>,
+    ) -> Result<Engine, Error> {
         launch.check()?;
         crate::suited::check()?;
         let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
@@ -134,6 +150,7 @@ impl Engine {
             placeholders: launch.streams == Streams::Placeholders,
             rewrite: launch.rewrite,
             cpuid_faulting: launch.hides_processor(),
+            journal: journal.as_ref().map(|(_, mode)| *mode),
         };
         let mut writer = Writer::default();
         plan.write(&mut writer);
@@ -148,7 +165,8 @@ impl Engine {
         let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
         let init = First::start(files).map_err(start("start the first process"))?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
-        Ok(Engine { shared, console, trace, blob, init, launch, signals, counters, ticks, _cpu: cpu })
+        let store = journal.map(|(store, _)| store);
+        Ok(Engine { shared, console, trace, store, blob, init, launch, signals, counters, ticks, _cpu: cpu })
     }
 
     /// Serves the run to its end.
@@ -262,6 +280,7 @@ impl Engine {
             End::Exited(status) => Ok(Ending::Exited(status)),
             End::Deadlock(tasks) => Ok(Ending::Deadlock(tasks)),
             End::Broken(why) => Ok(Ending::Broken(why)),
+            End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
             End::NoProgram(errno) => Err(self.launch.not_run(errno)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
             End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
@@ -312,6 +331,14 @@ impl Engine {
             op::AWAIT => {
                 self.await_streams(&Reader(&data).list(|from| (from.number() as i32, from.number() as u32)));
                 0
+            }
+            op::JOURNAL => {
+                self.store.iter().for_each(|store| store.append(&data));
+                0
+            }
+            op::OBEY => {
+                let piece = self.store.as_ref().map(|store| store.more()).unwrap_or_default();
+                if self.shared.put(&piece) { piece.len() as i64 } else { errno(Errno::E2BIG) }
             }
             op::FINISHED => {
                 let mut reader = Reader(&data);

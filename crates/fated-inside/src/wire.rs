@@ -11,6 +11,7 @@ use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::{Pid, Tid};
+use fated_kernel::journal::Mode;
 use fated_kernel::record::{Ended, Record, What};
 use fated_kernel::stats::Counters;
 
@@ -120,6 +121,10 @@ pub mod op {
     pub const AWAIT: u32 = 8;
     /// The run is over: an [`super::End`], then the kernel's counters.
     pub const FINISHED: u32 = 9;
+    /// Lines of the journal that is written.
+    pub const JOURNAL: u32 = 10;
+    /// Answer: the next piece of the journal that is obeyed.
+    pub const OBEY: u32 = 11;
 }
 
 /// Bytes that are being made.
@@ -190,6 +195,8 @@ pub struct Plan {
     pub rewrite: bool,
     /// `cpuid` is made to fault.
     pub cpuid_faulting: bool,
+    /// What is done with a journal, if there is one.
+    pub journal: Option<Mode>,
 }
 
 impl Plan {
@@ -225,6 +232,10 @@ impl Plan {
         for list in [&self.argv, &self.candidates, &self.env] {
             to.list(list, |to, item| to.bytes(item));
         }
+        let mode = self.journal.unwrap_or_default();
+        to.number(u64::from(self.journal.is_some()));
+        to.number(u64::from(mode.obey.is_some()));
+        [mode.obey.unwrap_or(0), mode.begin_line, u64::from(mode.write)].into_iter().for_each(|it| to.number(it));
     }
 
     /// From bytes.
@@ -253,7 +264,10 @@ impl Plan {
         let mut list = || from.list(Reader::bytes);
         let (argv, candidates, env) = (list(), list(), list());
         let cwd = moved.then_some(cwd);
-        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting }
+        let [on, obeys] = core::array::from_fn(|_| from.number() != 0);
+        let [obey, begin_line, write] = core::array::from_fn(|_| from.number());
+        let journal = on.then_some(Mode { obey: obeys.then_some(obey), begin_line, write: write != 0 });
+        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting, journal }
     }
 }
 
@@ -272,6 +286,8 @@ pub enum End {
     NoDirectory(Errno),
     /// A step before that failed.
     NoStart(String, Errno),
+    /// See [`fated_kernel::host::Ending`].
+    LeftJournal(String),
     /// The supervisor has asked for it: id and program of the task that ran last, and where it was.
     GivenUp(Option<Tid>, String, u64),
 }
@@ -311,6 +327,10 @@ impl End {
                 to.bytes(program.as_bytes());
                 to.number(*address);
             }
+            End::LeftJournal(why) => {
+                to.number(7);
+                to.bytes(why.as_bytes());
+            }
         }
     }
 
@@ -326,6 +346,7 @@ impl End {
                 End::NoStart(step, Errno::from_number(from.number() as i32))
             }
             5 => End::NoDirectory(Errno::from_number(from.number() as i32)),
+            7 => End::LeftJournal(from.text()),
             _ => {
                 let tid = Tid::new(from.number() as u32);
                 let program = from.text();

@@ -10,6 +10,8 @@ use crate::fs::mount::Mounts;
 use crate::fs::poll;
 use crate::id::{Pid, Tid};
 use crate::ipc::futex::state::Futexes;
+use crate::journal::Journal;
+use crate::journal::console::Recorded;
 use crate::net::unix::rights::InFlight;
 use crate::ports::{Console, RealTask, Stop, Trace};
 use crate::process::family::Family;
@@ -52,6 +54,8 @@ pub enum Ending {
     Deadlock(Vec<String>),
     /// A guest was killed from outside, or the real side failed.
     Broken(String),
+    /// The run did something else than the journal said that it obeyed.
+    LeftJournal(String),
 }
 
 /// A program that was started outside the kernel and becomes its first process.
@@ -82,6 +86,10 @@ pub struct Kernel {
     pub scheduler: RunQueue<Task>,
     /// Makes all random decisions.
     pub chooser: Rc<Chooser>,
+    /// What the run decides and what comes in, if that is kept.
+    pub journal: Rc<Journal>,
+    /// How many signals of the user are on their way.
+    pub(crate) user_signals: Cell<usize>,
     /// Who is whose child, and who waits for whom.
     pub family: RefCell<Family>,
     /// Sleepers on futexes.
@@ -128,15 +136,30 @@ const LINGER_NS: u64 = 60 * crate::time::timers::SECOND;
 const LINGER_TURNS: u64 = 500_000;
 
 impl Kernel {
-    /// A kernel without processes.
+    /// A kernel without processes and without a journal.
     #[must_use]
     pub fn new(config: Config, console: Rc<dyn Console>, trace: Rc<dyn Trace>) -> Rc<Kernel> {
-        let chooser = Rc::new(Chooser::new(config.seed));
+        Kernel::with_journal(config, console, trace, Journal::off())
+    }
+
+    /// A kernel without processes.
+    #[must_use]
+    pub fn with_journal(
+        config: Config,
+        console: Rc<dyn Console>,
+        trace: Rc<dyn Trace>,
+        journal: Journal,
+    ) -> Rc<Kernel> {
+        let journal = Rc::new(journal);
+        let console = if journal.is_on() { Rc::new(Recorded::new(console, journal.clone())) } else { console };
+        let chooser = Rc::new(Chooser::new(config.seed, journal.clone()));
         let spread = chooser.choose(Choice::Epoch, EPOCH_SPREAD_NS);
         Rc::new(Kernel {
             timers: Timers::new(config.epoch_ns.saturating_add(spread)),
             scheduler: RunQueue::new(config.policy, config.slice_calls, chooser.clone()),
             chooser,
+            journal,
+            user_signals: Cell::new(0),
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
             futexes: RefCell::default(),
             mounts: Mounts::new(),
@@ -205,9 +228,9 @@ impl Kernel {
             return Next::Run(cx.task.tid.get());
         }
         loop {
+            self.set_journal_signal();
             if let Some(ending) = self.ended() {
-                self.kill_all();
-                return Next::Finished(ending);
+                return self.finish(ending);
             }
             let Some(task) = self.take_turn() else {
                 if self.streams.check(self) {
@@ -218,16 +241,18 @@ impl Kernel {
                 // Time stands still while anyone waits for input, but not for those who wait for a stream's end alone.
                 const END: u32 = poll::ERR | poll::HUP;
                 let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|&(_, bits)| bits & !END != 0));
-                if !input && self.jump() {
+                let user_waits = self.user_signals.get() > 0;
+                if (!input || user_waits) && self.jump() {
+                    continue;
+                }
+                if awaited.is_some() && self.journal.obeys() && self.journal.lets_in() {
                     continue;
                 }
                 if let Some(streams) = awaited {
                     return Next::AwaitConsole { streams };
                 }
                 if self.exit_status.get().is_none() {
-                    let tasks = self.describe_sleepers();
-                    self.kill_all();
-                    return Next::Finished(Ending::Deadlock(tasks));
+                    return self.finish(Ending::Deadlock(self.describe_sleepers()));
                 }
                 continue;
             };
@@ -238,6 +263,7 @@ impl Kernel {
                 wake_up(&cx);
             }
             if cx.task.rest.get() == Rest::Ready && before_run(&cx) {
+                self.set_journal_signal();
                 self.watched.set(self.has_to_watch(&cx.task));
                 return Next::Run(cx.task.tid.get());
             }
@@ -250,11 +276,12 @@ impl Kernel {
         if !task.is_undisturbed() || self.ending.get() {
             return false;
         }
-        if self.scheduler.slice_over(task) {
+        if self.scheduler.slice_over(task) || self.journal.has_failed() {
             task.turn_over.set(true);
             return false;
         }
         self.streams.count_turn(self);
+        self.set_journal_signal();
         true
     }
 
@@ -330,17 +357,9 @@ impl Kernel {
         self.watch();
     }
 
-    /// A signal for the foreground process group, from the terminal or the user of fated.
-    pub fn interrupt(self: &Rc<Self>, signal: i32) {
-        let info = SigInfo::new(signal, crate::signal::SI_KERNEL);
-        match self.terminal.foreground() {
-            Some(group) => self.send_to_group(group, info),
-            None => {
-                if let Some(process) = self.first.get().and_then(|pid| self.process(pid)) {
-                    self.send_to_process(&process, info);
-                }
-            }
-        }
+    /// The first process, if it lives.
+    pub(crate) fn first_process(&self) -> Option<Rc<Process>> {
+        self.first.get().and_then(|pid| self.process(pid))
     }
 
     /// What rdtsc reads now: a processor of 1 GHz.
@@ -373,7 +392,19 @@ impl Kernel {
         }
     }
 
+    /// The run is over.
+    fn finish(self: &Rc<Self>, ending: Ending) -> Next {
+        self.kill_all();
+        if matches!(ending, Ending::Exited(_) | Ending::Deadlock(_)) {
+            self.journal.finish();
+        }
+        Next::Finished(self.journal.failure().map_or(ending, Ending::LeftJournal))
+    }
+
     fn ended(&self) -> Option<Ending> {
+        if let Some(why) = self.journal.failure() {
+            return Some(Ending::LeftJournal(why));
+        }
         if !self.ending.get() {
             return None;
         }

@@ -148,3 +148,11 @@ pub trait Trace: Debug {
     /// A line for the user: a refused call, a task that spins.
     fn notice(&self, line: String);
 }
+
+/// Where the text of a run's journal comes from and goes to.
+pub trait Store: Debug {
+    /// Appends lines to the journal that is written.
+    fn append(&self, lines: &[u8]);
+    /// The next piece of the journal that is obeyed; empty at its end.
+    fn more(&self) -> Vec<u8>;
+}

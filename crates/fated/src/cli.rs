@@ -35,6 +35,9 @@ pub enum Command {
     /// Run a program: same files, same options and same seed give the same run, to the byte
     #[command(after_long_help = RUN_HELP, override_usage = "fated run [OPTIONS] [--] <PROGRAM> [ARGS]...")]
     Run(Box<RunArgs>),
+    /// Repeat a run that was recorded with --record: its decisions and its input come from the journal
+    #[command(after_long_help = REPLAY_HELP, override_usage = "fated replay [OPTIONS] <JOURNAL> [-- <PROGRAM> [ARGS]...]")]
+    Replay(Box<ReplayArgs>),
     /// Measure fated on this machine and compare it with plain Linux and strace
     #[command(subcommand, disable_help_subcommand = true)]
     Bench(Bench),
@@ -60,7 +63,7 @@ Which engine:
 
 Exit status:
   the program's own, 128 + n if signal n killed it, or
-  123  --verify found a difference
+  123  --verify found a difference, or a replayed run has left its journal
   124  the run was given up: all tasks wait forever, or one spins (--spin-limit)
   125  fated failed: wrong options, no permission to trace, a guest killed from outside
   126  the program can't be executed
@@ -72,6 +75,75 @@ Examples:
   fated run --verify --fresh build -- make -j4
   fated run --policy pct:3 --seed 12 -- ./test-with-threads
   fated run --log calls.jsonl -- ./server";
+
+const REPLAY_HELP: &str = "\
+What a journal holds:
+  Every decision of the run, all input that came through standard streams, and the signals of the user, one entry a line; \
+and at its head program, arguments, environment, directory and options. So the same run needs neither the seed nor the \
+input, and an editor can change it: change an entry, then obey the journal up to that one, and see where the run goes from there.
+  Files are not in it: the run must find the same ones. Standard streams that were regular files have to be redirected again.
+
+Exit status:
+  as of fated run, and 123 if the run does something else than its journal says
+
+Examples:
+  fated run --record j -- ./test-with-threads
+  fated replay j                          the same run
+  fated replay --engine ptrace --log - j  the same run, traced, with every call
+  fated replay --until 120 --seed 7 j     the same first 120 entries, then another run
+  fated replay --until 120 --record k j   the same, recorded once more as a whole";
+
+/// `fated replay`.
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// Obey so many entries; then the seed decides, and input comes from fated's own streams
+    #[arg(long, value_name = "N", help_heading = "The world")]
+    pub until: Option<u64>,
+
+    /// The seed that decides behind the last entry; the one of the recorded run unless told
+    #[arg(long, value_name = "N", help_heading = "The world")]
+    pub seed: Option<u64>,
+
+    /// Run in a fresh copy of this directory, which is removed at the end
+    #[arg(long, value_name = "DIR", help_heading = "The program")]
+    pub fresh: Option<PathBuf>,
+
+    /// Give up when a task uses this many seconds of the processor without a system call; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
+    pub spin_limit: u64,
+
+    /// Write the journal of this run to FILE
+    #[arg(long, value_name = "FILE", help_heading = "What to show")]
+    pub record: Option<PathBuf>,
+
+    /// Write every call to FILE, one a line: JSON if it ends in .json or .jsonl, else as strace does; - for standard error
+    #[arg(long, value_name = "FILE", help_heading = "What to show")]
+    pub log: Option<PathBuf>,
+
+    /// At the end, print calls by name, stops and times to standard error
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "What to show")]
+    pub stats: Option<StatsFormat>,
+
+    /// How guests are executed: the same run either way
+    #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
+    pub engine: EngineName,
+
+    /// Leave the guest's machine code as it is: with --engine inside, every call then is a signal
+    #[arg(long, help_heading = "Inside fated")]
+    pub no_rewrite: bool,
+
+    /// The real CPU that everything runs on; the one that fated happens to be on unless told
+    #[arg(long, value_name = "N", help_heading = "Inside fated")]
+    pub cpu: Option<usize>,
+
+    /// The journal
+    #[arg(value_name = "JOURNAL", value_hint = clap::ValueHint::FilePath)]
+    pub journal: PathBuf,
+
+    /// Another program and its arguments, in place of the recorded ones
+    #[arg(value_name = "PROGRAM", last = true, value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
 
 /// `fated run`.
 #[derive(Args, Debug)]
@@ -153,6 +225,10 @@ pub struct RunArgs {
     /// run starts, and given to both. Guests see pipes instead of your terminal. Both runs must find the same files: see --fresh.
     #[arg(long, help_heading = "What to show")]
     pub verify: bool,
+
+    /// Write the run's journal to FILE: all that it decides and all that comes in, for fated replay
+    #[arg(long, value_name = "FILE", conflicts_with = "verify", help_heading = "What to show")]
+    pub record: Option<PathBuf>,
 
     /// Write every call to FILE, one per line: JSON if the name ends in .json or .jsonl, else as strace does; - for standard error
     #[arg(long, value_name = "FILE", help_heading = "What to show")]

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-/// `--verify` found two runs that differ.
+/// `--verify` found two runs that differ, or a run has left the journal that it obeyed.
 pub const DIFFERENT: u8 = 123;
 /// fated gave the run up: all tasks wait forever, or one spins.
 pub const GIVEN_UP: u8 = 124;

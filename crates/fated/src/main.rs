@@ -1,14 +1,16 @@
-//! The command: `fated run`, `fated bench`, `fated completions`, `fated man`. It turns options into values, hands them to
-//! the kernel and the engine, and reports the result. It knows no system call and no ptrace.
+//! The command: `fated run`, `fated replay`, `fated bench`, `fated completions`, `fated man`. It turns options into values, hands
+//! them to the kernel and the engine, and reports the result. It knows no system call and no ptrace.
 
 mod bench;
 mod cli;
 mod epoch;
 mod exit;
 mod fresh;
+mod journal;
 mod line;
 mod logfile;
 mod man;
+mod replay;
 mod run;
 mod settings;
 mod stats;
@@ -43,6 +45,7 @@ fn execute(command: &Command) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
     match command {
         Command::Run(args) => return run::run(args),
+        Command::Replay(args) => return replay::replay(args),
         Command::Bench(bench) => bench::run(bench)?,
         Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "fated", &mut text),
         Command::Man => text = man::page()?,

@@ -1,5 +1,6 @@
 //! `fated run`: starts the program, drives it to its end, and reports how it ended.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 use fated_engine::processor::{self, ProcessorTime};
 use fated_engine::{Error, Launch, Observer, Standard, Terminal};
 use fated_kernel::host::{Ending, Kernel};
+use fated_kernel::journal::Journal;
 use fated_kernel::ports::{Console, Trace};
 use fated_kernel::stats::Counters;
 
-use crate::cli::{EngineName, RunArgs};
+use crate::cli::{EngineName, RunArgs, StatsFormat};
 use crate::exit::{self, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
@@ -20,21 +22,42 @@ use crate::{stats, verify};
 /// Runs the program; returns fated's exit code.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(args)?;
-    let log = args.log.as_deref().map(|path| LogFile::create(path, args.epoch)).transpose()?.map(Rc::new);
     if args.verify {
-        return verify::run(args, &settings, log);
+        return verify::run(args, &settings, log_file(args.log.as_deref(), args.epoch)?);
     }
+    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref() };
+    carry_out(&settings, &show)
+}
+
+/// What is to be seen of a run, and where it happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Show<'a> {
+    /// The file for the log of calls.
+    pub log: Option<&'a Path>,
+    /// How counts and times are printed.
+    pub stats: Option<StatsFormat>,
+    /// The directory to copy.
+    pub fresh: Option<&'a Path>,
+}
+
+fn log_file(path: Option<&Path>, epoch_ns: u64) -> anyhow::Result<Option<Rc<LogFile>>> {
+    Ok(path.map(|path| LogFile::create(path, epoch_ns)).transpose()?.map(Rc::new))
+}
+
+/// Runs once, with fated's own streams; the result is fated's exit code.
+pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<ExitCode> {
+    let log = log_file(show.log, settings.config.epoch_ns)?;
     let observer = Observer { record: to_log(log.clone()), notice: Box::new(notice) };
-    let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
+    let fresh = show.fresh.map(Fresh::copy_of).transpose()?;
     // Counting costs each guest a little time.
-    let processor = args.stats.and_then(|_| ProcessorTime::of_children().ok());
-    let run = once(&settings, &launch(&settings, fresh.as_ref()), Rc::new(Standard), Rc::new(observer));
-    // The log is needed most when the run has failed.
-    let logged = log.map_or(Ok(()), |log| log.finish());
+    let processor = show.stats.and_then(|_| ProcessorTime::of_children().ok());
+    let run = once(settings, &launch(settings, fresh.as_ref()), Rc::new(Standard), Rc::new(observer));
+    // Log and journal are needed most when the run has failed.
+    let logged = log.map_or(Ok(()), |log| log.finish()).and(settings.journals.finish());
     let (ended, mut cost) = run?;
     let of_guests = processor.and_then(|processor| processor.so_far().ok());
     cost.processor = of_guests.map(|of_guests| of_guests + processor::own_time());
-    stats::print(args.stats, &cost)?;
+    stats::print(show.stats, &cost)?;
     let code = code(ended?)?;
     logged?;
     Ok(code)
@@ -108,7 +131,9 @@ fn inside(
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
 ) -> Result<(Ended, Cost), Error> {
-    let mut engine = fated_inside::Engine::launch(launch, &settings.config_now(), console, trace)?;
+    let config = settings.config_now();
+    let journal = settings.journals.begin(&config, launch);
+    let mut engine = fated_inside::Engine::launch_with_journal(launch, &config, console, trace, journal)?;
     let ended = match engine.run() {
         Err(error) if !error.ends_a_run() => return Err(error),
         ended => ended,
@@ -124,7 +149,10 @@ fn traced(
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
 ) -> Result<(Ended, Cost), Error> {
-    let kernel = Kernel::new(settings.config_now(), console.clone(), trace.clone());
+    let config = settings.config_now();
+    let journal = settings.journals.begin(&config, launch);
+    let journal = journal.map_or_else(Journal::off, |(store, mode)| Journal::new(store, mode));
+    let kernel = Kernel::with_journal(config, console.clone(), trace.clone(), journal);
     let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), console, trace)?;
     let ended = engine.run();
     let stats = engine.stats();
@@ -168,5 +196,6 @@ pub fn code(ending: Ending) -> anyhow::Result<ExitCode> {
             Err(Failure::new(exit::GIVEN_UP, message).into())
         }
         Ending::Broken(why) => Err(Failure::new(exit::FAILED, why).into()),
+        Ending::LeftJournal(why) => Err(Failure::new(exit::DIFFERENT, why).into()),
     }
 }

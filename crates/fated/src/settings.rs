@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -14,6 +15,7 @@ use fated_engine::{Launch, NO_CPUID_FAULTING, Streams};
 use fated_kernel::config::Config;
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
+use crate::journal::Journals;
 
 /// The settings of a run, which can be started any number of times.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct Settings {
     pub engine: EngineName,
     /// Whether the user wants to know what this machine can't do.
     pub verbose: bool,
+    /// What the run writes and obeys.
+    pub journals: Rc<Journals>,
+    /// When the run begins that this one repeats.
+    real_start_ns: Option<i64>,
 }
 
 impl Settings {
@@ -55,14 +61,28 @@ impl Settings {
             real_start_ns: 0,
             log: args.log.is_some() || args.verify,
         };
-        Ok(Settings { config, launch, engine: args.engine, verbose: args.verbose })
+        let journals = match &args.record {
+            Some(path) => Journals::default().record(path)?,
+            None => Journals::default(),
+        };
+        let journals = Rc::new(journals);
+        Ok(Settings { config, launch, engine: args.engine, verbose: args.verbose, journals, real_start_ns: None })
+    }
+
+    /// Those of a run that obeys a journal. It takes files for old or new as the run did that is repeated.
+    #[must_use]
+    pub fn of_replay(config: Config, mut launch: Launch, engine: EngineName, journals: Rc<Journals>) -> Settings {
+        launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
+        let real_start_ns = Some(config.real_start_ns);
+        Settings { config, launch, engine, verbose: false, journals, real_start_ns }
     }
 
     /// The configuration of a run that begins now.
     #[must_use]
     pub fn config_now(&self) -> Config {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
-        Config { real_start_ns: i64::try_from(now).unwrap_or(i64::MAX), ..self.config.clone() }
+        let now = self.real_start_ns.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
+        Config { real_start_ns: now, ..self.config.clone() }
     }
 }
 

@@ -105,7 +105,7 @@ fn describe(ending: &Ending) -> String {
     match ending {
         Ending::Exited(status) => exit::describe(*status),
         Ending::Deadlock(tasks) => format!("given up, {} tasks wait forever", tasks.len()),
-        Ending::Broken(why) => why.clone(),
+        Ending::Broken(why) | Ending::LeftJournal(why) => why.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use core::cell::Cell;
 
 use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
-use fated_kernel::syscall::resource::DESCRIPTORS;
+use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
 use crate::host::host;

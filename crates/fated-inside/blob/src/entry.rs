@@ -156,7 +156,8 @@ fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
     let call = Call { number: task.begin_call(), args };
     if call.number & X32_BIT != 0 {
         foreign_call();
-        return (!outside::is_asked()).then_some(task);
+        outside::attend();
+        return Some(task);
     }
     let cx = host().turn.get()?;
     clock::settle(cx);
@@ -167,7 +168,8 @@ fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
     if call.number == u64::from(__NR_clock_gettime) {
         clock::offer(cx);
     }
-    (!outside::is_asked()).then_some(task)
+    outside::attend();
+    Some(task)
 }
 
 #[cold]
@@ -269,10 +271,7 @@ pub fn run() -> Leave {
 fn decide() -> Result<&'static Inside, End> {
     let Some(kernel) = host().kernel.get() else { return Err(End::Broken("there is no kernel".into())) };
     loop {
-        if outside::is_asked() {
-            outside::end_if_given_up();
-            outside::take_interrupts(kernel);
-        }
+        outside::attend();
         host().turn.set(None);
         match kernel.next() {
             Next::Run(tid) => {
@@ -296,6 +295,7 @@ fn decide() -> Result<&'static Inside, End> {
                     Ending::Exited(status) => End::Exited(status),
                     Ending::Deadlock(tasks) => End::Deadlock(tasks),
                     Ending::Broken(why) => End::Broken(why),
+                    Ending::LeftJournal(why) => End::LeftJournal(why),
                 });
             }
         }

@@ -79,6 +79,8 @@ pub struct Host {
     pub vdso_inode: Cell<u64>,
     /// Lines of the log that the supervisor hasn't got yet.
     pub records: RefCell<Vec<u8>>,
+    /// Lines of the journal that it hasn't got yet.
+    pub journal: RefCell<Vec<u8>>,
     /// The run is over: nothing waits for an answer any more.
     pub over: Cell<bool>,
     /// That the engine has failed is being told.
@@ -156,6 +158,7 @@ pub fn create(cpus: u32) {
         vdso: Cell::new(None),
         vdso_inode: Cell::new(0),
         records: RefCell::new(Vec::new()),
+        journal: RefCell::new(Vec::new()),
         over: Cell::new(false),
         broken: Cell::new(0),
         notices: Notices::default(),

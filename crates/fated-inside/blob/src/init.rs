@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Kernel};
+use fated_kernel::journal::Journal;
 use fated_kernel::ports::HostFiles;
 use fated_kernel::process::credentials::Credentials;
 use fated_kernel::process::limits::DESCRIPTORS;
@@ -100,7 +101,10 @@ fn try_boot() -> Result<(), End> {
     };
     let program = find(&plan).map_err(End::NoProgram)?;
     let credentials = credentials().map_err(step("ask who fated is"))?;
-    let kernel = host().kernel.get_or_init(|| Kernel::new(plan.config, Rc::new(Supervisor), Rc::new(Supervisor)));
+    let journal = plan.journal.map_or_else(Journal::off, |mode| Journal::new(Rc::new(Supervisor), mode));
+    let kernel = host()
+        .kernel
+        .get_or_init(|| Kernel::with_journal(plan.config, Rc::new(Supervisor), Rc::new(Supervisor), journal));
     let process = Process::first();
     process.has_turn();
     let task = Inside::new(process, Frame::empty(), Regs::default());

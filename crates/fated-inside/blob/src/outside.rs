@@ -1,22 +1,21 @@
 //! The outside: every question about it goes to the supervisor, and waits for the answer.
 
-use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::fmt::{self, Write as _};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use fated_engine::notice::Notice;
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::host::Kernel;
-use fated_kernel::ports::{Console, Cpu, Trace};
+use fated_kernel::ports::{Console, Cpu, Store, Trace};
 use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 
 use crate::host::{control, host};
 use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, GIVE_UP, Reader, Writer, op};
-use crate::{guard, sys};
+use crate::{clock, guard, sys};
 
 /// Records are handed over in portions of this size.
 const PORTION: usize = 256 << 10;
@@ -51,13 +50,30 @@ fn send(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
     control.answer.load(SeqCst) as i64
 }
 
-/// Hands the log over.
+/// Hands log and journal over.
 fn flush() {
-    if let Ok(mut records) = host().records.try_borrow_mut()
-        && !records.is_empty()
+    hand_over(op::CALLS, &host().records);
+    hand_over(op::JOURNAL, &host().journal);
+}
+
+fn hand_over(number: u32, bytes: &RefCell<Vec<u8>>) {
+    if let Ok(mut bytes) = bytes.try_borrow_mut()
+        && !bytes.is_empty()
     {
-        send(op::CALLS, [0; 2], &records);
-        records.clear();
+        send(number, [0; 2], &bytes);
+        bytes.clear();
+    }
+}
+
+/// Keeps bytes until there is a portion of them.
+fn collect(number: u32, bytes: &RefCell<Vec<u8>>, more: &[u8]) {
+    let full = {
+        let mut bytes = bytes.borrow_mut();
+        bytes.extend_from_slice(more);
+        bytes.len() > PORTION
+    };
+    if full {
+        hand_over(number, bytes);
     }
 }
 
@@ -95,13 +111,21 @@ pub fn notice(notice: Notice) {
     }
 }
 
-/// Whether the supervisor wants something of the kernel.
-pub fn is_asked() -> bool {
-    control().asked.load(Relaxed) != 0
+/// Does what the supervisor wants of the kernel: the end of the run, or signals of the user.
+pub fn attend() {
+    if control().asked.load(Relaxed) != 0 {
+        attend_now();
+    }
 }
 
-/// Tells the kernel of the user's signals.
-pub fn take_interrupts(kernel: &Rc<Kernel>) {
+#[cold]
+fn attend_now() {
+    end_if_given_up();
+    // A signal comes with the next call, which may not be one that the kernel doesn't see.
+    if let Some(cx) = host().turn.get() {
+        clock::settle(cx);
+    }
+    let Some(kernel) = host().kernel.get() else { return };
     let mut waiting = control().asked.swap(0, SeqCst);
     while waiting != 0 {
         kernel.interrupt(waiting.trailing_zeros() as i32);
@@ -206,17 +230,21 @@ impl Trace for Supervisor {
     fn record(&self, record: &Record) {
         let mut writer = Writer::default();
         wire::write_record(record, &mut writer);
-        let full = {
-            let mut records: core::cell::RefMut<'_, Vec<u8>> = host().records.borrow_mut();
-            records.extend_from_slice(&writer.0);
-            records.len() > PORTION
-        };
-        if full {
-            flush();
-        }
+        collect(op::CALLS, &host().records, &writer.0);
     }
 
     fn notice(&self, line: String) {
         request(op::NOTICE, [0; 2], line.as_bytes());
+    }
+}
+
+impl Store for Supervisor {
+    fn append(&self, lines: &[u8]) {
+        collect(op::JOURNAL, &host().journal, lines);
+    }
+
+    fn more(&self) -> Vec<u8> {
+        let len = answer(request(op::OBEY, [0; 2], &[])).unwrap_or(0);
+        buffer(len).to_vec()
     }
 }

@@ -26,6 +26,7 @@ impl Kernel {
         self.config.log
             || matches!(self.config.policy, Policy::Pct { .. })
             || self.ending.get()
+            || self.journal.obeys()
             || self.streams.are_awaited()
             || task.process.timers.cpu.get()
     }

@@ -1,12 +1,15 @@
 //! Every decision of a run that nothing but the seed makes.
 //!
 //! A decision has a name ([`Choice`]) and a number of possibilities; bytes that guests get as random have a kind ([`Entropy`]). The kernel
-//! draws nowhere else, so that this is the one place to look at, to record and to change what a run decides.
+//! draws nowhere else. So a [`Journal`] can record all that a run decides, and say what a run decides that obeys it.
 //!
 //! Invariants: the same seed makes the same choices in the same order. What guests draw comes from another stream than what the
 //! scheduler draws: a guest that asks for more random bytes isn't scheduled differently for that.
+//! Each decision is drawn even if the journal makes it: a run that obeys a part of its own journal goes on as it did.
 
+use crate::journal::Journal;
 use crate::sched::rng::Rng;
+use alloc::rc::Rc;
 use core::cell::OnceCell;
 
 /// What is decided.
@@ -26,6 +29,25 @@ pub enum Choice {
     Change,
 }
 
+impl Choice {
+    /// All of them.
+    pub const ALL: [Choice; 6] =
+        [Choice::Epoch, Choice::Priority, Choice::Slice, Choice::Place, Choice::Next, Choice::Change];
+
+    /// Its name in a journal.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Choice::Epoch => "epoch",
+            Choice::Priority => "priority",
+            Choice::Slice => "slice",
+            Choice::Place => "place",
+            Choice::Next => "next",
+            Choice::Change => "change",
+        }
+    }
+}
+
 /// Which random bytes a guest gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entropy {
@@ -39,6 +61,23 @@ pub enum Entropy {
     Uuid,
     /// `/proc/sys/kernel/random/boot_id`.
     BootId,
+}
+
+impl Entropy {
+    /// All of them.
+    pub const ALL: [Entropy; 5] = [Entropy::Auxv, Entropy::Getrandom, Entropy::Device, Entropy::Uuid, Entropy::BootId];
+
+    /// Its name in a journal.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Entropy::Auxv => "auxv",
+            Entropy::Getrandom => "getrandom",
+            Entropy::Device => "urandom",
+            Entropy::Uuid => "uuid",
+            Entropy::BootId => "boot-id",
+        }
+    }
 }
 
 /// The streams of the seed.
@@ -55,18 +94,20 @@ pub struct Chooser {
     clock: Rng,
     seed: u64,
     boot_id: OnceCell<[u8; 16]>,
+    journal: Rc<Journal>,
 }
 
 impl Chooser {
-    /// Decides by `seed`.
+    /// Decides by `seed`, or as the journal says.
     #[must_use]
-    pub fn new(seed: u64) -> Chooser {
+    pub fn new(seed: u64, journal: Rc<Journal>) -> Chooser {
         Chooser {
             scheduler: Rng::new(seed, SCHEDULER),
             entropy: Rng::new(seed, ENTROPY),
             clock: Rng::new(seed, CLOCK),
             seed,
             boot_id: OnceCell::new(),
+            journal,
         }
     }
 
@@ -76,7 +117,9 @@ impl Chooser {
 
     /// Decides one of `among` possibilities, which have the numbers from 0 on.
     pub fn choose(&self, what: Choice, among: u64) -> u64 {
-        self.stream(what).below(among)
+        let drawn = self.stream(what).below(among);
+        // What has no alternative isn't a decision.
+        if among > 1 { self.journal.choice(what, drawn, among) } else { drawn }
     }
 
     /// What isn't decided in this run, though others draw it here: the stream goes on as it does there.
@@ -86,8 +129,9 @@ impl Chooser {
     }
 
     /// Fills `bytes` for a guest.
-    pub fn fill(&self, _kind: Entropy, bytes: &mut [u8]) {
+    pub fn fill(&self, kind: Entropy, bytes: &mut [u8]) {
         self.entropy.fill(bytes);
+        self.journal.entropy(kind, bytes);
     }
 
     /// Sixteen bytes for a guest.
@@ -102,6 +146,7 @@ impl Chooser {
         *self.boot_id.get_or_init(|| {
             let mut bytes = [0; 16];
             Rng::new(self.seed, BOOT_ID).fill(&mut bytes);
+            self.journal.entropy(Entropy::BootId, &mut bytes);
             bytes
         })
     }

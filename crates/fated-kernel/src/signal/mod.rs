@@ -13,6 +13,7 @@ pub mod pending;
 pub mod send;
 pub mod set;
 pub mod signalfd;
+pub mod user;
 pub mod wait;
 
 pub use action::{

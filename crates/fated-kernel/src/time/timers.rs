@@ -71,6 +71,14 @@ impl<E> Timers<E> {
         id
     }
 
+    /// Sets a timer that expires after all others of the same moment, whenever those are set.
+    pub fn set_last(&self, at: u64, what: E) {
+        const LAST: u64 = 1 << 63;
+        let number = LAST + self.next.replace(self.next.get() + 1);
+        self.pending.borrow_mut().insert(TimerId { at, number }, what);
+        self.due.set(self.due.get().min(at));
+    }
+
     /// Cancels a timer, if it is still pending.
     pub fn cancel(&self, id: TimerId) {
         self.pending.borrow_mut().remove(&id);

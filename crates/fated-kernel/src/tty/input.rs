@@ -59,6 +59,7 @@ impl Streams {
     /// Lets in what there is; `true` if that has woken a task.
     pub fn check(&self, kernel: &Kernel) -> bool {
         self.turns.set(0);
+        kernel.journal.set_moment(kernel.since_epoch());
         let awaited: BTreeMap<i32, u32> = self.awaited().unwrap_or_default().into_iter().collect();
         let mut woken = Vec::new();
         for (stream, state) in self.states.borrow_mut().iter_mut() {

@@ -6,8 +6,9 @@ use fated_kernel::arch::{Call, Regs};
 use fated_kernel::config::{Config, Policy};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::host::{Ending, Next};
+use fated_kernel::host::{Ending, Kernel, Next};
 use fated_kernel::id::Tid;
+use fated_kernel::journal::Journal;
 use fated_kernel::ports::{Console, Stop, Trace};
 use fated_kernel::record::Record;
 use fated_kernel::sched::rng::Rng;
@@ -19,8 +20,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// How an engine drives the kernel.
-#[derive(Clone, Copy, PartialEq)]
-enum Engine {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Engine {
     /// `stopped`, then `next`.
     Asks,
     /// `answer`, and `next` only if that is to decide.
@@ -29,20 +30,20 @@ enum Engine {
 
 /// What is compared of two stories.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+pub struct Told {
     /// Who ran, when, with which registers, and what it did.
-    turns: Vec<(Tid, u64, Regs, Call)>,
+    pub turns: Vec<(Tid, u64, Regs, Call)>,
     log: Vec<Record>,
     natives: Vec<Call>,
     counters: Counters,
-    ending: Option<Ending>,
+    pub ending: Option<Ending>,
 }
 
 /// Input that comes byte by byte.
 #[derive(Debug, Default)]
-struct Journal(RefCell<Vec<Record>>);
+struct Witness(RefCell<Vec<Record>>);
 
-impl Console for Journal {
+impl Console for Witness {
     fn read(&self, _fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         buf[..1].fill(b'x');
         Ok(1)
@@ -62,7 +63,7 @@ impl Console for Journal {
     }
 }
 
-impl Trace for Journal {
+impl Trace for Witness {
     fn record(&self, record: &Record) {
         self.0.borrow_mut().push(record.clone());
     }
@@ -154,16 +155,26 @@ fn call(number: u32, args: &[u64]) -> Call {
 }
 
 fn tell(config: Config, engine: Engine) -> Told {
+    let story = config.seed;
+    tell_by(config, engine, story, false, Journal::off())
+}
+
+/// The guests do what the story says. A user who interrupts does so again and again.
+pub fn tell_by(config: Config, engine: Engine, story: u64, interrupts: bool, journal: Journal) -> Told {
     const LONGEST: usize = 400;
-    let (journal, rng) = (Rc::new(Journal::default()), Rng::new(config.seed, 9));
+    let (witness, rng, user) = (Rc::new(Witness::default()), Rng::new(story, 9), Rng::new(story, 10));
     let log = config.log;
-    let world = World::configured(config, journal.clone(), journal.clone(), engine == Engine::Answers);
+    let kernel = Kernel::with_journal(config, witness.clone(), witness.clone(), journal);
+    let world = World::of_kernel(kernel, engine == Engine::Answers);
     furnish(&world);
     let kernel = &world.kernel;
     let mut told = Told::default();
     // Who runs on without the kernel having been asked.
     let mut straight_on = None;
     loop {
+        if interrupts && user.below(20) == 0 {
+            kernel.interrupt(HANDLED[user.below(3) as usize] as i32);
+        }
         let tid = match straight_on.take().map_or_else(|| kernel.next(), Next::Run) {
             Next::Run(tid) => tid,
             Next::AwaitConsole { .. } => continue,
@@ -205,7 +216,7 @@ fn tell(config: Config, engine: Engine) -> Told {
     }
     told.natives = world.natives();
     told.counters = kernel.counters();
-    told.log = journal.0.take();
+    told.log = witness.0.take();
     told
 }
 

@@ -247,7 +247,11 @@ impl World {
 
     /// The engine carries out calls that pass at once, or when their task runs on.
     pub fn configured(config: Config, console: Rc<dyn Console>, trace: Rc<dyn Trace>, at_once: bool) -> World {
-        let kernel = Kernel::new(config, console, trace);
+        World::of_kernel(Kernel::new(config, console, trace), at_once)
+    }
+
+    /// The same, around a kernel that is there.
+    pub fn of_kernel(kernel: Rc<Kernel>, at_once: bool) -> World {
         let stage = Rc::new(Stage { at_once, ..Stage::default() });
         let guest = Puppet::new(&stage);
         let boot = Boot {

@@ -9,6 +9,7 @@
 mod bench;
 mod fated;
 mod faults;
+mod journal;
 mod options;
 mod output;
 mod processor;
@@ -28,9 +29,10 @@ const ENGINES: [&str; 2] = ["inside", "ptrace"];
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    let on_engines = [options::TESTS, output::TESTS, processor::TESTS, same::TESTS, terminal::TESTS, faults::TESTS]
-        .into_iter()
-        .flatten();
+    let on_engines =
+        [options::TESTS, output::TESTS, processor::TESTS, same::TESTS, terminal::TESTS, faults::TESTS, journal::TESTS]
+            .into_iter()
+            .flatten();
     let on_engines = ENGINES.into_iter().flat_map(|engine| on_engines.clone().map(move |test| (Some(engine), test)));
     let others = [options::WITHOUT_A_RUN, bench::TESTS].into_iter().flatten().map(|test| (None, test));
     for (engine, &(name, needs, test)) in on_engines.chain(others) {

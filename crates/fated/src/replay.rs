@@ -1,0 +1,63 @@
+//! `fated replay`: repeats a run that was recorded.
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use fated_engine::Streams;
+use fated_kernel::config::Config;
+use fated_kernel::journal::header::Header;
+
+use crate::cli::ReplayArgs;
+use crate::journal::{self, Journals};
+use crate::run::{self, Show};
+use crate::settings::Settings;
+
+/// Repeats a run; the result is fated's exit code.
+pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let mut journals = Journals::obey(&args.journal, args.until)?;
+    let header = journals.header().context("there is a journal")?.clone();
+    let mut launch = journal::launch_of(&header, &args.command);
+    launch.streams = streams(&header)?;
+    launch.cpu = args.cpu;
+    launch.cpus = header.config.cpus;
+    launch.rewrite = !args.no_rewrite;
+    launch.spin_limit = (args.spin_limit > 0).then(|| Duration::from_secs(args.spin_limit));
+    if let Some(path) = &args.record {
+        if path == &args.journal {
+            bail!("failed to record to {}: the run obeys it", path.display());
+        }
+        journals = journals.record(path)?;
+    }
+    let seed = args.seed.unwrap_or(header.config.seed);
+    let config = Config { seed, log: args.log.is_some(), ..header.config };
+    let settings = Settings::of_replay(config, launch, args.engine, Rc::new(journals));
+    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref() };
+    run::carry_out(&settings, &show)
+}
+
+/// What the guest has for standard streams. Regular files are the real Linux's to read and write, so they have to be there again;
+/// all other input comes from the journal.
+fn streams(header: &Header) -> anyhow::Result<Streams> {
+    const NAMES: [&str; 3] = ["standard input", "standard output", "standard error"];
+    if header.files.is_empty() {
+        return Ok(Streams::Placeholders);
+    }
+    let now = journal::files();
+    for (fd, name) in (0..).zip(NAMES) {
+        let recorded = header.files.iter().find(|(stream, ..)| *stream == fd);
+        let is_file = now.iter().any(|(stream, ..)| *stream == fd);
+        match recorded {
+            Some((_, path, position)) if !is_file => bail!(
+                "failed to repeat the run: its {name} was the file {} from byte {position} on; redirect it again",
+                String::from_utf8_lossy(path)
+            ),
+            None if is_file => {
+                bail!("failed to repeat the run: its {name} was no regular file, but others were; pipe it through cat")
+            }
+            _ => {}
+        }
+    }
+    Ok(Streams::Inherit)
+}
