@@ -93,12 +93,17 @@ pub struct Control {
     pub stops: AtomicU64,
     /// How many of these were for `rdtsc`, `rdtscp` or `cpuid`.
     pub traps: AtomicU64,
+    /// How far the host may run: a moment of its time, in nanoseconds since 1970, or [`NEVER`] for as far as it likes. At first 0.
+    pub horizon: AtomicU64,
     /// What the supervisor wants of the kernel: a bit for each signal from the user, and [`GIVE_UP`].
     pub asked: AtomicU64,
 }
 
 /// In [`Control::asked`]: the run is to end at the next opportunity, with [`End::GivenUp`].
 pub const GIVE_UP: u64 = 1;
+
+/// No moment of time.
+pub const NEVER: u64 = u64::MAX;
 
 /// The requests.
 pub mod op {
@@ -120,6 +125,9 @@ pub mod op {
     pub const AWAIT: u32 = 8;
     /// The run is over: an [`super::End`], then the kernel's counters.
     pub const FINISHED: u32 = 9;
+    /// Nothing more happens up to the horizon. args: the next moment at which something happens, or [`super::NEVER`]; the horizon.
+    /// The answer comes when there is another one.
+    pub const IDLE: u32 = 10;
 }
 
 /// Bytes that are being made.

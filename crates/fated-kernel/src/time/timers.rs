@@ -17,8 +17,12 @@ const NEVER: u64 = i64::MAX as u64;
 pub struct Timers {
     now: Cell<u64>,
     boot: u64,
-    /// The moment of the next alarm; [`NEVER`] without one.
+    /// The next moment at which there is something to do: the next alarm, or `stop`; [`NEVER`] without any.
     due: Cell<u64>,
+    /// See [`Timers::set_horizon`].
+    horizon: Cell<Option<u64>>,
+    /// The first moment from which a call may end beyond the horizon.
+    stop: Cell<u64>,
     next: Cell<u64>,
     list: RefCell<BTreeMap<AlarmId, Alarm>>,
 }
@@ -47,6 +51,8 @@ impl Timers {
             now: Cell::new(epoch),
             boot: epoch.saturating_sub(100 * SECOND),
             due: Cell::new(NEVER),
+            horizon: Cell::new(None),
+            stop: Cell::new(u64::MAX),
             next: Cell::new(0),
             list: RefCell::default(),
         }
@@ -87,14 +93,50 @@ impl Timers {
     }
 
     fn look_ahead(&self) {
-        self.due.set(self.list.borrow().first_key_value().map_or(NEVER, |(id, _)| id.at));
+        let next = self.next_at().unwrap_or(NEVER);
+        self.due.set(next.min(self.stop.get()));
     }
 
     /// The moment of the next alarm.
     #[must_use]
     pub fn next_at(&self) -> Option<u64> {
-        Some(self.due.get()).filter(|&at| at < NEVER)
+        self.list.borrow().first_key_value().map(|(id, _)| id.at)
     }
+
+    /// How much time may pass before there is anything to do.
+    pub(crate) fn undisturbed_ns(&self) -> u64 {
+        self.due.get().saturating_sub(self.now.get() + 1)
+    }
+
+    /// From now on, time goes no farther than `horizon`, in steps of at most `step` nanoseconds.
+    pub(crate) fn set_horizon(&self, horizon: Option<u64>, step: u64) {
+        if self.horizon.replace(horizon) != horizon {
+            // A step that begins before this moment ends by the horizon.
+            self.stop.set(horizon.map_or(u64::MAX, |at| at.saturating_add(1).saturating_sub(step)));
+            self.look_ahead();
+        }
+    }
+
+    /// How far time may go.
+    pub(crate) fn horizon(&self) -> Option<u64> {
+        self.horizon.get()
+    }
+
+    /// Whether one more step might end beyond the horizon.
+    #[inline]
+    pub(crate) fn is_at_horizon(&self) -> bool {
+        self.now.get() >= self.stop.get()
+    }
+}
+
+/// What became of a jump in time.
+pub(crate) enum Jump {
+    /// It is the moment of the next alarm.
+    Done,
+    /// The next alarm is at this moment, beyond the horizon.
+    BeyondHorizon(u64),
+    /// There is no alarm.
+    NoAlarm,
 }
 
 impl Kernel {
@@ -108,17 +150,20 @@ impl Kernel {
         }
     }
 
-    /// Jumps to the next alarm; `false` if there is none.
-    pub(crate) fn jump(self: &Rc<Self>) -> bool {
-        let Some(at) = self.timers.next_at() else { return false };
+    /// Jumps to the next alarm, if that is by the horizon.
+    pub(crate) fn jump(self: &Rc<Self>) -> Jump {
+        let Some(at) = self.timers.next_at() else { return Jump::NoAlarm };
+        if self.timers.horizon().is_some_and(|horizon| at > horizon) {
+            return Jump::BeyondHorizon(at);
+        }
         self.timers.now.set(self.timers.now.get().max(at));
         self.ring();
-        true
+        Jump::Done
     }
 
     #[cold]
     fn ring(self: &Rc<Self>) {
-        while self.timers.due.get() <= self.timers.now.get() {
+        while self.timers.next_at().is_some_and(|at| at <= self.timers.now.get()) {
             let first = self.timers.list.borrow_mut().pop_first();
             self.timers.look_ahead();
             match first {
@@ -126,6 +171,10 @@ impl Kernel {
                 Some((_, Alarm::Watcher(watcher))) => watcher.fire(self),
                 None => return,
             }
+        }
+        if self.timers.is_at_horizon() {
+            // The end of the call has to see that.
+            self.watch();
         }
     }
 }
