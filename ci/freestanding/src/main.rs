@@ -85,9 +85,10 @@ fn run(seed: u64) -> String {
     let tid = kernel.boot(&Boot { exe: b"/script".into(), cwd: b"/".into(), credentials }, parent.clone());
     guests.borrow_mut().push((tid, parent.clone()));
     let ending = loop {
-        let tid = match kernel.next() {
+        let tid = match kernel.run_until(None) {
             Next::Run(tid) => tid,
             Next::AwaitConsole { .. } => break Ending::Broken("waits for input".into()),
+            Next::Idle { .. } => break Ending::Broken("there is no horizon".into()),
             Next::Finished(ending) => break ending,
         };
         let guest = guests.borrow().iter().find(|(its, _)| *its == tid).map(|(_, guest)| guest.clone());

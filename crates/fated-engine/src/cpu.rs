@@ -1,27 +1,29 @@
-//! The one CPU of a run.
+//! The one CPU of a thread's runs.
 
 use fated_kernel::ports::Trace;
+use std::cell::Cell;
 
 use crate::error::Error;
 use crate::sys::{self, Os};
 
-/// Keeps this thread, and all that it forks, on one CPU until dropped: handing over to a guest then takes a context switch
-/// rather than the wake-up of another CPU.
-pub struct OneCpu {
-    before: Option<libc::cpu_set_t>,
+thread_local! {
+    /// By how many runs of this thread it is kept on a CPU, and where it was permitted to run before the first of them.
+    static KEPT: Cell<(usize, Option<libc::cpu_set_t>)> = const { Cell::new((0, None)) };
 }
 
-impl std::fmt::Debug for OneCpu {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OneCpu")
-    }
-}
+/// Keeps this thread, and all that it forks, on one CPU while any of these lives: to hand over to a guest then takes a switch and
+/// no wake-up of another CPU.
+#[derive(Debug)]
+pub struct OneCpu(());
 
 impl OneCpu {
     /// Binds this thread to `cpu`, or to its current CPU. If that fails, it is an error when the user has chosen the CPU, and a
     /// notice otherwise.
     pub fn stay(cpu: Option<usize>, trace: &dyn Trace) -> Result<OneCpu, Error> {
-        let before = sys::affinity().ok();
+        let (runs, mut before) = KEPT.get();
+        if runs == 0 {
+            before = sys::affinity().ok();
+        }
         match (cpu, stay(cpu)) {
             (_, Ok(())) => {}
             (Some(_), Err(errno)) => {
@@ -32,7 +34,8 @@ impl OneCpu {
                 "guests and fated can't be kept on one CPU ({errno}): each stop takes several times as long"
             )),
         }
-        Ok(OneCpu { before })
+        KEPT.set((runs + 1, before));
+        Ok(OneCpu(()))
     }
 }
 
@@ -43,9 +46,11 @@ fn stay(cpu: Option<usize>) -> Os<()> {
 
 impl Drop for OneCpu {
     fn drop(&mut self) {
-        if let Some(before) = &self.before {
+        let (runs, before) = KEPT.get();
+        KEPT.set((runs - 1, before));
+        if let (1, Some(before)) = (runs, before) {
             // These were this thread's CPUs before. If they are no longer permitted, it stays on the one.
-            let _ = sys::set_affinity(before);
+            let _ = sys::set_affinity(&before);
         }
     }
 }

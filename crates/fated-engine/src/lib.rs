@@ -23,6 +23,8 @@ mod observer;
 #[cfg(feature = "std")]
 pub mod processor;
 #[cfg(feature = "std")]
+mod progress;
+#[cfg(feature = "std")]
 pub mod signals;
 #[cfg(feature = "std")]
 pub mod sys;
@@ -37,5 +39,6 @@ pub use {
     error::{Error, start},
     launch::{Launch, NO_CPUID_FAULTING, Streams},
     observer::Observer,
+    progress::Progress,
     terminal::Terminal,
 };

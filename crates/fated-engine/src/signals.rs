@@ -97,8 +97,11 @@ impl Signals {
         Signals { told: Cell::new(counts()), timer: Cell::new(None) }
     }
 
-    /// Interrupts this thread's waits every `interval` from now on.
+    /// Interrupts this thread's waits every `interval` from now on. Further calls change nothing.
     pub fn tick_every(&self, interval: Duration) -> Os<()> {
+        if self.timer.get().is_some() {
+            return Ok(());
+        }
         // SAFETY: all bytes zero are a valid `sigevent`.
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
@@ -112,7 +115,6 @@ impl Signals {
         }
         let every = libc::timespec { tv_sec: interval.as_secs() as i64, tv_nsec: i64::from(interval.subsec_nanos()) };
         let spec = libc::itimerspec { it_interval: every, it_value: every };
-        self.stop_ticking();
         self.timer.set(Some(timer));
         // SAFETY: the timer has just been made.
         if unsafe { libc::timer_settime(timer, 0, &raw const spec, ptr::null_mut()) } < 0 {

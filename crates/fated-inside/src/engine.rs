@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Streams};
+use fated_engine::{Error, Launch, OneCpu, Progress, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
@@ -23,8 +23,8 @@ use crate::first::First;
 use crate::spin::Spin;
 use crate::sys;
 use crate::wire::{
-    self, ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT, Control, End, GIVE_UP, Plan, Reader,
-    TEXT_FD, Writer, op,
+    self, ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT, Control, End, GIVE_UP, NEVER, Plan,
+    Reader, TEXT_FD, Writer, op,
 };
 
 /// What to do where a step of the start fails.
@@ -86,6 +86,14 @@ pub struct Stats {
     pub kernel: Counters,
 }
 
+/// What a request has come to.
+enum Served {
+    Answered,
+    /// It waits for a horizon; until this moment nothing happens by itself.
+    Idle(Option<u64>),
+    End(End),
+}
+
 /// A program and all that comes of it.
 pub struct Engine {
     shared: Shared,
@@ -97,6 +105,9 @@ pub struct Engine {
     launch: Launch,
     signals: Signals,
     counters: Counters,
+    spin: Spin,
+    /// It waits for a horizon.
+    idle: bool,
     /// How many ticks were over before anybody asked for anything.
     ticks: Cell<u32>,
     _cpu: OneCpu,
@@ -166,7 +177,21 @@ impl Engine {
         let init = First::start(files).map_err(start("start the first process"))?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
         let store = journal.map(|(store, _)| store);
-        Ok(Engine { shared, console, trace, store, blob, init, launch, signals, counters, ticks, _cpu: cpu })
+        Ok(Engine {
+            shared,
+            console,
+            trace,
+            store,
+            blob,
+            init,
+            launch,
+            signals,
+            counters,
+            spin: Spin::default(),
+            idle: false,
+            ticks,
+            _cpu: cpu,
+        })
     }
 
     /// Serves the run to its end.
@@ -175,8 +200,24 @@ impl Engine {
     /// The program can't be started, a guest spins ([`Error::Spins`]), or the user has ended the run
     /// ([`Error::Interrupted`]).
     pub fn run(&mut self) -> Result<Ending, Error> {
+        loop {
+            if let Progress::Ended(ending) = self.run_until(None)? {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Serves the run to its end, or until nothing more happens up to the horizon
+    /// ([`Kernel::run_until`](fated_kernel::host::Kernel::run_until)). Several engines of one thread can be driven by turns.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_until(&mut self, horizon: Option<u64>) -> Result<Progress, Error> {
         self.signals.tick_every(TICK).map_err(start("set a timer"))?;
-        let mut spin = Spin::default();
+        self.shared.control().horizon.store(horizon.unwrap_or(NEVER), SeqCst);
+        if std::mem::take(&mut self.idle) {
+            self.answer(0);
+        }
         loop {
             if let Some(signal) = signals::fatal() {
                 self.give_up();
@@ -184,23 +225,28 @@ impl Engine {
             }
             let control = self.shared.control();
             if control.request.load(SeqCst) == 1 {
-                if let Some(end) = self.serve() {
-                    return self.ended(end);
+                match self.serve() {
+                    Served::Answered => continue,
+                    Served::Idle(until) => {
+                        self.idle = true;
+                        return Ok(Progress::Idle { until });
+                    }
+                    Served::End(end) => return self.ended(end).map(Progress::Ended),
                 }
-                continue;
             }
             self.hand_on_signals();
             if let Some(real) = self.missing() {
                 let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
-                return Ok(Ending::Broken(why));
+                return Ok(Progress::Ended(Ending::Broken(why)));
             }
             if let Some(status) = self.init.ended() {
-                return Ok(Ending::Broken(format!("the first process ended before the run did ({status})")));
+                let why = format!("the first process ended before the run did ({status})");
+                return Ok(Progress::Ended(Ending::Broken(why)));
             }
             if let Some(limit) = self.launch.spin_limit
-                && spin.lasts(control, limit)
+                && self.spin.lasts(self.shared.control(), limit)
             {
-                return self.spins(limit);
+                return self.spins(limit).map(Progress::Ended);
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             if self.shared.control().request.load(SeqCst) == 0 {
@@ -263,8 +309,11 @@ impl Engine {
         for _ in 0..PATIENCE {
             let control = self.shared.control();
             if control.request.load(SeqCst) == 1 {
-                if let Some(end) = self.serve() {
-                    return Some(end);
+                match self.serve() {
+                    Served::Answered => {}
+                    // It looks before it runs anybody.
+                    Served::Idle(_) => self.answer(0),
+                    Served::End(end) => return Some(end),
                 }
                 continue;
             }
@@ -288,8 +337,8 @@ impl Engine {
         }
     }
 
-    /// Answers the request that waits, unless it tells of the end.
-    fn serve(&mut self) -> Option<End> {
+    /// Answers the request that waits, unless it is the last one or waits for a horizon.
+    fn serve(&mut self) -> Served {
         let control = self.shared.control();
         let number = control.op.load(SeqCst);
         let [fd, argument] = [0, 1].map(|i| control.args[i].load(SeqCst));
@@ -344,21 +393,32 @@ impl Engine {
                 let mut reader = Reader(&data);
                 let end = End::read(&mut reader);
                 self.counters = wire::read_counters(&mut reader);
-                return Some(end);
+                return Served::End(end);
             }
+            op::IDLE if argument == control.horizon.load(SeqCst) => {
+                let until = control.args[0].load(SeqCst);
+                return Served::Idle((until != NEVER).then_some(until));
+            }
+            // There is another one already.
+            op::IDLE => 0,
             number => {
-                return Some(End::Broken(format!(
+                return Served::End(End::Broken(format!(
                     "a guest has made request {number}, which there is none of; its arena is damaged"
                 )));
             }
         };
+        self.answer(answer);
+        Served::Answered
+    }
+
+    /// Answers the request that waits.
+    fn answer(&self, answer: i64) {
         let control = self.shared.control();
         control.answer.store(answer as u64, SeqCst);
         // Whoever waits for a stream is to see them at once.
         self.hand_on_signals();
         control.request.store(0, SeqCst);
         sys::futex_wake(&control.request);
-        None
     }
 
     /// Blocks until one of the streams is ready, or a tick is over; the kernel looks for itself what it was.

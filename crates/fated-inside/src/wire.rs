@@ -94,12 +94,17 @@ pub struct Control {
     pub stops: AtomicU64,
     /// How many of these were for `rdtsc`, `rdtscp` or `cpuid`.
     pub traps: AtomicU64,
+    /// How far the host may run: a moment of its time, in nanoseconds since 1970, or [`NEVER`] for as far as it likes. At first 0.
+    pub horizon: AtomicU64,
     /// What the supervisor wants of the kernel: a bit for each signal from the user, and [`GIVE_UP`].
     pub asked: AtomicU64,
 }
 
 /// In [`Control::asked`]: the run is to end at the next opportunity, with [`End::GivenUp`].
 pub const GIVE_UP: u64 = 1;
+
+/// No moment of time.
+pub const NEVER: u64 = u64::MAX;
 
 /// The requests.
 pub mod op {
@@ -125,6 +130,9 @@ pub mod op {
     pub const JOURNAL: u32 = 10;
     /// Answer: the next piece of the journal that is obeyed.
     pub const OBEY: u32 = 11;
+    /// Nothing more happens up to the horizon. args: the next moment at which something happens, or [`super::NEVER`]; the horizon.
+    /// The answer comes when there is another one.
+    pub const IDLE: u32 = 12;
 }
 
 /// Bytes that are being made.

@@ -206,7 +206,7 @@ impl Host {
         let boot =
             Boot { exe: b"/bin/null".to_vec(), cwd: b"/".to_vec(), umask: 0o022, credentials: Default::default() };
         let tid = kernel.boot(&boot, guest);
-        assert_eq!(kernel.next(), Next::Run(tid));
+        assert_eq!(kernel.run_until(None), Next::Run(tid));
         let yields = call(nr::__NR_sched_yield, &[]);
         let mut host = Host { kernel, tid, scripts: [Script::new(prologue), Script::new(&[yields])], engine };
         for _ in prologue {
@@ -233,7 +233,7 @@ impl Host {
                 }
             }
         }
-        match self.kernel.next() {
+        match self.kernel.run_until(None) {
             Next::Run(tid) => self.tid = tid,
             next => panic!("{next:?}"),
         }

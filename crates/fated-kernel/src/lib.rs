@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod ports;
 pub mod process;
 pub mod record;
+pub mod run;
 pub mod sched;
 pub mod signal;
 pub mod stats;

@@ -9,7 +9,7 @@ use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
 use fated_engine::signals::{self, Signals};
 use fated_engine::vdso;
-use fated_engine::{Error, Launch, OneCpu, start};
+use fated_engine::{Error, Launch, OneCpu, Progress, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
@@ -24,14 +24,18 @@ use std::time::Duration;
 pub trait Driver {
     /// See [`Kernel::boot`].
     fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid;
-    /// See [`Kernel::next`].
-    fn next(&self) -> Next;
+    /// See [`Kernel::run_until`].
+    fn run_until(&self, horizon: Option<u64>) -> Next;
     /// See [`Kernel::stopped`].
     fn stopped(&self, tid: Tid, stop: Stop);
     /// See [`Kernel::interrupt`].
     fn interrupt(&self, signal: i32);
     /// See [`Kernel::timestamp_counter`].
     fn timestamp_counter(&self) -> u64;
+    /// See [`Kernel::stops_at_horizon`].
+    fn stops_at_horizon(&self) -> bool {
+        false
+    }
     /// See [`Kernel::auxv_random`].
     fn auxv_random(&self) -> [u8; 16];
     /// Whether calls that run free have to stop as well, as a complete log wants.
@@ -44,8 +48,8 @@ impl Driver for Rc<Kernel> {
     fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
         Kernel::boot(self, boot, guest)
     }
-    fn next(&self) -> Next {
-        Kernel::next(self)
+    fn run_until(&self, horizon: Option<u64>) -> Next {
+        Kernel::run_until(self, horizon)
     }
     fn stopped(&self, tid: Tid, stop: Stop) {
         Kernel::stopped(self, tid, stop);
@@ -55,6 +59,9 @@ impl Driver for Rc<Kernel> {
     }
     fn timestamp_counter(&self) -> u64 {
         Kernel::timestamp_counter(self)
+    }
+    fn stops_at_horizon(&self) -> bool {
+        Kernel::stops_at_horizon(self)
     }
     fn auxv_random(&self) -> [u8; 16] {
         Kernel::auxv_random(self)
@@ -223,6 +230,19 @@ impl Engine {
     /// # Errors
     /// A guest spins ([`Error::Spins`]), or the user has ended the run ([`Error::Interrupted`]).
     pub fn run(&mut self) -> Result<Ending, Error> {
+        loop {
+            if let Progress::Ended(ending) = self.run_until(None)? {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Drives the run to its end, or until nothing more happens up to the horizon ([`Kernel::run_until`]). Several engines of one
+    /// thread can be driven by turns.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_until(&mut self, horizon: Option<u64>) -> Result<Progress, Error> {
         const LONGEST_TICK: Duration = Duration::from_millis(250);
         let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
         let tick = tick.max(Duration::from_millis(1));
@@ -236,12 +256,15 @@ impl Engine {
             while let Some(signal) = self.signals.next() {
                 self.driver.interrupt(signal);
             }
-            let next = self.driver.next();
+            let next = self.driver.run_until(horizon);
             if let Some(tid) = self.shared.killed.take() {
                 // Whatever the kernel made of it.
                 return match signals::fatal() {
                     Some(signal) => Err(Error::Interrupted { signal }),
-                    None => Ok(Ending::Broken(format!("process {tid} was killed by signal 9 from outside of the run"))),
+                    None => {
+                        let why = format!("process {tid} was killed by signal 9 from outside of the run");
+                        Ok(Progress::Ended(Ending::Broken(why)))
+                    }
                 };
             }
             match next {
@@ -258,11 +281,13 @@ impl Engine {
                             }
                             self.driver.stopped(tid, stop);
                         }
+                        Ran::AtHorizon => {}
                         Ran::Spun { address } => return Err(self.spins(tid, task, address)),
                     }
                 }
                 Next::AwaitConsole { streams } => self.await_console(&streams),
-                Next::Finished(ending) => return Ok(ending),
+                Next::Idle { until } => return Ok(Progress::Idle { until }),
+                Next::Finished(ending) => return Ok(Progress::Ended(ending)),
             }
         }
     }

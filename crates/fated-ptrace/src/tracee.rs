@@ -55,6 +55,8 @@ pub(crate) enum Place {
 pub(crate) enum Ran {
     /// As the kernel has to know.
     Stopped(Stop),
+    /// It has read a time stamp, and stops because its next call might end beyond the horizon.
+    AtHorizon,
     /// It has burnt its time without a call, and is here now.
     Spun {
         /// The address of the next instruction.
@@ -123,6 +125,7 @@ impl Tracee {
             }
             match self.classify(status, driver) {
                 Ok(Some(stop)) => return Ran::Stopped(stop),
+                Ok(None) if driver.stops_at_horizon() => return Ran::AtHorizon,
                 Ok(None) => {}
                 Err(_) => return Ran::Stopped(self.lost()),
             }

@@ -31,8 +31,8 @@ impl fated_ptrace::Driver for Signaller {
     ) -> fated_kernel::id::Tid {
         self.0.boot(boot, guest)
     }
-    fn next(&self) -> fated_kernel::host::Next {
-        self.0.next()
+    fn run_until(&self, horizon: Option<u64>) -> fated_kernel::host::Next {
+        self.0.run_until(horizon)
     }
     fn stopped(&self, tid: fated_kernel::id::Tid, stop: fated_kernel::ports::Stop) {
         if let fated_kernel::ports::Stop::Call(call) = stop

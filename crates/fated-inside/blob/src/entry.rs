@@ -196,7 +196,7 @@ fn take_event(event: Event) -> Option<&'static Inside> {
         clock::settle(cx);
     }
     if event.signal == SIGSEGV && answer(kernel, task) {
-        return Some(task);
+        return (!kernel.stops_at_horizon()).then_some(task);
     }
     let Event { mut signal, mut code, addr, trap, error, .. } = event;
     // Where the arena's file has ended, Linux speaks of SIGBUS. For a guest nothing is mapped there.
@@ -273,7 +273,8 @@ fn decide() -> Result<&'static Inside, End> {
     loop {
         outside::attend();
         host().turn.set(None);
-        match kernel.next() {
+        let horizon = outside::horizon();
+        match kernel.run_until(horizon) {
             Next::Run(tid) => {
                 let Some(cx) = kernel.turn() else {
                     return Err(End::Broken(format!(
@@ -290,6 +291,7 @@ fn decide() -> Result<&'static Inside, End> {
                 return Ok(inside);
             }
             Next::AwaitConsole { streams } => outside::await_streams(&streams),
+            Next::Idle { until } => outside::await_horizon(until, horizon),
             Next::Finished(ending) => {
                 return Err(match ending {
                     Ending::Exited(status) => End::Exited(status),

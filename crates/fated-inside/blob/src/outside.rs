@@ -14,7 +14,7 @@ use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 
 use crate::host::{control, host};
-use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, GIVE_UP, Reader, Writer, op};
+use crate::wire::{self, ARENA, BUFFER_AT, BUFFER_SIZE, End, GIVE_UP, NEVER, Reader, Writer, op};
 use crate::{clock, guard, sys};
 
 /// Records are handed over in portions of this size.
@@ -89,6 +89,16 @@ pub fn await_streams(streams: &[(i32, u32)]) {
         to.number(u64::from(events));
     });
     request(op::AWAIT, [0; 2], &data.0);
+}
+
+/// How far the host may run.
+pub fn horizon() -> Option<u64> {
+    Some(control().horizon.load(Relaxed)).filter(|&at| at != NEVER)
+}
+
+/// Sleeps until there is another horizon than this one. `until`: the next moment at which something happens.
+pub fn await_horizon(until: Option<u64>, horizon: Option<u64>) {
+    request(op::IDLE, [until, horizon].map(|at| at.unwrap_or(NEVER)), &[]);
 }
 
 /// Ends the run.

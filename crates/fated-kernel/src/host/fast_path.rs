@@ -1,5 +1,7 @@
-//! What calls may leave out, and an engine may do without the kernel, as nothing would come of it. A run with that is the same as
-//! one in which every call looks at everything.
+//! The fast path of calls: one flag that says whether a call has to look at anything rare, and readings of the clock that an engine
+//! may make without asking the kernel.
+//!
+//! Invariant: a run that takes the fast path is the same as one in which every call looks at everything.
 
 use crate::config::Policy;
 use crate::cx::Cx;
@@ -9,43 +11,45 @@ use linux_raw_sys::general::__NR_clock_gettime;
 
 impl Kernel {
     /// Whether a call of the running task has to look at more than the clock, its slice and its signals: at a log, timers on CPU
-    /// time, the order under PCT, awaited input or the end of the run.
+    /// time, the order under PCT, awaited input, the horizon, or the end of the run.
     ///
-    /// Found out when a task gets its turn. What brings about one of these meanwhile says so ([`Kernel::watch`]).
+    /// Found out when a task gets its turn. What changes one of these during a turn calls [`Kernel::watch`].
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
         self.watched.get()
     }
 
-    /// From now on there is more to look at.
+    /// From now on, calls look at everything.
     pub(crate) fn watch(&self) {
         self.watched.set(true);
     }
 
-    pub(super) fn has_to_watch(&self, task: &Task) -> bool {
-        self.config.log
+    /// A task gets its turn.
+    pub(crate) fn begin_turn(&self, task: &Task) {
+        let watched = self.config.log
             || matches!(self.config.policy, Policy::Pct { .. })
-            || self.ending.get()
+            || self.run.ending.get()
             || self.journal.obeys()
             || self.streams.are_awaited()
-            || task.process.timers.cpu.get()
+            || task.process.timers.cpu.get();
+        self.watched.set(watched);
     }
 }
 
 impl Cx {
-    /// How many times the running task may read a clock, one reading after the other, until the kernel has to be asked: for
-    /// a timer, for the end of its slice, or for a log. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
+    /// How many times the running task may read a clock before the kernel has to be asked again: for a timer, the horizon, the end
+    /// of its slice, or a log. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
     #[must_use]
     pub fn readings_ahead(&self) -> u64 {
         let (kernel, task) = (&self.kernel, &self.task);
         if kernel.is_watched() || task.looks_at_signals() {
             return 0;
         }
-        let until = kernel.timers.next_at().map_or(u64::MAX, |at| at.saturating_sub(kernel.timers.now() + 1));
+        let until = kernel.timers.undisturbed_ns();
         task.entity.left().min(until.checked_div(kernel.config.call_cost_ns).unwrap_or(u64::MAX))
     }
 
-    /// The running task has read a clock so many times, no more often than it might.
+    /// Charges the running task for `count` readings of a clock, at most as many as [`Cx::readings_ahead`] allowed.
     pub fn readings_made(&self, count: u64) {
         let (kernel, task) = (&self.kernel, &self.task);
         let time = count * kernel.config.call_cost_ns;

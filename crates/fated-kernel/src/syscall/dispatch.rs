@@ -15,11 +15,11 @@ use core::task::{Context, Poll, Waker};
 
 impl Cx {
     /// The fast path of a call by the running task. `Some` is the result for `rax`: no other register has changed, and the task runs
-    /// on without asking [`Kernel::next`].
+    /// on without asking [`Kernel::run_until`].
     ///
     /// `None`: the call was handled as by [`Kernel::stopped`], and `next` decides how the run goes on.
     ///
-    /// [`Kernel::next`]: crate::host::Kernel::next
+    /// [`Kernel::run_until`]: crate::host::Kernel::run_until
     /// [`Kernel::stopped`]: crate::host::Kernel::stopped
     #[must_use]
     pub fn answer(&self, call: Call) -> Option<u64> {

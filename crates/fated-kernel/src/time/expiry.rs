@@ -15,6 +15,16 @@ pub enum Expiry {
     Fire(Rc<dyn Watcher>),
 }
 
+/// The outcome of a jump in time.
+pub(crate) enum Jump {
+    /// The next timer has expired.
+    Done,
+    /// The next timer expires at this moment, beyond the horizon.
+    BeyondHorizon(u64),
+    /// No timer is pending.
+    NoTimer,
+}
+
 impl Kernel {
     /// Lets `ns` of virtual time pass.
     #[inline]
@@ -24,12 +34,15 @@ impl Kernel {
         }
     }
 
-    /// Lets time jump to the next expiry; `false` if no timer is pending.
-    pub(crate) fn jump(self: &Rc<Self>) -> bool {
-        let Some(at) = self.timers.next_at() else { return false };
+    /// Lets time jump to the next expiry, if that is by the horizon.
+    pub(crate) fn jump(self: &Rc<Self>) -> Jump {
+        let Some(at) = self.timers.next_at() else { return Jump::NoTimer };
+        if self.timers.horizon().is_some_and(|horizon| at > horizon) {
+            return Jump::BeyondHorizon(at);
+        }
         self.timers.advance_to(at);
         self.run_expired_timers();
-        true
+        Jump::Done
     }
 
     #[cold]
@@ -39,6 +52,10 @@ impl Kernel {
                 Expiry::Wake(task) => self.wake(&task, Woken::Timeout),
                 Expiry::Fire(watcher) => watcher.fire(self),
             }
+        }
+        if self.timers.is_at_horizon() {
+            // The end of the call has to see that.
+            self.watch();
         }
     }
 }

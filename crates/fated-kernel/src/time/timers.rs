@@ -17,8 +17,12 @@ const UPTIME_AT_START: u64 = 100 * SECOND;
 pub struct Timers<E> {
     now: Cell<u64>,
     boot: u64,
-    /// When the first pending timer expires; [`NEVER`] without one.
+    /// The next moment at which there is something to do: the first pending timer expires, or `stop` comes; [`NEVER`] without any.
     due: Cell<u64>,
+    /// See [`Timers::set_horizon`].
+    horizon: Cell<Option<u64>>,
+    /// The first moment from which a call may end beyond the horizon.
+    stop: Cell<u64>,
     next: Cell<u64>,
     pending: RefCell<BTreeMap<TimerId, E>>,
 }
@@ -38,6 +42,8 @@ impl<E> Timers<E> {
             now: Cell::new(epoch),
             boot: epoch.saturating_sub(UPTIME_AT_START),
             due: Cell::new(NEVER),
+            horizon: Cell::new(None),
+            stop: Cell::new(u64::MAX),
             next: Cell::new(0),
             pending: RefCell::default(),
         }
@@ -88,10 +94,35 @@ impl<E> Timers<E> {
     /// When the first pending timer expires.
     #[must_use]
     pub fn next_at(&self) -> Option<u64> {
-        Some(self.due.get()).filter(|&at| at < NEVER)
+        self.pending.borrow().first_key_value().map(|(id, _)| id.at)
     }
 
-    /// Sets the time; an earlier one than it is changes nothing. `true` if a timer has expired now.
+    /// How much time may pass before there is anything to do.
+    pub(crate) fn undisturbed_ns(&self) -> u64 {
+        self.due.get().saturating_sub(self.now.get() + 1)
+    }
+
+    /// From now on, time goes no farther than `horizon`, in steps of at most `step` nanoseconds.
+    pub(crate) fn set_horizon(&self, horizon: Option<u64>, step: u64) {
+        if self.horizon.replace(horizon) != horizon {
+            // A step that begins before this moment ends by the horizon.
+            self.stop.set(horizon.map_or(u64::MAX, |at| at.saturating_add(1).saturating_sub(step)));
+            self.find_due();
+        }
+    }
+
+    /// How far time may go.
+    pub(crate) fn horizon(&self) -> Option<u64> {
+        self.horizon.get()
+    }
+
+    /// Whether one more step might end beyond the horizon.
+    #[inline]
+    pub(crate) fn is_at_horizon(&self) -> bool {
+        self.now.get() >= self.stop.get()
+    }
+
+    /// Sets the time; an earlier one than it is changes nothing. `true` if there is something to do now.
     #[inline]
     pub(super) fn advance_to(&self, at: u64) -> bool {
         let now = self.now.get().max(at);
@@ -101,7 +132,7 @@ impl<E> Timers<E> {
 
     /// Takes the first timer that has expired out of the queue.
     pub(super) fn pop_expired(&self) -> Option<E> {
-        if self.due.get() > self.now.get() {
+        if self.next_at()? > self.now.get() {
             return None;
         }
         let first = self.pending.borrow_mut().pop_first();
@@ -110,7 +141,8 @@ impl<E> Timers<E> {
     }
 
     fn find_due(&self) {
-        self.due.set(self.pending.borrow().first_key_value().map_or(NEVER, |(id, _)| id.at));
+        let next = self.next_at().unwrap_or(NEVER);
+        self.due.set(next.min(self.stop.get()));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The kernel as a plain library, without any real process.
 
+mod hosts;
 mod journal;
 mod paths;
 mod stories;

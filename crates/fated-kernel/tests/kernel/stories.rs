@@ -10,7 +10,7 @@ use fated_kernel::host::{Ending, Kernel, Next};
 use fated_kernel::id::Tid;
 use fated_kernel::journal::Journal;
 use fated_kernel::ports::{Console, Stop, Trace};
-use fated_kernel::record::Record;
+use fated_kernel::record::{Record, What};
 use fated_kernel::sched::rng::Rng;
 use fated_kernel::stats::Counters;
 use fated_kernel::syscall::table;
@@ -33,6 +33,7 @@ pub enum Engine {
 pub struct Told {
     /// Who ran, when, with which registers, and what it did.
     pub turns: Vec<(Tid, u64, Regs, Call)>,
+    stamps: Vec<u64>,
     log: Vec<Record>,
     natives: Vec<Call>,
     counters: Counters,
@@ -154,35 +155,80 @@ fn call(number: u32, args: &[u64]) -> Call {
     Call { number: number.into(), args: all }
 }
 
-fn tell(config: Config, engine: Engine) -> Told {
-    let story = config.seed;
-    tell_by(config, engine, story, false, Journal::off())
+/// A story that is being told.
+pub struct Story {
+    pub world: World,
+    witness: Rc<Witness>,
+    rng: Rng,
+    /// How many time stamps are read before each call.
+    stamps_rng: Rng,
+    engine: Engine,
+    told: Told,
+    /// Who runs on without the kernel having been asked.
+    straight_on: Option<Tid>,
+    /// How many time stamps the task whose turn it is still reads before its call.
+    stamps: Option<u64>,
+    /// A user who interrupts again and again.
+    user: Option<Rng>,
+    pub over: bool,
 }
 
-/// The guests do what the story says. A user who interrupts does so again and again.
-pub fn tell_by(config: Config, engine: Engine, story: u64, interrupts: bool, journal: Journal) -> Told {
-    const LONGEST: usize = 400;
-    let (witness, rng, user) = (Rc::new(Witness::default()), Rng::new(story, 9), Rng::new(story, 10));
-    let log = config.log;
-    let kernel = Kernel::with_journal(config, witness.clone(), witness.clone(), journal);
-    let world = World::of_kernel(kernel, engine == Engine::Answers);
-    furnish(&world);
-    let kernel = &world.kernel;
-    let mut told = Told::default();
-    // Who runs on without the kernel having been asked.
-    let mut straight_on = None;
-    loop {
-        if interrupts && user.below(20) == 0 {
-            kernel.interrupt(HANDLED[user.below(3) as usize] as i32);
+impl Story {
+    pub fn new(config: Config, engine: Engine) -> Story {
+        let story = config.seed;
+        Story::with_journal(config, engine, story, false, Journal::off())
+    }
+
+    /// The guests do what story number `story` says, whatever the seed of the host.
+    fn with_journal(config: Config, engine: Engine, story: u64, interrupts: bool, journal: Journal) -> Story {
+        let witness = Rc::new(Witness::default());
+        let kernel = Kernel::with_journal(config, witness.clone(), witness.clone(), journal);
+        let world = World::of_kernel(kernel, engine == Engine::Answers);
+        furnish(&world);
+        Story {
+            world,
+            witness,
+            rng: Rng::new(story, 9),
+            stamps_rng: Rng::new(story, 10),
+            engine,
+            told: Told::default(),
+            straight_on: None,
+            stamps: None,
+            user: interrupts.then(|| Rng::new(story, 11)),
+            over: false,
         }
-        let tid = match straight_on.take().map_or_else(|| kernel.next(), Next::Run) {
-            Next::Run(tid) => tid,
-            Next::AwaitConsole { .. } => continue,
-            Next::Finished(ending) => {
-                told.ending = Some(ending);
-                break;
+    }
+
+    /// Tells on, up to the horizon. The result is that of [`Next::Idle`]; `None` if the story is over.
+    pub fn go_on(&mut self, horizon: Option<u64>) -> Option<Option<u64>> {
+        while !self.over {
+            if let Some(user) = self.user.as_ref().filter(|user| user.below(20) == 0) {
+                self.world.kernel.interrupt(HANDLED[user.below(3) as usize] as i32);
             }
-        };
+            let next = self.straight_on.take().map_or_else(|| self.world.kernel.run_until(horizon), Next::Run);
+            let now = self.world.kernel.timers.now();
+            match next {
+                Next::Run(tid) => {
+                    assert!(horizon.is_none_or(|at| now <= at), "it is {now} and was to be {horizon:?} at most");
+                    self.turn(tid);
+                }
+                Next::AwaitConsole { .. } => {}
+                Next::Idle { until } => {
+                    assert!(horizon.is_some_and(|at| until.is_none_or(|until| until > at)), "{until:?}, {horizon:?}");
+                    return Some(until);
+                }
+                Next::Finished(ending) => {
+                    self.told.ending = Some(ending);
+                    self.over = true;
+                }
+            }
+        }
+        None
+    }
+
+    fn turn(&mut self, tid: Tid) {
+        const LONGEST: usize = 400;
+        let (world, kernel, told) = (&self.world, &self.world.kernel, &mut self.told);
         assert_eq!(kernel.turn().map(|cx| cx.task.tid.get()), Some(tid));
         if world.passes(tid) {
             let (.., call) = *told.turns.iter().rfind(|(other, ..)| *other == tid).expect("it made the call");
@@ -190,20 +236,30 @@ pub fn tell_by(config: Config, engine: Engine, story: u64, interrupts: bool, jou
             world.set_regs(tid, Regs { rax, ..world.regs(tid) });
         }
         if told.turns.len() == LONGEST {
-            break;
+            self.over = true;
+            return;
+        }
+        let mut stamps = self.stamps.take().unwrap_or_else(|| self.stamps_rng.below(30).saturating_sub(26));
+        while stamps > 0 {
+            told.stamps.push(kernel.timestamp_counter());
+            stamps -= 1;
+            if kernel.stops_at_horizon() {
+                self.stamps = Some(stamps);
+                return;
+            }
         }
         let call = match HANDLED.get(told.turns.len()) {
             Some(&signal) => call(nr::__NR_rt_sigaction, &[signal, ACTIONS, OUT, 8]),
-            None => invent(&rng),
+            None => invent(&self.rng),
         };
         told.turns.push((tid, kernel.timers.now(), world.regs(tid), call));
         // A task starts its call with this, as Linux has it.
         world.set_regs(tid, Regs { rax: -38i64 as u64, orig_rax: call.number, ..world.regs(tid) });
         let free = table::call(call.number).is_some_and(|info| info.passage == Passage::Free);
-        let value = match engine {
+        let value = match self.engine {
             Engine::Answers => kernel.turn().expect("it runs").answer(call),
             // The filter of such an engine doesn't show it this one.
-            Engine::Asks if free && !log => Some(world.native(tid, call) as u64),
+            Engine::Asks if free && !kernel.config.log => Some(world.native(tid, call) as u64),
             Engine::Asks => {
                 kernel.stopped(tid, Stop::Call(call));
                 None
@@ -211,23 +267,57 @@ pub fn tell_by(config: Config, engine: Engine, story: u64, interrupts: bool, jou
         };
         if let Some(rax) = value {
             world.set_regs(tid, Regs { rax, ..world.regs(tid) });
-            straight_on = Some(tid);
+            self.straight_on = Some(tid);
         }
     }
-    told.natives = world.natives();
-    told.counters = kernel.counters();
-    told.log = witness.0.take();
-    told
+
+    /// How many records there are in the log.
+    pub fn records(&self) -> usize {
+        self.witness.0.borrow().len()
+    }
+
+    /// The times of all but the first `records`. Not of calls that take no time: they happen when their task runs.
+    pub fn times_of_records(&self, records: usize) -> Vec<u64> {
+        let takes_time = |what: &What| {
+            let What::Call { call, .. } = what else { return true };
+            table::call(call.number).is_none_or(|info| info.passage != Passage::Free)
+        };
+        let log = self.witness.0.borrow();
+        log[records..].iter().filter(|record| takes_time(&record.what)).map(|record| record.time_ns).collect()
+    }
+
+    pub fn told(mut self) -> Told {
+        self.told.natives = self.world.natives();
+        self.told.counters = self.world.kernel.counters();
+        self.told.log = self.witness.0.take();
+        self.told
+    }
+}
+
+/// The configuration of story number `seed`.
+pub fn config_of(seed: u64) -> Config {
+    let policies = [Policy::RoundRobin, Policy::Random, Policy::Pct { changes: 3 }];
+    let policy = policies[seed as usize % 3];
+    Config { seed, policy, slice_calls: 1 + seed as u32 % 7, log: seed.is_multiple_of(2), ..config() }
+}
+
+pub fn tell(config: Config, engine: Engine) -> Told {
+    let story = config.seed;
+    tell_by(config, engine, story, false, Journal::off())
+}
+
+/// Tells story number `story` on a host that keeps a journal. A user who interrupts does so again and again.
+pub fn tell_by(config: Config, engine: Engine, story: u64, interrupts: bool, journal: Journal) -> Told {
+    let mut story = Story::with_journal(config, engine, story, interrupts, journal);
+    assert_eq!(story.go_on(None), None);
+    story.told()
 }
 
 #[test]
 fn both_ways_to_drive_the_kernel_tell_the_same_story() {
-    let policies = [Policy::RoundRobin, Policy::Random, Policy::Pct { changes: 3 }];
     let (mut turns, mut ended) = (0, 0);
     for seed in 1..=600 {
-        let policy = policies[seed as usize % 3];
-        let config = || Config { seed, policy, slice_calls: 1 + seed as u32 % 7, log: seed % 2 == 0, ..config() };
-        let (asked, answered) = (tell(config(), Engine::Asks), tell(config(), Engine::Answers));
+        let (asked, answered) = (tell(config_of(seed), Engine::Asks), tell(config_of(seed), Engine::Answers));
         if asked != answered {
             let pairs = asked.turns.iter().zip(&answered.turns);
             let at = pairs.take_while(|(one, other)| one == other).count();

@@ -52,7 +52,7 @@ fn error(errno: Errno) -> i64 {
 
 #[track_caller]
 fn awaits(world: &World, bits: u32) {
-    assert_eq!(world.kernel.next(), Next::AwaitConsole { streams: vec![(0, bits)] });
+    assert_eq!(world.kernel.run_until(None), Next::AwaitConsole { streams: vec![(0, bits)] });
 }
 
 fn seconds(world: &World, tid: Tid, count: u64) -> u64 {

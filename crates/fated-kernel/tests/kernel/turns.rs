@@ -19,7 +19,7 @@ fn turns_end_with_calls_that_pass_too() {
     let child = world.fork(first());
     let mut turns = Vec::new();
     for _ in 0..6 {
-        let Next::Run(tid) = world.kernel.next() else { panic!("both can run") };
+        let Next::Run(tid) = world.kernel.run_until(None) else { panic!("both can run") };
         turns.push(tid);
         world.kernel.stopped(tid, pass());
     }
@@ -33,16 +33,16 @@ fn a_call_passes_only_if_its_task_runs_straight_on() {
     let world = World::new();
     // Alone, it is never somebody else's turn.
     for _ in 0..3 {
-        assert_eq!(world.kernel.next(), Next::Run(first()));
+        assert_eq!(world.kernel.run_until(None), Next::Run(first()));
         world.kernel.stopped(first(), pass());
         assert!(world.passes(first()));
     }
-    assert_eq!(world.kernel.next(), Next::Run(first()));
+    assert_eq!(world.kernel.run_until(None), Next::Run(first()));
     // With another one waiting, the turn is over, and the call is made before.
     let child = world.fork(first());
-    let Next::Run(tid) = world.kernel.next() else { panic!("both can run") };
+    let Next::Run(tid) = world.kernel.run_until(None) else { panic!("both can run") };
     world.kernel.stopped(tid, pass());
     assert!(!world.passes(tid));
     let other = if tid == child { first() } else { child };
-    assert_eq!(world.kernel.next(), Next::Run(other));
+    assert_eq!(world.kernel.run_until(None), Next::Run(other));
 }

@@ -238,11 +238,16 @@ pub fn first() -> Tid {
 
 impl World {
     pub fn new() -> World {
-        World::with(Rc::new(Nowhere))
+        World::with(World::nowhere())
+    }
+
+    /// Streams without input, and a trace that nobody reads.
+    pub fn nowhere() -> Rc<Nowhere> {
+        Rc::new(Nowhere)
     }
 
     pub fn with(console: Rc<dyn Console>) -> World {
-        World::configured(config(), console, Rc::new(Nowhere), false)
+        World::configured(config(), console, World::nowhere(), false)
     }
 
     /// The engine carries out calls that pass at once, or when their task runs on.
@@ -302,7 +307,7 @@ impl World {
     fn until_turn(&self, tid: Tid) {
         const SCHED_YIELD: u64 = 24;
         for _ in 0..1000 {
-            match self.turn.take().map_or_else(|| self.kernel.next(), Next::Run) {
+            match self.turn.take().map_or_else(|| self.kernel.run_until(None), Next::Run) {
                 Next::Run(other) if other == tid => return self.turn.set(Some(tid)),
                 Next::Run(other) => {
                     if self.open.borrow_mut().remove(&other) {
@@ -318,7 +323,7 @@ impl World {
 
     /// Lets everyone who can run yield until nothing moves any more.
     pub fn ending(&self) -> Ending {
-        match self.kernel.next() {
+        match self.kernel.run_until(None) {
             Next::Finished(ending) => ending,
             next => panic!("the run goes on: {next:?}"),
         }

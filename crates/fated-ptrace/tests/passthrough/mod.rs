@@ -321,7 +321,7 @@ impl Driver for Passthrough {
         Tid::new(FIRST).unwrap()
     }
 
-    fn next(&self) -> Next {
+    fn run_until(&self, _horizon: Option<u64>) -> Next {
         let mut idle = 0;
         loop {
             if let Some(ending) = self.ending.take() {

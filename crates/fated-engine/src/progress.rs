@@ -1,0 +1,15 @@
+//! How far a host has been driven.
+
+use fated_kernel::host::Ending;
+
+/// Why an engine has returned from driving its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing more happens up to the horizon; see [`fated_kernel::host::Next::Idle`].
+    Idle {
+        /// The next moment at which something happens by itself.
+        until: Option<u64>,
+    },
+    /// The run is over.
+    Ended(Ending),
+}
