@@ -296,7 +296,10 @@ impl Kernel {
         }
         let status = self.run.exit_status.get()?;
         let nothing_left = self.processes.borrow().is_empty();
-        let nothing_moves = self.timers.next_at().is_none() && self.scheduler.is_empty() && self.current_is_none();
+        let nothing_moves = self.timers.next_at().is_none()
+            && self.scheduler.is_empty()
+            && self.current_is_none()
+            && !self.journal.has_more();
         if nothing_left || nothing_moves {
             return Some(Ending::Exited(status));
         }

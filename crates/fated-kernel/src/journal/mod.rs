@@ -319,6 +319,17 @@ impl Journal {
         self.write(|| Entry::Signal { signal, at });
     }
 
+    /// Whether the journal that is obeyed says that something else happens before the run ends: a signal of the user's was on its way
+    /// then, or input.
+    pub(crate) fn has_more(&self) -> bool {
+        let mut more = false;
+        self.take(|entry| {
+            more = *entry != Entry::End;
+            None::<()>
+        });
+        self.obeys.get() && more
+    }
+
     /// All tasks wait, and nothing can happen but that input comes in: whether it comes from the journal.
     pub(crate) fn lets_in(&self) -> bool {
         let mut input = false;
