@@ -56,7 +56,7 @@ impl Recorded {
         real: impl FnOnce() -> Result<T, Errno>,
         entry: impl FnOnce(Result<T, Errno>) -> Entry,
     ) -> Result<T, Errno> {
-        let result = match self.journal.expect(asked, of_entry) {
+        let result = match self.journal.require(asked, of_entry) {
             Some(result) => result,
             // The run is about to end.
             None if self.journal.has_failed() => return Err(Errno::EIO),

@@ -225,7 +225,7 @@ impl Journal {
 
     /// What the run asks for has to be the next entry; if it isn't, the run has left the journal. `None` also if there are no
     /// more entries to obey.
-    pub(crate) fn expect<T>(&self, asked: &str, look: impl FnOnce(&Entry) -> Option<T>) -> Option<T> {
+    pub(crate) fn require<T>(&self, asked: &str, look: impl FnOnce(&Entry) -> Option<T>) -> Option<T> {
         let found = self.take(look);
         if found.is_none() && self.obeys.get() {
             self.leave(&format!("the run asks for {asked}"));
@@ -260,7 +260,7 @@ impl Journal {
     #[cold]
     fn kept_choice(&self, what: Choice, drawn: u64, among: u64) -> u64 {
         let asked = format!("{} among {among}", what.word());
-        let obeyed = self.expect(&asked, |entry| match entry {
+        let obeyed = self.require(&asked, |entry| match entry {
             Entry::Chosen { what: kind, chosen, among: possible } if (*kind, *possible) == (what, among) => {
                 Some(*chosen)
             }
@@ -282,7 +282,7 @@ impl Journal {
     #[cold]
     fn kept_entropy(&self, kind: Entropy, bytes: &mut [u8]) {
         let asked = format!("{} of {} bytes", kind.word(), bytes.len());
-        let obeyed = self.expect(&asked, |entry| match entry {
+        let obeyed = self.require(&asked, |entry| match entry {
             Entry::Drawn { kind: found, bytes: drawn } if *found == kind && drawn.len() == bytes.len() => {
                 Some(drawn.clone())
             }
