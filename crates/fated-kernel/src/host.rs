@@ -11,7 +11,7 @@ use crate::id::{Pid, Tid};
 use crate::ipc::futex::state::Futexes;
 use crate::journal::Journal;
 use crate::journal::console::Recorded;
-use crate::net::unix::rights::InFlight;
+use crate::net::unix::in_flight::InFlight;
 use crate::ports::{Console, Trace};
 use crate::process::family::Family;
 use crate::process::task::{Process, Task};
@@ -95,7 +95,7 @@ pub struct Kernel {
     /// Who is whose child, and who waits for whom.
     pub family: RefCell<Family>,
     /// Sleepers on futexes.
-    pub futexes: RefCell<Futexes>,
+    pub futexes: RefCell<Futexes<Rc<Task>>>,
     /// Which file system a path belongs to.
     pub mounts: Mounts,
     /// What it knows of real files.

@@ -68,7 +68,7 @@ impl Kernel {
                     None => continue,
                 }
             };
-            self.streams.count_turn(self);
+            self.count_turn();
             let cx = Cx { kernel: self.clone(), task };
             self.run.current.replace(Some(cx.clone()));
             if matches!(cx.task.rest.get(), Rest::Waking(_)) {
@@ -84,7 +84,7 @@ impl Kernel {
 
     /// Every task waits: lets input in, or time go on. `None`: somebody may be ready now.
     fn wait(self: &Rc<Self>) -> Option<Next> {
-        if self.streams.check(self) {
+        if self.let_input_in() {
             return None;
         }
         // What outlives the first process isn't worth the user's waiting.
@@ -172,7 +172,7 @@ impl Kernel {
             task.turn_over.set(true);
             return false;
         }
-        self.streams.count_turn(self);
+        self.count_turn();
         self.set_journal_signal();
         true
     }

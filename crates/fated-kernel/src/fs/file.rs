@@ -7,7 +7,6 @@ use crate::fs::locks::Held;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
-use crate::signal::signalfd::SignalFd;
 use alloc::{rc::Rc, string::String, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, OnceCell};
@@ -44,6 +43,10 @@ pub trait File: Debug {
     /// Woken when [`File::poll`] may have changed; `None` if it never does.
     fn queue(&self) -> Option<&WaitQueue> {
         None
+    }
+    /// The same for the caller, where the queue depends on who waits.
+    fn queue_of<'a>(&'a self, _cx: &'a Cx) -> Option<&'a WaitQueue> {
+        self.queue()
     }
     /// The number of the standard stream of fated that it is, if it is one: its readiness is known outside only.
     fn stream(&self) -> Option<i32> {
@@ -126,13 +129,10 @@ impl OpenFile {
         self.flags.get() & O_ACCMODE != 0
     }
 
-    /// The queue to wait in for a change of readiness. That of a signalfd is the waiting process's own.
+    /// The queue to wait in for a change of readiness.
     #[must_use]
     pub fn watched_queue<'a>(&'a self, cx: &'a Cx) -> Option<&'a WaitQueue> {
-        match self.downcast::<SignalFd>() {
-            Some(_) => Some(&cx.task.process.signalled),
-            None => self.file.queue(),
-        }
+        self.file.queue_of(cx)
     }
 
     /// The stream of fated behind it, and those of the [`poll`] bits that it can ever show.

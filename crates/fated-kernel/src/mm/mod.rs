@@ -1,3 +1,7 @@
 //! Guest memory.
 
 pub mod iov_iter;
+
+/// An address space. Tasks with the same one share their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MmId(pub u64);

@@ -9,3 +9,17 @@
 pub mod msg;
 pub mod socket;
 pub mod unix;
+
+/// The type of a socket: how it cuts what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A stream of bytes (`SOCK_STREAM`).
+    Stream,
+    /// Messages (`SOCK_DGRAM`).
+    Datagram,
+    /// Messages in a connection (`SOCK_SEQPACKET`).
+    Packet,
+}
+
+/// The default of `SO_SNDBUF` and `SO_RCVBUF` (`/proc/sys/net/core/wmem_default`).
+pub const BUFFER: usize = 212_992;

@@ -5,26 +5,13 @@ use crate::errno::Errno;
 use crate::fs::file::{File, anonymous_name, anonymous_stat};
 use crate::fs::inode::{FileStat, kind};
 use crate::mm::iov_iter::Buffers;
+use crate::net::Kind;
 use crate::net::msg::{Ancillary, Receive, Received, Sender};
 use crate::net::unix::Endpoint;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-
-/// The type of a socket: how it cuts what is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A stream of bytes (`SOCK_STREAM`).
-    Stream,
-    /// Messages (`SOCK_DGRAM`).
-    Datagram,
-    /// Messages in a connection (`SOCK_SEQPACKET`).
-    Packet,
-}
-
-/// The default of `SO_SNDBUF` and `SO_RCVBUF` (`/proc/sys/net/core/wmem_default`).
-pub const BUFFER: usize = 212_992;
 
 /// A socket.
 #[derive(Debug)]
@@ -68,7 +55,8 @@ impl Socket {
     /// Two sockets that are connected to each other (socketpair(2)).
     #[must_use]
     pub fn pair(cx: &Cx, kind: Kind) -> [Rc<Socket>; 2] {
-        Endpoint::pair(&cx.kernel, kind, sender(cx)).map(|endpoint| Socket::new(cx, kind, Protocol::Unix(endpoint)))
+        let queues = [(); 2].map(|()| WaitQueue::new(&cx.kernel));
+        Endpoint::pair(queues, kind, sender(cx)).map(|endpoint| Socket::new(cx, kind, Protocol::Unix(endpoint)))
     }
 
     fn unix(&self) -> &Endpoint {

@@ -7,6 +7,7 @@ use crate::arch::Call;
 use crate::fs::fdtable::Files;
 use crate::fs::fs_struct::FsStruct;
 use crate::id::Tid;
+pub use crate::mm::MmId;
 use crate::outcome::Waiting;
 use crate::ports::RealTask;
 pub use crate::process::credentials::Credentials;
@@ -95,10 +96,6 @@ impl Scheduled for Task {
         &self.entity
     }
 }
-
-/// An address space. Tasks with the same one share their memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MmId(pub u64);
 
 /// `stack_t` of sigaltstack(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -83,6 +83,11 @@ impl File for SignalFd {
         Some(&self.signalled)
     }
 
+    /// A task waits for signals of its own process.
+    fn queue_of<'a>(&'a self, cx: &'a Cx) -> Option<&'a WaitQueue> {
+        Some(&cx.task.process.signalled)
+    }
+
     fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {
         Ok(anonymous_stat(0o600, ANON_INODE, cx.kernel.config.epoch_ns))
     }

@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::net::msg::{Ancillary, Received, Sender};
+use crate::net::unix::rights::Right;
 use alloc::vec::Vec;
 use linux_raw_sys::net::{SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET};
 
@@ -60,7 +61,7 @@ pub(super) fn read_control(cx: &Cx, header: &Header) -> Result<Ancillary, Errno>
                     if open.file.is_native() {
                         return Err(Errno::EINVAL);
                     }
-                    with.rights.push(cx.kernel.rights_in_flight.send(open)?);
+                    with.rights.push(Right::new(&cx.kernel.rights_in_flight, open)?);
                 }
                 if with.rights.len() > MOST_RIGHTS {
                     return Err(Errno::EINVAL);

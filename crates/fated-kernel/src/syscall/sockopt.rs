@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::net::socket::{BUFFER, Kind};
+use crate::net::{BUFFER, Kind};
 use crate::syscall::Args;
 use crate::syscall::socket::{AF_UNIX, find, socket};
 use alloc::vec::Vec;

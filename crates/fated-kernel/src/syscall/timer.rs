@@ -86,7 +86,7 @@ fn read_event(cx: &Cx, addr: u64) -> Result<Notify, Errno> {
     let task = if how == THREAD_SIGNAL {
         let task = Tid::new(tid as u32).and_then(|tid| cx.kernel.task(tid));
         let own = task.filter(|task| Rc::ptr_eq(&task.process, cx.process())).ok_or(Errno::EINVAL)?;
-        Some(Rc::downgrade(&own))
+        Some(own.tid.get())
     } else {
         None
     };

@@ -2,9 +2,9 @@
 //!
 //! All clocks are one: virtual time, counted from 1970 or from the host's boot. Those of CPU time count the cost of calls.
 
-use crate::process::task::{Process, Task};
 use crate::time::timers::Timers;
 use alloc::rc::Weak;
+use core::fmt::Debug;
 
 /// A clock.
 #[derive(Clone, Debug)]
@@ -13,10 +13,14 @@ pub enum Clock {
     Real,
     /// Nanoseconds since the host's boot.
     Boot,
-    /// CPU time of a process.
-    Process(Weak<Process>),
-    /// CPU time of a task.
-    Thread(Weak<Task>),
+    /// CPU time of a process or a task.
+    Cpu(Weak<dyn CpuTime>),
+}
+
+/// What uses CPU time.
+pub trait CpuTime: Debug {
+    /// How much it has used, in nanoseconds.
+    fn cpu_ns(&self) -> u64;
 }
 
 impl Clock {
@@ -26,15 +30,14 @@ impl Clock {
         match self {
             Clock::Real => timers.now(),
             Clock::Boot => timers.uptime(),
-            Clock::Process(process) => process.upgrade().map_or(0, |process| process.total_cpu_ns()),
-            Clock::Thread(task) => task.upgrade().map_or(0, |task| task.cpu_ns.get()),
+            Clock::Cpu(owner) => owner.upgrade().map_or(0, |owner| owner.cpu_ns()),
         }
     }
 
     /// Whether it counts CPU time.
     #[must_use]
     pub fn counts_cpu(&self) -> bool {
-        matches!(self, Clock::Process(_) | Clock::Thread(_))
+        matches!(self, Clock::Cpu(_))
     }
 
     /// The moment since 1970 at which it reads `at`. Clocks of CPU time have none: it depends on what runs.
@@ -43,7 +46,7 @@ impl Clock {
         match self {
             Clock::Real => Some(at),
             Clock::Boot => Some(timers.of_uptime(at)),
-            Clock::Process(_) | Clock::Thread(_) => None,
+            Clock::Cpu(_) => None,
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pid, Tid};
-use crate::time::clock::Clock;
-use alloc::rc::Rc;
+use crate::process::task::{Process, Task};
+use crate::time::clock::{Clock, CpuTime};
+use alloc::rc::{Rc, Weak};
 use linux_raw_sys::general::{
     CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW,
     CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_ALARM, CLOCK_REALTIME_COARSE, CLOCK_TAI,
@@ -23,8 +24,8 @@ impl Cx {
             CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => {
                 Ok(Clock::Boot)
             }
-            CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::Process(Rc::downgrade(self.process()))),
-            CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Thread(Rc::downgrade(&self.task))),
+            CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::of_process(self.process())),
+            CLOCK_THREAD_CPUTIME_ID => Ok(Clock::of_task(&self.task)),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -40,17 +41,45 @@ impl Cx {
         }
         if id & PER_THREAD != 0 {
             if number == 0 {
-                return Ok(Clock::Thread(Rc::downgrade(&self.task)));
+                return Ok(Clock::of_task(&self.task));
             }
             let task = Tid::new(number).and_then(|tid| self.kernel.task(tid));
             let own = task.filter(|task| Rc::ptr_eq(&task.process, self.process()));
-            return own.map(|task| Clock::Thread(Rc::downgrade(&task))).ok_or(Errno::EINVAL);
+            return own.map(|task| Clock::of_task(&task)).ok_or(Errno::EINVAL);
         }
         if number == 0 || number == self.task.tid.get().get() {
-            return Ok(Clock::Process(Rc::downgrade(self.process())));
+            return Ok(Clock::of_process(self.process()));
         }
         let process = Pid::new(number).and_then(|pid| self.kernel.process(pid));
-        process.map(|process| Clock::Process(Rc::downgrade(&process))).ok_or(Errno::EINVAL)
+        process.map(|process| Clock::of_process(&process)).ok_or(Errno::EINVAL)
+    }
+}
+
+impl Clock {
+    /// The CPU time of a process.
+    #[must_use]
+    pub fn of_process(process: &Rc<Process>) -> Clock {
+        let owner: Weak<Process> = Rc::downgrade(process);
+        Clock::Cpu(owner)
+    }
+
+    /// The CPU time of a task.
+    #[must_use]
+    pub fn of_task(task: &Rc<Task>) -> Clock {
+        let owner: Weak<Task> = Rc::downgrade(task);
+        Clock::Cpu(owner)
+    }
+}
+
+impl CpuTime for Process {
+    fn cpu_ns(&self) -> u64 {
+        self.total_cpu_ns()
+    }
+}
+
+impl CpuTime for Task {
+    fn cpu_ns(&self) -> u64 {
+        self.cpu_ns.get()
     }
 }
 

@@ -41,13 +41,13 @@ pub fn set(kernel: &Kernel, process: &Rc<Process>, which: Interval, new: Setting
 fn timer(process: &Rc<Process>, which: Interval) -> Rc<Timer> {
     let mut timers = process.timers.interval.borrow_mut();
     let [real, virt, prof] = &mut *timers;
-    let cpu = || Clock::Process(Rc::downgrade(process));
+    let cpu = || Clock::of_process(process);
     let (slot, clock, signal) = match which {
         Interval::Real => (real, Clock::Boot, nr::ALRM),
         Interval::Virtual => (virt, cpu(), nr::VTALRM),
         Interval::Prof => (prof, cpu(), nr::PROF),
     };
-    slot.get_or_insert_with(|| Timer::new(process, -1, clock, Notify::Kernel(signal))).clone()
+    slot.get_or_insert_with(|| Timer::new(process.pid, -1, clock, Notify::Kernel(signal))).clone()
 }
 
 /// A SIGALRM of `process` has been taken. Whoever sent it: it may have merged with the timer's.
@@ -103,7 +103,7 @@ impl Timer {
             _ if matches!(self.notify, Notify::Nobody) => {}
             Some(moment) => self.queued.set(Some(kernel.timers.start(moment, Expiry::Fire(self.clone())))),
             None => {
-                if let Some(process) = self.process.upgrade() {
+                if let Some(process) = kernel.process(self.process) {
                     process.timers.cpu.set(true);
                     kernel.watch();
                 }
@@ -126,7 +126,7 @@ impl Timer {
         if self.interval.get() == 0 {
             self.due.set(None);
         }
-        let Some(process) = self.process.upgrade() else { return };
+        let Some(process) = kernel.process(self.process) else { return };
         if self.clock.counts_cpu() && matches!(self.notify, Notify::Kernel(_)) {
             self.forward(self.clock.now(&kernel.timers));
         } else {
@@ -146,7 +146,7 @@ impl Timer {
                         kernel.send_to_process(&process, info);
                     }
                     Some(task) => {
-                        if let Some(task) = task.upgrade().filter(|task| !task.is_gone()) {
+                        if let Some(task) = kernel.task(*task).filter(|task| task.process.pid == self.process) {
                             kernel.send_to_task(&task, info);
                         }
                     }

@@ -40,7 +40,7 @@ pub fn new_id(process: &Process) -> Result<NewId, Errno> {
 pub fn create(process: &Rc<Process>, NewId(id): NewId, clock: Clock, notify: Notify) {
     let timers = &process.timers;
     timers.next_id.set(if id == i32::MAX { 0 } else { id + 1 });
-    timers.posix.borrow_mut().insert(id, Timer::new(process, id, clock, notify));
+    timers.posix.borrow_mut().insert(id, Timer::new(process.pid, id, clock, notify));
 }
 
 fn find(process: &Process, id: i32) -> Result<Rc<Timer>, Errno> {

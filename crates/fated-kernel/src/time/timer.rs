@@ -5,14 +5,10 @@
 //! meanwhile is its overrun. So a timer whose signal nobody takes never keeps virtual time moving. The interval timers on CPU time
 //! are the exception, in Linux as here.
 
-use crate::process::task::{Process, Task};
+use crate::id::{Pid, Tid};
 use crate::time::clock::Clock;
 use crate::time::timers::TimerId;
-use alloc::{
-    collections::BTreeMap,
-    rc::{Rc, Weak},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 
 /// All timers of a process.
@@ -49,7 +45,7 @@ pub enum Notify {
         /// `sigev_value`.
         value: u64,
         /// The task that gets it; `None` for the process.
-        task: Option<Weak<Task>>,
+        task: Option<Tid>,
     },
 }
 
@@ -67,7 +63,8 @@ pub struct Setting {
 pub struct Timer {
     /// Its id; -1 for an interval timer.
     pub(super) id: i32,
-    pub(super) process: Weak<Process>,
+    /// Its process, which outlives it: when a process ends its timers are disarmed.
+    pub(super) process: Pid,
     pub(super) clock: Clock,
     pub(super) notify: Notify,
     /// When it expires, on its clock; `None` if it is not armed.
@@ -84,10 +81,10 @@ pub struct Timer {
 }
 
 impl Timer {
-    pub(super) fn new(process: &Rc<Process>, id: i32, clock: Clock, notify: Notify) -> Rc<Timer> {
+    pub(super) fn new(process: Pid, id: i32, clock: Clock, notify: Notify) -> Rc<Timer> {
         Rc::new(Timer {
             id,
-            process: Rc::downgrade(process),
+            process,
             clock,
             notify,
             due: Cell::new(None),

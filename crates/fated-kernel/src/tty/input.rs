@@ -6,11 +6,10 @@
 //! There are two exceptions, for programs that would never get their input otherwise. Where tasks don't stop making calls, input
 //! comes in after many of them. And a task that polls without ever waiting sees what there was when all others waited last.
 
-use crate::cx::Cx;
 use crate::fs::poll;
-use crate::host::Kernel;
+use crate::ports::Console;
 use crate::sched::wait_queue::WaitQueue;
-use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::ioctl::FIONREAD;
 
@@ -38,13 +37,6 @@ struct State {
     queue: WaitQueue,
 }
 
-/// A task's wait for streams; dropping it ends the wait.
-#[derive(Debug)]
-pub struct Awaiting {
-    kernel: Rc<Kernel>,
-    numbers: Vec<u64>,
-}
-
 impl Streams {
     /// The streams that tasks wait for now, each with the bits waited for.
     #[must_use]
@@ -57,9 +49,8 @@ impl Streams {
     }
 
     /// Lets in what there is; `true` if that has woken a task.
-    pub fn check(&self, kernel: &Kernel) -> bool {
+    pub(super) fn check(&self, console: &dyn Console) -> bool {
         self.turns.set(0);
-        kernel.journal.set_moment(kernel.since_epoch());
         let awaited: BTreeMap<i32, u32> = self.awaited().unwrap_or_default().into_iter().collect();
         let mut woken = Vec::new();
         for (stream, state) in self.states.borrow_mut().iter_mut() {
@@ -68,9 +59,9 @@ impl Streams {
                 continue;
             }
             state.asked = false;
-            state.ready = kernel.console.poll(*stream);
+            state.ready = console.poll(*stream);
             let mut bytes = [0; 4];
-            let known = state.ready & poll::IN != 0 && kernel.console.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
+            let known = state.ready & poll::IN != 0 && console.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
             state.piece = if known { u32::from_le_bytes(bytes).into() } else { 0 };
             if state.ready != 0 {
                 woken.push((state.queue.clone(), state.ready & wanted != 0));
@@ -85,25 +76,15 @@ impl Streams {
         !self.awaited.borrow().is_empty()
     }
 
-    /// Counts a turn, so that nobody waits for input for ever.
-    #[inline]
-    pub fn count_turn(&self, kernel: &Kernel) {
-        if self.are_awaited() {
-            self.count_awaited_turn(kernel);
-        }
-    }
-
-    #[cold]
-    fn count_awaited_turn(&self, kernel: &Kernel) {
+    /// Counts a turn; `true` if tasks have waited long enough.
+    pub(super) fn count_turn(&self) -> bool {
         self.turns.set(self.turns.get() + 1);
-        if self.turns.get() >= PATIENCE {
-            self.check(kernel);
-        }
+        self.turns.get() >= PATIENCE
     }
 
     /// Woken when input comes in.
-    pub(super) fn queue(&self, kernel: &Rc<Kernel>, stream: i32) -> WaitQueue {
-        let new = || State { ready: 0, piece: 0, asked: false, queue: WaitQueue::new(kernel) };
+    pub(super) fn queue(&self, stream: i32, new: impl FnOnce() -> WaitQueue) -> WaitQueue {
+        let new = || State { ready: 0, piece: 0, asked: false, queue: new() };
         self.states.borrow_mut().entry(stream).or_insert_with(new).queue.clone()
     }
 
@@ -129,29 +110,17 @@ impl Streams {
             }
         }
     }
-}
 
-impl Cx {
-    /// The task is about to wait for these streams, until the result is dropped.
-    #[must_use]
-    pub fn await_streams(&self, streams: impl Iterator<Item = (i32, u32)>) -> Option<Awaiting> {
-        let own = &self.kernel.streams;
-        let mut numbers = Vec::new();
-        for wanted in streams {
-            let number = own.last.get() + 1;
-            own.last.set(number);
-            own.awaited.borrow_mut().insert(number, wanted);
-            numbers.push(number);
-        }
-        (!numbers.is_empty()).then(|| Awaiting { kernel: self.kernel.clone(), numbers })
+    /// A wait for a stream and `POLL*` bits begins; returns its number.
+    pub(super) fn begin_wait(&self, wanted: (i32, u32)) -> u64 {
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        self.awaited.borrow_mut().insert(number, wanted);
+        number
     }
-}
 
-impl Drop for Awaiting {
-    fn drop(&mut self) {
-        let mut awaited = self.kernel.streams.awaited.borrow_mut();
-        for number in &self.numbers {
-            awaited.remove(number);
-        }
+    /// A wait ends.
+    pub(super) fn end_wait(&self, number: u64) {
+        self.awaited.borrow_mut().remove(&number);
     }
 }

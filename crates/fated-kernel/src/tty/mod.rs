@@ -14,3 +14,4 @@ pub mod ioctl;
 pub mod job_control;
 pub mod stream;
 pub mod terminal;
+pub mod waiting;

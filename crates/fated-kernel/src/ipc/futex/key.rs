@@ -5,7 +5,8 @@
 //! address space. So the real Linux is asked only when a waiter and a waker meet whose addresses differ.
 
 use crate::errno::Errno;
-use crate::process::task::{MmId, Task};
+use crate::mm::MmId;
+use crate::ports::HostFiles;
 use core::cell::OnceCell;
 
 /// A byte of a file that is mapped shared: device, inode, offset.
@@ -38,13 +39,13 @@ impl Futex {
         Ok(Futex { shared, mm, addr, byte: OnceCell::new() })
     }
 
-    /// What is mapped there; `task` has it in its address space.
-    pub(super) fn byte(&self, task: &Task) -> Option<Byte> {
-        *self.byte.get_or_init(|| mapped_byte(&task.guest.proc_file("maps").unwrap_or_default(), self.addr))
+    /// What is mapped there, as a task with this address space sees it.
+    pub(super) fn byte(&self, task: &dyn HostFiles) -> Option<Byte> {
+        *self.byte.get_or_init(|| mapped_byte(&task.proc_file("maps").unwrap_or_default(), self.addr))
     }
 
     /// Whether both are the same futex; each comes with a task that has it in its address space.
-    pub(super) fn is(&self, task: &Task, other: &Futex, other_task: &Task) -> bool {
+    pub(super) fn is(&self, task: &dyn HostFiles, other: &Futex, other_task: &dyn HostFiles) -> bool {
         if self.shared != other.shared {
             return false;
         }

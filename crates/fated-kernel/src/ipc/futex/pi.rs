@@ -30,7 +30,7 @@ pub fn try_lock(cx: &Cx, futex: &Futex) -> Result<bool, Errno> {
 }
 
 fn is_wanted(cx: &Cx, futex: &Futex) -> bool {
-    !cx.kernel.futexes.borrow().find(&cx.task, futex, 1, |waiter| waiter.wants_lock).is_empty()
+    !cx.kernel.futexes.borrow().find(&*cx.task.guest, futex, 1, |waiter| waiter.wants_lock).is_empty()
 }
 
 /// Waits until the owner hands the lock over.
@@ -64,7 +64,7 @@ pub(super) fn inherit(cx: &Cx, futex: &Futex) -> Result<bool, Errno> {
 
 /// Enters the first waiter as the owner, with the bits `died`, and wakes it; `false` if nobody waits.
 fn hand_over(cx: &Cx, futex: &Futex, died: u32) -> Result<bool, Errno> {
-    let found = cx.kernel.futexes.borrow().find(&cx.task, futex, 2, |waiter| waiter.wants_lock);
+    let found = cx.kernel.futexes.borrow().find(&*cx.task.guest, futex, 2, |waiter| waiter.wants_lock);
     let Some(first) = found.first() else { return Ok(false) };
     let waiters = if found.len() > 1 { FUTEX_WAITERS } else { 0 };
     cx.write_u32(futex.addr, first.task.tid.get().get() | waiters | died)?;

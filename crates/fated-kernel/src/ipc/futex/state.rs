@@ -4,7 +4,8 @@
 //! and nothing else. Queues are in the order of arrival.
 
 use crate::ipc::futex::key::Futex;
-use crate::process::task::{MmId, Task};
+use crate::mm::MmId;
+use crate::ports::{HostFiles, RealTask};
 use alloc::{
     collections::{BTreeMap, VecDeque},
     rc::Rc,
@@ -12,10 +13,12 @@ use alloc::{
 };
 use core::cell::{Cell, RefCell};
 
-/// A task that waits for a futex. One that waits for several has as many waiters.
+/// A task `T` that waits for a futex. One that waits for several has as many waiters.
 #[derive(Debug)]
-pub struct Waiter {
-    pub(super) task: Rc<Task>,
+pub struct Waiter<T> {
+    pub(super) task: T,
+    /// The real side of the task.
+    pub(super) real: Rc<dyn RealTask>,
     pub(super) futex: RefCell<Futex>,
     pub(super) bits: u32,
     /// It waits for a lock that the owner hands over (`FUTEX_LOCK_PI`), not for a wake.
@@ -24,21 +27,27 @@ pub struct Waiter {
 }
 
 /// The queues of all waiters of a host.
-#[derive(Debug, Default)]
-pub struct Futexes {
-    private: BTreeMap<(MmId, u64), VecDeque<Rc<Waiter>>>,
+#[derive(Debug)]
+pub struct Futexes<T> {
+    private: BTreeMap<(MmId, u64), VecDeque<Rc<Waiter<T>>>>,
     /// All waiters on shared futexes: two names may turn out to be the same.
-    shared: VecDeque<Rc<Waiter>>,
+    shared: VecDeque<Rc<Waiter<T>>>,
     /// How many waiters want a lock.
     locks: usize,
 }
 
-impl Futexes {
-    fn queue(&self, futex: &Futex) -> Option<&VecDeque<Rc<Waiter>>> {
+impl<T> Default for Futexes<T> {
+    fn default() -> Self {
+        Futexes { private: BTreeMap::new(), shared: VecDeque::new(), locks: 0 }
+    }
+}
+
+impl<T> Futexes<T> {
+    fn queue(&self, futex: &Futex) -> Option<&VecDeque<Rc<Waiter<T>>>> {
         if futex.shared { Some(&self.shared) } else { self.private.get(&(futex.mm, futex.addr)) }
     }
 
-    pub(super) fn push(&mut self, waiter: Rc<Waiter>) {
+    pub(super) fn push(&mut self, waiter: Rc<Waiter<T>>) {
         self.locks += usize::from(waiter.wants_lock);
         let (shared, key) = {
             let futex = waiter.futex.borrow();
@@ -48,7 +57,7 @@ impl Futexes {
         queue.push_back(waiter);
     }
 
-    pub(super) fn remove(&mut self, waiter: &Rc<Waiter>) {
+    pub(super) fn remove(&mut self, waiter: &Rc<Waiter<T>>) {
         let futex = waiter.futex.borrow();
         let key = (futex.mm, futex.addr);
         let queue = if futex.shared { Some(&mut self.shared) } else { self.private.get_mut(&key) };
@@ -63,16 +72,16 @@ impl Futexes {
         }
     }
 
-    /// The first `count` waiters on `futex`, as `task` names it, that `wanted` accepts.
+    /// The first `count` waiters on `futex`, as a task with the real files `task` names it, that `wanted` accepts.
     pub(super) fn find(
         &self,
-        task: &Task,
+        task: &dyn HostFiles,
         futex: &Futex,
         count: usize,
-        wanted: impl Fn(&Waiter) -> bool,
-    ) -> Vec<Rc<Waiter>> {
+        wanted: impl Fn(&Waiter<T>) -> bool,
+    ) -> Vec<Rc<Waiter<T>>> {
         let queue = self.queue(futex).into_iter().flatten();
-        let here = |waiter: &&Rc<Waiter>| wanted(waiter) && waiter.futex.borrow().is(&waiter.task, futex, task);
+        let here = |waiter: &&Rc<Waiter<T>>| wanted(waiter) && waiter.futex.borrow().is(&*waiter.real, futex, task);
         queue.filter(here).take(count).cloned().collect()
     }
 

@@ -6,6 +6,7 @@ use crate::host::Kernel;
 use crate::ipc::futex::key::Futex;
 use crate::ipc::futex::state::Waiter;
 use crate::outcome::SysResult;
+use crate::process::task::Task;
 use crate::sched::Woken;
 use alloc::{rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
@@ -18,7 +19,7 @@ pub const ANY: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Waiters {
     kernel: Rc<Kernel>,
-    list: Vec<Rc<Waiter>>,
+    list: Vec<Rc<Waiter<Rc<Task>>>>,
 }
 
 impl Waiters {
@@ -26,8 +27,8 @@ impl Waiters {
     pub(super) fn enqueue(cx: &Cx, futexes: Vec<(Futex, u32)>, wants_lock: bool) -> Waiters {
         let mut list = Vec::with_capacity(futexes.len());
         for (futex, bits) in futexes {
-            let (task, futex) = (cx.task.clone(), RefCell::new(futex));
-            let waiter = Rc::new(Waiter { task, futex, bits, wants_lock, woken: Cell::new(false) });
+            let (task, real, futex) = (cx.task.clone(), cx.task.guest.clone(), RefCell::new(futex));
+            let waiter = Rc::new(Waiter { task, real, futex, bits, wants_lock, woken: Cell::new(false) });
             cx.kernel.futexes.borrow_mut().push(waiter.clone());
             list.push(waiter);
         }
@@ -72,7 +73,7 @@ pub async fn wait(cx: Cx, futexes: Vec<(Futex, u32)>, deadline: Option<u64>) -> 
 }
 
 /// Removes a waiter from its queue and wakes its task.
-pub(super) fn release(cx: &Cx, waiter: &Rc<Waiter>) {
+pub(super) fn release(cx: &Cx, waiter: &Rc<Waiter<Rc<Task>>>) {
     cx.kernel.futexes.borrow_mut().remove(waiter);
     waiter.woken.set(true);
     cx.kernel.wake(&waiter.task, Woken::Event);
@@ -80,7 +81,7 @@ pub(super) fn release(cx: &Cx, waiter: &Rc<Waiter>) {
 
 /// Wakes at most `count` waiters whose bits meet `bits`; returns how many. `EINVAL` if the first one waits for a lock.
 pub fn wake(cx: &Cx, futex: &Futex, count: usize, bits: u32) -> Result<u64, Errno> {
-    let found = cx.kernel.futexes.borrow().find(&cx.task, futex, count, |waiter| waiter.bits & bits != 0);
+    let found = cx.kernel.futexes.borrow().find(&*cx.task.guest, futex, count, |waiter| waiter.bits & bits != 0);
     let mut done = 0;
     for waiter in &found {
         if waiter.wants_lock {
@@ -119,7 +120,7 @@ pub fn requeue(cx: &Cx, from: &Futex, to: &Futex, wakes: u32, moves: u32, expect
         expect(cx, from, expected)?;
     }
     let count = (wakes as usize).saturating_add(moves as usize);
-    let found = cx.kernel.futexes.borrow().find(&cx.task, from, count, |_| true);
+    let found = cx.kernel.futexes.borrow().find(&*cx.task.guest, from, count, |_| true);
     if found.iter().any(|waiter| waiter.wants_lock) {
         return Err(Errno::EINVAL);
     }
@@ -133,13 +134,13 @@ pub fn requeue(cx: &Cx, from: &Futex, to: &Futex, wakes: u32, moves: u32, expect
     Ok(found.len() as u64)
 }
 
-fn move_to(cx: &Cx, waiter: &Rc<Waiter>, to: &Futex) {
+fn move_to(cx: &Cx, waiter: &Rc<Waiter<Rc<Task>>>, to: &Futex) {
     let mut futexes = cx.kernel.futexes.borrow_mut();
     futexes.remove(waiter);
     // The new address is the caller's: what is mapped there must be known before it stands for another address space's.
     let target = to.clone();
     if target.shared && target.mm != waiter.task.mm.get() {
-        let _ = target.byte(&cx.task);
+        let _ = target.byte(&*cx.task.guest);
     }
     waiter.futex.replace(target);
     futexes.push(waiter.clone());

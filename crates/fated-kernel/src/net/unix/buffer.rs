@@ -3,9 +3,8 @@
 //! Sent bytes are counted as Linux counts them, by the size of the packet buffers that they would take. So the same writes fit.
 
 use crate::errno::Errno;
-use crate::host::Kernel;
+use crate::net::BUFFER;
 use crate::net::msg::Sender;
-use crate::net::socket::BUFFER;
 use crate::net::unix::rights::Right;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::VecDeque, rc::Rc, vec::Vec};
@@ -46,7 +45,7 @@ pub(super) struct Message {
 }
 
 impl Half {
-    pub fn new(kernel: &Rc<Kernel>) -> Rc<Half> {
+    pub fn new(changed: WaitQueue) -> Rc<Half> {
         Rc::new(Half {
             messages: RefCell::default(),
             unsent: Cell::new(0),
@@ -54,7 +53,7 @@ impl Half {
             shut: Cell::new(0),
             error: Cell::new(None),
             closed: Cell::new(false),
-            changed: WaitQueue::new(kernel),
+            changed,
         })
     }
 

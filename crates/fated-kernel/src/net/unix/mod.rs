@@ -5,15 +5,15 @@
 
 mod buffer;
 mod datagram;
+pub mod in_flight;
 pub mod rights;
 mod stream;
 
 use crate::errno::Errno;
 use crate::fs::poll;
-use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
+use crate::net::Kind;
 use crate::net::msg::{Ancillary, Receive, Received, Sender};
-use crate::net::socket::Kind;
 use crate::net::unix::buffer::{Half, Message, RECEIVE, SEND, cost};
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec::Vec};
@@ -29,10 +29,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Two ends that are connected to each other.
+    /// Two ends that are connected to each other, with a queue for each.
     #[must_use]
-    pub fn pair(kernel: &Rc<Kernel>, kind: Kind, maker: Sender) -> [Endpoint; 2] {
-        let (first, second) = (Half::new(kernel), Half::new(kernel));
+    pub fn pair(queues: [WaitQueue; 2], kind: Kind, maker: Sender) -> [Endpoint; 2] {
+        let [first, second] = queues.map(Half::new);
         [(first.clone(), second.clone()), (second, first)].map(|(own, peer)| Endpoint { kind, own, peer, maker })
     }
 
