@@ -22,6 +22,35 @@ pub enum Streams {
     Inherit,
     /// Nothing real: all reading and writing goes through [`fated_kernel::ports::Console`].
     Placeholders,
+    /// Each as it says.
+    Each([Stream; 3]),
+}
+
+/// What stands behind one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Fated's own stream.
+    Inherited,
+    /// `/dev/null`, in place of a stream that only the kernel reads and writes.
+    Null,
+    /// The same, but a pipe: the few calls that the real Linux carries out on a placeholder tell pipes from other files.
+    Pipe,
+}
+
+impl Streams {
+    /// Which streams are placeholders: one bit each, and three bits higher one for each that is a pipe.
+    #[must_use]
+    pub fn placeholders(self) -> u8 {
+        match self {
+            Streams::Inherit => 0,
+            Streams::Placeholders => 0b111,
+            Streams::Each(streams) => (0..3).zip(streams).fold(0, |bits, (fd, stream)| match stream {
+                Stream::Inherited => bits,
+                Stream::Null => bits | 1 << fd,
+                Stream::Pipe => bits | 9 << fd,
+            }),
+        }
+    }
 }
 
 /// What to run, and how.

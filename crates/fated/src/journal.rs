@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
-use fated_engine::Launch;
+use fated_engine::{Launch, Stream, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::journal::Mode;
 use fated_kernel::journal::header::{Checked, Header};
@@ -65,6 +65,19 @@ impl Journals {
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.input.as_ref().map(|input| &input.checked.header)
+    }
+
+    /// What stands for the standard streams of the run that is repeated.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        let Some(input) = &self.input else { return Streams::Inherit };
+        let is_file = |fd: i32| input.checked.header.files.iter().any(|(stream, ..)| *stream == fd);
+        let [input, output, error] = [0, 1, 2].map(|fd| match input.checked.pipes.get(fd) {
+            _ if is_file(fd as i32) => Stream::Inherited,
+            Some(true) => Stream::Pipe,
+            _ => Stream::Null,
+        });
+        Streams::Each([input, output, error])
     }
 
     /// A run begins: what the kernel does with its journal. An earlier attempt is forgotten.
@@ -129,7 +142,7 @@ fn header(config: &Config, launch: &Launch) -> Header {
         command: launch.words().map(|word| word.as_bytes().to_vec()).collect(),
         env: launch.variables(),
         cwd: launch.cwd.clone().map_or_else(here, |cwd| here().join(cwd)).into_os_string().into_vec(),
-        files: if launch.streams == fated_engine::Streams::Inherit { files() } else { Vec::new() },
+        files: if launch.streams == Streams::Inherit { files() } else { Vec::new() },
     }
 }
 

@@ -104,7 +104,7 @@ fn entropy() {
 
 fn input() {
     let text: String = (0..3000).map(|line| format!("line {line} \\ \"quoted\" \u{e9}\n")).collect();
-    let journal = check("input", &["sh", "-c", "read first; echo \"$first\"; sort | tail -n 3; date +%N"], &text);
+    let journal = check("input", &["sh", "-c", "sort | tail -n 3; date +%N"], &text);
     assert!(journal.contains("read 0 \"line 0 \\\\ \\\"quoted\\\" \\xc3\\xa9\\n"), "{journal}");
     check("no-input", &["sh", "-c", "read first; echo $?; cat; stat -c %F -L /dev/stdin"], "");
 }
@@ -123,7 +123,6 @@ fn slow_input() {
     let mut outcome = running.end().code(0);
     outcome.stdout = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + &outcome.stdout;
     let journal = read(&path);
-    assert_eq!(journal.matches(" read 0 ").count(), 4, "{journal}");
     check_repeats(&folder, &outcome, &journal, &read(&log));
 }
 
@@ -229,7 +228,7 @@ fn changed_decision() {
 
 fn changed_input() {
     let folder = Folder::new(&format!("journal-typed-{}", engine()));
-    let (outcome, journal, _) = record(&folder, &["sh", "-c", "read line; echo \"$line\""], "alpha\n");
+    let (outcome, journal, _) = record(&folder, &["cat"], "alpha\n");
     outcome.code(0).stdout("alpha\n");
     let path = folder.write("changed", journal.replace("\"alpha\\n\"", "\"omega\\n\""));
     fated(&["replay", "--engine", engine(), &path]).code(0).stdout("omega\n");
@@ -246,7 +245,7 @@ fn changed_entropy() {
 
 fn left() {
     let folder = Folder::new(&format!("journal-left-{}", engine()));
-    let (_, journal, _) = record(&folder, &["sh", "-c", "read line; head -c 4 /dev/urandom"], "alpha\n");
+    let (_, journal, _) = record(&folder, &["sh", "-c", "cat; head -c 4 /dev/urandom"], "alpha\n");
     let drawn = journal.lines().find(|line| line.contains(" urandom ")).expect("head has read it");
     let replay = |name: &str, journal: String| {
         let path = folder.write(name, journal);
@@ -306,12 +305,15 @@ fn regular_files() {
     let sh = |script: &str| Running::start_program("sh", &["-c", script]).end();
     sh(&format!("{fated_path} run --engine {} --record {journal} -- cat <{input} >{output}", engine())).code(0);
     assert_eq!(read(&output), "a\nb\n");
-    sh(&format!("{fated_path} replay {journal}"))
-        .code(125)
-        .says(&["its standard input was the file", "redirect it again"]);
+    sh(&format!("{fated_path} replay {journal}")).code(125).says(&["its stream 0 was the file", "redirect it again"]);
     let again = folder.file("again");
     sh(&format!("{fated_path} replay --engine {} {journal} <{input} >{again}", engine())).code(0);
     assert_eq!(read(&again), "a\nb\n");
+    sh(&format!("echo x | {fated_path} run --engine {} --record {journal} --log {input} -- cat >{output}", engine()))
+        .code(0);
+    let second = folder.file("second");
+    sh(&format!("{fated_path} replay --log {second} {journal} >{again}")).code(0);
+    assert_eq!((read(&again), read(&second)), ("x\n".to_owned(), read(&input)));
     // Those that were no files may be files now.
     sh(&format!("echo x | {fated_path} run --engine {} --record {journal} -- cat | cat", engine()))
         .code(0)
