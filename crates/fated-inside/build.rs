@@ -28,6 +28,12 @@ fn main() {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=pic");
     cargo.args(["build", "--release", "--offline", "--locked", "--quiet"]);
     cargo.arg("--manifest-path").arg(source.join("blob/Cargo.toml"));
+    // A debug build is for checks and for tests of what the code does: there the time to build counts.
+    if var("PROFILE") == "debug" {
+        for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "1")] {
+            cargo.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+        }
+    }
     // With a target named, the flags are for the blob alone and not for macros that run in the compiler.
     cargo.arg("--target").arg(var("TARGET")).arg("--target-dir").arg(out.join("blob"));
     let status = cargo.status().unwrap_or_else(|error| panic!("failed to start cargo for the blob: {error}"));

@@ -12,6 +12,7 @@ pub mod fs;
 pub mod host;
 pub mod id;
 pub mod ipc;
+pub mod machine;
 pub mod mm;
 pub mod net;
 pub mod outcome;
