@@ -13,6 +13,7 @@ pub mod host;
 pub mod id;
 pub mod ipc;
 pub mod journal;
+pub mod machine;
 pub mod mm;
 pub mod net;
 pub mod outcome;

@@ -32,7 +32,7 @@ pub enum Effect {
 pub(super) fn note(cx: &Cx, real: &FileStat, effect: Effect) {
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
     fs.dcache.forget_file(real);
-    let number = fs.mend(kernel, real).ino;
+    let number = fs.virtualized(kernel, real).ino;
     match effect {
         Effect::Changed => fs.changed(kernel, number),
         Effect::Touched => fs.touched(kernel, number),
@@ -83,7 +83,7 @@ pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     let known = cx.file(fd);
     if known.as_ref().is_some_and(|open| !is_real(open)) {
         return match effect {
-            // A pipe or the like has attributes that nobody looks at.
+            // The attributes of pipes and the like are not kept.
             Some(Effect::Changed) if [__NR_fchmod, __NR_fchown].contains(&(call.number as u32)) => {
                 Ok(Outcome::Value(0))
             }
@@ -151,7 +151,7 @@ pub fn set_times(cx: &Cx, request: &TimesRequest) -> SysResult {
     };
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
     let now = kernel.timers.now() as i64;
-    let inode = fs.mend(kernel, &real).ino;
+    let inode = fs.virtualized(kernel, &real).ino;
     let [atime, mtime] = times;
     match (atime, mtime) {
         (Time::Keep, Time::Keep) => {}

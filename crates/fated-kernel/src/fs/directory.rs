@@ -1,5 +1,5 @@
-//! Directories: their entries in order of name, read as a whole at the first call and after each rewind, as on a file
-//! system that shows a directory as it was.
+//! Open directories. Their entries come in order of name and are read as a whole, at the first call and after each rewind: a reader sees
+//! the directory as it was then.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -68,7 +68,7 @@ impl Directory {
         Directory::new(Place::Real(real), path)
     }
 
-    /// A real directory that somebody else has opened.
+    /// A real directory that was open before the run.
     #[must_use]
     pub fn inherited(cx: &Cx, stat: &FileStat, path: Vec<u8>) -> Rc<Directory> {
         let directory = Directory::real(cx, stat, path, 0);
@@ -98,16 +98,16 @@ impl Directory {
         if let Place::Real(real) = &self.place { Some(real.number) } else { None }
     }
 
-    /// The path of a real one, if it is known to lead there still. One that has been removed keeps its path: nothing can be
-    /// done in it.
+    /// The path of a real one, if it is known to lead there still. One that has been removed keeps its path, since nothing can be
+    /// created in it.
     #[must_use]
     pub fn known_path(&self, cx: &Cx) -> Option<&[u8]> {
         let Place::Real(real) = &self.place else { return None };
         (namei::has_name(&self.path) && real.moves == cx.kernel.fs.dcache.moves()).then_some(&self.path)
     }
 
-    /// What the real Linux has said of it, if nothing can have changed since. It says so once: who asks twice looks for changes
-    /// by others.
+    /// Its real status when it was opened, if nothing can have changed since. It is given once: who asks twice looks for changes by
+    /// others.
     pub fn take_status(&self, cx: &Cx) -> Option<FileStat> {
         let Place::Real(real) = &self.place else { return None };
         real.status.take().filter(|&(_, changes)| changes == cx.kernel.fs.changes()).map(|(stat, _)| stat)
@@ -119,7 +119,7 @@ impl Directory {
         if let Place::Real(real) = &self.place { real.flags.get() } else { None }
     }
 
-    /// They may be others from now on.
+    /// The flags may change from now on.
     pub fn forget_flags(&self) {
         if let Place::Real(real) = &self.place {
             real.flags.set(None);

@@ -1,5 +1,4 @@
-//! What is in a directory, as getdents64(2) has it: records in one piece of memory, which guests get as they stand but for two
-//! numbers.
+//! Directory entries in the format of getdents64(2): records in one piece of memory, which guests get as they are but for two numbers.
 
 use alloc::vec::Vec;
 
@@ -22,7 +21,7 @@ const NAME_AT: usize = 19;
 /// A record has at least so many bytes.
 const SHORTEST: usize = 24;
 
-/// What names begin with that come before all others that can be: `.` and `..`.
+/// The prefixes of the names `.` and `..`, which come before all others.
 const DOT: u128 = 0x2e << 88;
 const DOT_DOT: u128 = 0x2e2e << 80;
 
@@ -33,7 +32,7 @@ const PLACE_BITS: u32 = u32::BITS;
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     records: Vec<u8>,
-    /// The entries in order. Each is the first twelve bytes of its name, by which nearly all are told apart, and then where its record
+    /// The entries in order. Each is the first twelve bytes of its name, which nearly always differ, and then where its record
     /// begins: numbers are sorted faster than anything else.
     keys: Vec<u128>,
 }
@@ -63,7 +62,7 @@ impl Listing {
         self.records.truncate(begin);
     }
 
-    /// Takes note of the record that begins there, and clears what Linux leaves behind its name. Returns its length; `None` if
+    /// Indexes the record that begins there, and clears the bytes that Linux leaves behind its name. Returns its length; `None` if
     /// none stands there.
     fn index(&mut self, begin: usize) -> Option<usize> {
         let rest = self.records.get_mut(begin..)?;
@@ -95,7 +94,7 @@ impl Listing {
         }
     }
 
-    /// How many bytes getdents64(2) has to tell.
+    /// The length of all records.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         self.records.len()
@@ -116,7 +115,7 @@ impl Listing {
     }
 }
 
-/// What a record says.
+/// Decodes a record.
 #[must_use]
 pub fn entry(record: &[u8]) -> Entry<'_> {
     let ino = record.first_chunk().map_or(0, |ino| u64::from_le_bytes(*ino));

@@ -120,7 +120,8 @@ fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
     cx.task.guest.proc_link(&alloc::format!("fd/{dirfd}")).map(|path| Base::Path(path.into()))
 }
 
-/// Whether what Linux says is the path of a directory is one: it has been removed else, or is farther down than any path leads.
+/// Whether `path`, which Linux says is that of a directory, leads to it. It doesn't if the directory has been removed or is deeper than
+/// any path can be long.
 pub(crate) fn has_name(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && !path.ends_with(b" (deleted)")
 }
@@ -235,7 +236,7 @@ fn walk(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
         match base(cx, dirfd, path) {
             Ok(Base::Path(path)) => start = path,
             Ok(Base::Generated(path)) => (start, rewritten) = (path, true),
-            // Deeper down than any path leads.
+            // It is deeper than any path can be long.
             Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, mode == Last::Follow)),
             Err(error) => return Err(error),
             Ok(Base::Directory { fd, number, path: known }) => {
@@ -266,7 +267,7 @@ fn walk(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
     Walker { cx, origin, at, rest: path.to_vec(), mode, links: 0, rewritten, over_magic_link: false, found: None }.run()
 }
 
-/// What Linux says of a path whose beginning has no name.
+/// What Linux says of a path that begins in a directory without a name.
 fn unreachable(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Lookup {
     let found = Found::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
     Lookup { found, path: path.to_vec(), rewritten: false, over_magic_link: false, ending: b"", parent: None }
@@ -288,7 +289,7 @@ struct Walker<'a> {
     found: Option<Found>,
 }
 
-/// What the walker does after a component.
+/// What follows a component.
 enum Then {
     GoOn,
     Stop,
@@ -398,7 +399,7 @@ impl Walker<'_> {
         Ok(Then::GoOn)
     }
 
-    /// Linux has the last word on what can't be gone through.
+    /// The path can't be followed further: Linux decides what error that is.
     fn stop(&mut self, found: Found) -> Result<Then, Errno> {
         self.found = Some(found);
         let rest = core::mem::take(&mut self.rest);

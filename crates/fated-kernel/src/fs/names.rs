@@ -50,7 +50,7 @@ pub fn remove(cx: &Cx, call: Call, arg: PathArg, directory: bool) -> SysResult {
     let target = lookup_parent(cx, arg.dirfd(&call.args), &path)?;
     let victim = *target.real(refuse(&target))?;
     if target.rewritten && victim.is_ok() && ends_above(&path) {
-        // The path that takes the guest's place can't say so.
+        // The path that takes the guest's place doesn't end like that.
         return Err(if directory { Errno::ENOTEMPTY } else { Errno::EISDIR });
     }
     let value = carry_out(cx, call, &[(arg, &target)])?;
@@ -77,7 +77,7 @@ pub fn rename(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: u32) -> Sy
     let target = to.lookup_parent(cx, &call.args)?;
     let moved = *source.real(Errno::EXDEV)?;
     let victim = *target.real(Errno::EXDEV)?;
-    // Before the call: afterwards other directories may stand at these paths.
+    // Before the call, since afterwards other directories may stand at these paths.
     let parents = [source.parent(cx), target.parent(cx)];
     let value = carry_out(cx, call, &[(from, &source), (to, &target)])?;
     let exchanged = flags & RENAME_EXCHANGE != 0;
@@ -110,7 +110,7 @@ pub fn link(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: u32) -> SysR
     };
     let source = source.as_ref().map(|source| (from, source));
     let Ok(linked) = linked else {
-        // Linux doesn't come to the other path.
+        // Linux doesn't look at the other path.
         return carry_out(cx, call, source.as_slice()).map(Outcome::Value);
     };
     let target = to.lookup_parent(cx, &call.args)?;

@@ -169,7 +169,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
     let stat = match stat {
         Ok(stat) => stat,
         Err(Errno::ENOENT) if request.has(O_CREAT) => return create(cx, request, target).map(Begun::Over),
-        // It fails. Linux knows best why.
+        // It fails. Linux says with which error.
         Err(_) => return pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over),
     };
     if request.has(O_PATH) {
@@ -188,7 +188,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
                 return Err(Errno::ETXTBSY);
             }
             let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
-            let number = cx.kernel.fs.mend(&cx.kernel, stat).ino;
+            let number = cx.kernel.fs.virtualized(&cx.kernel, stat).ino;
             if request.has(O_TRUNC) {
                 cx.kernel.fs.touched(&cx.kernel, number);
             }
@@ -205,7 +205,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
         }
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
         kind::FIFO => {
-            let virtualized = cx.kernel.fs.mend(&cx.kernel, stat);
+            let virtualized = cx.kernel.fs.virtualized(&cx.kernel, stat);
             Ok(Begun::Fifo(Box::new(Fifo { flags: request.flags, stat: virtualized, path: target.path.clone() })))
         }
         kind::CHARACTER => match devtmpfs::of(stat) {
@@ -227,10 +227,10 @@ fn pass_open(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errn
     Ok(Outcome::Value(fd))
 }
 
-/// What lets a directory be opened, but no link to one.
+/// Flags that open a directory, but no link to one.
 const DIRECTORY_ITSELF: u32 = O_DIRECTORY | O_NOFOLLOW;
 
-/// Opens a directory by its name in another one and looks at it then; what is none fails.
+/// Opens a directory by its name in another one, and looks at it afterwards. Anything else fails with `ENOTDIR`.
 fn open_in_directory(cx: &Cx, request: Request, parent: &RealParent, name: &[u8]) -> Result<Outcome, Errno> {
     let path = parent.path_of(cx, name);
     let fd = cx.native(request.call.number, request.call.args)?;
@@ -246,7 +246,7 @@ fn open_in_directory(cx: &Cx, request: Request, parent: &RealParent, name: &[u8]
 }
 
 fn path_of(cx: &Cx, fd: u64) -> Vec<u8> {
-    // One so far down that it has no path is no root, and that is all that counts.
+    // One without a path is not the root of a generated file system, and nothing else counts.
     cx.task.guest.proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default()
 }
 
@@ -258,7 +258,7 @@ fn real_path(cx: &Cx, target: &Lookup, fd: u64) -> Vec<u8> {
     path_of(cx, fd)
 }
 
-/// Takes note of a real descriptor.
+/// Notes a real descriptor in the table.
 fn track(cx: &Cx, request: Request, fd: u64, file: Rc<dyn File>) -> Outcome {
     let open = OpenFile::new(cx, file, request.flags);
     cx.task.files.borrow().set(fd as i32, open, request.has(O_CLOEXEC));
@@ -271,7 +271,7 @@ fn track_file(cx: &Cx, request: Request, fd: u64, number: u64, real: &FileStat) 
     track(cx, request, fd, Rc::new(NativeFile { vino: number, writes }))
 }
 
-/// Makes a file that isn't there, or one without a name.
+/// Creates a file, or one without a name (`O_TMPFILE`).
 fn create(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errno> {
     let (kernel, fs) = (&cx.kernel, &cx.kernel.fs);
     let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
@@ -299,7 +299,7 @@ pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
     if wanted == 2 && nonblocking && !pipe.ends().0 {
         return Err(Errno::ENXIO);
     }
-    // An end that came and went while this one slept has been there, too.
+    // An end that was opened and closed while this one slept counts, too.
     let others = |(readers, writers): (u64, u64)| if wanted == 4 { writers } else { readers };
     let before = others(pipe.opened());
     let end = pipe.open(flags);

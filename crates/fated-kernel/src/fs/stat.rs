@@ -1,4 +1,4 @@
-//! What guests are told of files: the status of a path.
+//! stat(2) and its kin: the status of a path, virtualized.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -21,7 +21,7 @@ pub fn stat_path(cx: &Cx, dirfd: i32, path: &[u8], flags: u32) -> Result<FileSta
     }
 }
 
-/// What stands at a name in a real directory: as walking there, of which nothing else is wanted.
+/// lstat(2) of a name in a real directory: the same as a look-up, without its path.
 fn stat_name(cx: &Cx, dirfd: i32, name: &[u8], parent: u64) -> Result<FileStat, Errno> {
     let fs = &cx.kernel.fs;
     let mut real = match fs.dcache.take_opened(parent, name, fs.changes()) {
@@ -30,7 +30,7 @@ fn stat_name(cx: &Cx, dirfd: i32, name: &[u8], parent: u64) -> Result<FileStat, 
     };
     match &mut real {
         Ok(stat) if fs.is_foreign(cx, stat.dev) => real = Err(Errno::EACCES),
-        Ok(stat) => fs.mend_in_place(&cx.kernel, stat),
+        Ok(stat) => fs.virtualize_in_place(&cx.kernel, stat),
         Err(_) => {}
     }
     real
@@ -39,8 +39,10 @@ fn stat_name(cx: &Cx, dirfd: i32, name: &[u8], parent: u64) -> Result<FileStat, 
 /// stat(2) of what a path leads to.
 pub fn stat_target(cx: &Cx, target: &Lookup) -> Result<FileStat, Errno> {
     match &target.found {
-        Found::Real(real) => real.as_ref().map(|real| cx.kernel.fs.mend(&cx.kernel, real)).map_err(|&error| error),
-        Found::Generated(node) => Ok(node.stat(cx, &target.path)),
+        Found::Real(real) => {
+            real.as_ref().map(|real| cx.kernel.fs.virtualized(&cx.kernel, real)).map_err(|&error| error)
+        }
+        Found::Generated(inode) => Ok(inode.stat(cx, &target.path)),
         Found::Open(open) => open.file.stat(cx),
     }
 }

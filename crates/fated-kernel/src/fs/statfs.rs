@@ -8,7 +8,7 @@ use crate::fs::namei::{AT_FDCWD, Found, lookup};
 use crate::fs::stat::stat_target;
 use linux_raw_sys::general::{MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME};
 
-/// What is told of a file system.
+/// What statfs(2) returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatFs {
     /// `f_type`.

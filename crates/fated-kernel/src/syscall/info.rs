@@ -2,16 +2,10 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::machine::{FREE_BYTES, MEMORY_BYTES, RELEASE, VERSION};
 use crate::sched::choose::Entropy;
 use crate::syscall::Args;
 use linux_raw_sys::general::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
-
-/// The version of Linux that guests see.
-pub const RELEASE: &str = "6.12.0-fated";
-/// What `uname -v` prints.
-pub const VERSION: &str = "#1 SMP PREEMPT_DYNAMIC fated";
-/// The memory that guests see, in bytes, and how much of it is free.
-pub const MEMORY: (u64, u64) = (8 << 30, 6 << 30);
 
 /// uname(2).
 pub fn uname(cx: &Cx, a: Args) -> Result<u64, Errno> {
@@ -32,7 +26,7 @@ pub fn uname(cx: &Cx, a: Args) -> Result<u64, Errno> {
 pub fn sysinfo(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let uptime = cx.kernel.timers.uptime().div_ceil(crate::time::timers::SECOND);
     let tasks = cx.kernel.tasks.borrow().len().min(usize::from(u16::MAX)) as u64;
-    let (total, free) = MEMORY;
+    let (total, free) = (MEMORY_BYTES, FREE_BYTES);
     // Uptime, three loads, total, free, shared, buffers, swap total and free, tasks, high memory total and free, unit.
     let words = [uptime, 0, 0, 0, total, free, 0, 0, 0, 0, tasks, 0, 0, 1];
     cx.write_words(a[0], &words)?;

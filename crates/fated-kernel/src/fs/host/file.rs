@@ -1,4 +1,4 @@
-//! Files of the real Linux that the kernel wants to know of: those opened for writing, whose times it keeps itself.
+//! Real files that are open for writing. The kernel has them in the table of descriptors because it keeps their times.
 
 use crate::cx::Cx;
 use crate::errno::Errno;

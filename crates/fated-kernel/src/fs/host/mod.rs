@@ -42,13 +42,13 @@ pub mod text_busy;
 pub struct Fs {
     epoch_ns: i64,
     real_start_ns: i64,
-    /// The files that the run has met.
+    /// Numbers and times of the real files that the run has met.
     inodes: RefCell<Inodes>,
     /// The real devices in the order of first sight.
     devices: RefCell<Vec<u64>>,
     /// The real devices at the roots of generated file systems, once asked for.
     covered: OnceCell<Vec<(FileSystem, u64)>>,
-    /// What is known of names.
+    /// Its names that are known.
     pub dcache: Dcache,
     /// How many changes the run has made to files.
     changes: Cell<u64>,
@@ -86,8 +86,7 @@ impl Fs {
         self.inodes.borrow_mut().number(dev, ino)
     }
 
-    /// Takes note of a file that the run has just made. Its real inode may be one that a removed file had, so it gets a
-    /// number of its own in any case.
+    /// Notes a file that the run has just created. Its real inode may be one that a removed file had, so it always gets a new number.
     pub fn created(&self, kernel: &Kernel, real: &FileStat) -> u64 {
         let number = self.inodes.borrow_mut().renew(real.dev, real.ino);
         self.set_times(number, Times::all(now(kernel)));
@@ -147,15 +146,15 @@ impl Fs {
         device_number(MAJOR, 1 + index as u64)
     }
 
-    /// A stat as guests may see it.
-    pub fn mend(&self, kernel: &Kernel, real: &FileStat) -> FileStat {
+    /// The status of a real file as guests may see it.
+    pub fn virtualized(&self, kernel: &Kernel, real: &FileStat) -> FileStat {
         let mut stat = *real;
-        self.mend_in_place(kernel, &mut stat);
+        self.virtualize_in_place(kernel, &mut stat);
         stat
     }
 
-    /// Makes what the real Linux has said what guests may see.
-    pub fn mend_in_place(&self, kernel: &Kernel, stat: &mut FileStat) {
+    /// Replaces what guests may not see of a real status.
+    pub fn virtualize_in_place(&self, kernel: &Kernel, stat: &mut FileStat) {
         if let Some(device) = devtmpfs::of(stat)
             && self.is_in_dev(stat.dev)
         {
@@ -220,9 +219,8 @@ impl Fs {
     }
 }
 
-/// The time of a file that the run hasn't touched: its own if it is old enough, else squeezed, in order, into the
-/// minute before the epoch. Thus a source is older than what the run makes of it, and a fresh copy of old files
-/// shows no date of its making.
+/// The time of a file that the run hasn't changed: its own if it is old enough, else squeezed, in order, into the minute before the
+/// epoch. So a source file is older than what the run builds from it, and a fresh copy of old files doesn't show when it was copied.
 fn squeeze(mtime_ns: i64, epoch_ns: i64) -> i64 {
     const ROOM_NS: i64 = 60 * SECOND as i64;
     const RANGE_NS: i128 = 200 * 365 * 86400 * SECOND as i128;
@@ -246,24 +244,24 @@ pub fn is_real(open: &OpenFile) -> bool {
 }
 
 impl Cx {
-    /// The same, of a descriptor that the real Linux knows.
+    /// fstat(2) of a descriptor that only the real Linux knows.
     #[inline(never)]
     fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
         let mut real = self.task.guest.stat(fd, b"", 0);
         self.task.files.borrow().settle(fd, real.is_ok());
         if let Ok(stat) = &mut real {
-            self.kernel.fs.mend_in_place(&self.kernel, stat);
+            self.kernel.fs.virtualize_in_place(&self.kernel, stat);
         }
         real
     }
 
-    /// What stands behind descriptor `fd`, as the guest may see it.
+    /// fstat(2).
     pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
         match self.file(fd) {
             Some(open) if !is_real(&open) => open.file.stat(self),
             open => {
                 if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
-                    return Ok(self.kernel.fs.mend(&self.kernel, &known));
+                    return Ok(self.kernel.fs.virtualized(&self.kernel, &known));
                 }
                 self.stat_real(fd)
             }

@@ -1,8 +1,8 @@
-//! Uses of real files that exclude each other: nobody writes to a program that runs, and none is started while somebody has
-//! its file open for writing (`ETXTBSY`; open(2), execve(2)).
+//! Uses of real files that exclude each other: a running program can't be opened for writing, and a file that is open for writing can't be
+//! executed (`ETXTBSY`; open(2), execve(2)).
 //!
-//! Linux sees to that in the execs that it carries out. An engine that loads programs itself has no such exec, and its real
-//! processes close their files some time after they have ended; so the kernel keeps its own account.
+//! Linux enforces that in the execs that it carries out. An engine that loads programs itself has no such exec, and its real processes
+//! close their files some time after they have ended; so the kernel keeps its own account.
 
 use crate::fs::inode::FileStat;
 use alloc::{

@@ -1,5 +1,5 @@
-//! `/proc/PID/maps` and its kin: what Linux says, with devices and inodes as guests know them. Addresses are part of a run
-//! already; how much of them is in memory is not, so that is a fixed share.
+//! `/proc/PID/maps` and its kin: the real memory map, with devices and inodes virtualized. Addresses are the same in every run; how much
+//! of the memory is resident is not, so that is a fixed share.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -11,7 +11,7 @@ use core::fmt::Write as _;
 /// A mapping.
 struct Mapping {
     bytes: u64,
-    /// The line of `/proc/PID/maps`, mended.
+    /// The line of `/proc/PID/maps`, shown.
     line: String,
     name: String,
     perms: String,
@@ -19,17 +19,17 @@ struct Mapping {
 
 fn mappings(cx: &Cx, task: &Task) -> Result<Vec<Mapping>, Errno> {
     let text = task.guest.proc_file("maps")?;
-    let mappings = String::from_utf8_lossy(&text).lines().filter_map(|line| mend(cx, line)).collect::<Vec<_>>();
+    let mappings = String::from_utf8_lossy(&text).lines().filter_map(|line| virtualize(cx, line)).collect::<Vec<_>>();
     Ok(mappings.into_iter().filter(|it| !is_hidden(&it.name)).collect())
 }
 
-/// What the real Linux maps of itself into each program, but for the vDSO, which is fated's; it differs from version to version.
+/// Whether the real Linux maps it into each program by itself. The vDSO is fated's and isn't hidden; the others differ between versions.
 fn is_hidden(name: &str) -> bool {
     name == "[vsyscall]" || name.starts_with("[vvar")
 }
 
 /// `FROM-TO PERMS OFFSET MAJOR:MINOR INODE NAME`.
-fn mend(cx: &Cx, line: &str) -> Option<Mapping> {
+fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
     let mut words = line.splitn(6, ' ');
     let (range, perms, offset) = (words.next()?, words.next()?, words.next()?);
     let (device, inode, name) = (words.next()?, words.next()?, words.next().unwrap_or("").trim_start());
@@ -45,15 +45,15 @@ fn mend(cx: &Cx, line: &str) -> Option<Mapping> {
         let fs = &cx.kernel.fs;
         (crate::fs::inode::device_parts(fs.device(real)), fs.number(real, inode))
     };
-    let mut mended = format!("{range} {perms} {offset} {:02x}:{:02x} {inode} ", device.0, device.1);
+    let mut shown = format!("{range} {perms} {offset} {:02x}:{:02x} {inode} ", device.0, device.1);
     if !name.is_empty() {
         const COLUMN: usize = 73;
-        while mended.len() < COLUMN {
-            mended.push(' ');
+        while shown.len() < COLUMN {
+            shown.push(' ');
         }
-        mended.push_str(name);
+        shown.push_str(name);
     }
-    Some(Mapping { bytes, line: mended, name: name.into(), perms: perms.into() })
+    Some(Mapping { bytes, line: shown, name: name.into(), perms: perms.into() })
 }
 
 /// `/proc/PID/maps`.
@@ -118,7 +118,7 @@ pub struct Sizes {
     pub text: u64,
 }
 
-/// Sums up the mappings of a task; nothing for one that has none any more.
+/// Sums up the mappings of a task; zero for one that has ended.
 pub fn sizes(cx: &Cx, task: &Task) -> Sizes {
     let mut sizes = Sizes::default();
     for mapping in mappings(cx, task).unwrap_or_default() {

@@ -226,18 +226,18 @@ pub fn descriptor_info(cx: &Cx, task: &Task, fd: i32) -> Result<Vec<u8>, Errno> 
         }
         _ => {
             let real = task.guest.stat(fd, b"", 0)?;
-            let ino = cx.kernel.fs.mend(&cx.kernel, &real).ino;
+            let ino = cx.kernel.fs.virtualized(&cx.kernel, &real).ino;
             let info = task.guest.proc_file(&format!("fdinfo/{fd}"))?;
-            let mut mended = String::new();
+            let mut shown = String::new();
             for line in String::from_utf8_lossy(&info).lines() {
                 let _ = match line.split_once(':') {
-                    Some(("pos" | "flags", _)) => writeln!(mended, "{line}"),
-                    Some(("mnt_id", _)) => writeln!(mended, "mnt_id:\t1"),
-                    Some(("ino", _)) => writeln!(mended, "ino:\t{ino}"),
+                    Some(("pos" | "flags", _)) => writeln!(shown, "{line}"),
+                    Some(("mnt_id", _)) => writeln!(shown, "mnt_id:\t1"),
+                    Some(("ino", _)) => writeln!(shown, "ino:\t{ino}"),
                     _ => Ok(()),
                 };
             }
-            text(mended)
+            text(shown)
         }
     }
 }
@@ -365,7 +365,7 @@ fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let booted = cx.kernel.timers.of_uptime(0);
     let nice = process.nice.get();
     let id = if part == Part::Process { process.pid.get() } else { task.tid.get().get() };
-    // Where code, data, stack, arguments and environment lie: only Linux knows, but it is part of a run.
+    // Where code, data, stack, arguments and environment lie: Linux knows it, and it is the same in every run.
     let real = task.guest.proc_file("stat").unwrap_or_default();
     let real = String::from_utf8_lossy(&real).into_owned();
     let fields: Vec<_> = real.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();

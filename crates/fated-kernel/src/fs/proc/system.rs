@@ -2,8 +2,8 @@
 
 use crate::cx::Cx;
 use crate::fs::static_tree::{Tree, rows};
+use crate::machine::{FREE_BYTES, MEMORY_BYTES, RELEASE, VERSION};
 use crate::sched::choose::Entropy;
-use crate::syscall::info::{MEMORY, RELEASE, VERSION};
 use crate::time::timers::SECOND;
 use alloc::{format, string::String};
 use core::fmt::Write as _;
@@ -79,7 +79,7 @@ pub const TREE: Tree = Tree {
         "sys/vm/swappiness" 0o644 |_| line(60);
         "uptime" 0o444 uptime;
         "version" 0o444 |_| format!("Linux version {RELEASE} (fated) (cc) {VERSION}\n");
-        "vmstat" 0o444 |_| format!("nr_free_pages {}\npgfault 0\npgmajfault 0\noom_kill 0\n", MEMORY.1 / 4096);
+        "vmstat" 0o444 |_| format!("nr_free_pages {}\npgfault 0\npgmajfault 0\noom_kill 0\n", FREE_BYTES / 4096);
     },
 };
 
@@ -109,7 +109,7 @@ fn cpuinfo(cx: &Cx) -> String {
 }
 
 fn meminfo(_: &Cx) -> String {
-    let (total, free) = (MEMORY.0 >> 10, MEMORY.1 >> 10);
+    let (total, free) = (MEMORY_BYTES >> 10, FREE_BYTES >> 10);
     let used = total - free;
     let rows = [
         ("MemTotal", total),

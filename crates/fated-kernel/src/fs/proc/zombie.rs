@@ -1,5 +1,5 @@
-//! `/proc/PID` of what runs no program: processes that have ended and wait to be reaped, and process 1, which the kernel
-//! itself is.
+//! `/proc/PID` of processes that run no program: those that have ended and wait to be reaped, and process 1, which is the kernel
+//! itself.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -105,7 +105,7 @@ fn status(cx: &Cx, pid: Pid) -> String {
 }
 
 impl crate::fs::host::Fs {
-    /// A process has ended: its name is kept for those who look at it before it is reaped.
+    /// A process has ended. Its name is kept for readers of `/proc` until it is reaped.
     pub fn process_ended(&self, kernel: &crate::host::Kernel, process: &Process, comm: [u8; 16]) {
         /// So many names of reaped processes may be left.
         const KEPT: usize = 1024;
