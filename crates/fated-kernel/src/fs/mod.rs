@@ -30,3 +30,4 @@ pub mod stat;
 pub mod statfs;
 pub mod static_tree;
 pub mod sysfs;
+pub mod tmpfs;
