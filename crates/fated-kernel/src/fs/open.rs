@@ -169,7 +169,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
     let stat = match stat {
         Ok(stat) => stat,
         Err(Errno::ENOENT) if request.has(O_CREAT) => return create(cx, request, target).map(Begun::Over),
-        // It fails. Linux says which error it is.
+        // It fails. Linux says with which error.
         Err(_) => return pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over),
     };
     if request.has(O_PATH) {
