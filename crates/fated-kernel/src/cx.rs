@@ -2,8 +2,10 @@
 
 use crate::errno::Errno;
 use crate::host::Kernel;
+use crate::outcome::{Step, SysResult, Waiting};
 use crate::process::task::{Process, Task};
-use alloc::{rc::Rc, vec, vec::Vec};
+use alloc::{boxed::Box, rc::Rc, vec, vec::Vec};
+use core::future::Future;
 
 /// The context of a call.
 #[derive(Clone, Debug)]
@@ -24,6 +26,13 @@ impl Cx {
     #[must_use]
     pub fn process(&self) -> &Rc<Process> {
         &self.task.process
+    }
+
+    /// The task's call may wait: it goes on with this.
+    pub(crate) fn later(&self, future: impl Future<Output = SysResult> + 'static) -> Step {
+        let work: Waiting = Box::pin(future);
+        self.task.work.replace(Some(work));
+        Step::Later
     }
 
     /// Fills `buf` from guest memory.

@@ -56,3 +56,17 @@ pub enum Step {
     /// The call may wait: its future is in [`Task::work`](crate::process::task::Task) and has not been polled yet.
     Later,
 }
+
+impl<T: Into<Outcome>> From<Result<T, Errno>> for Step {
+    #[inline]
+    fn from(result: Result<T, Errno>) -> Step {
+        match result.map(Into::into) {
+            Ok(Outcome::Value(value)) => Step::Value(value),
+            Ok(Outcome::Pass) => Step::Pass,
+            Ok(Outcome::Open { cloexec }) => Step::Open { cloexec },
+            Ok(Outcome::Resume) => Step::Resume,
+            Ok(Outcome::Away) => Step::Away,
+            Err(error) => Step::Failed(error),
+        }
+    }
+}

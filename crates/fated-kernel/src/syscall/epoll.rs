@@ -5,11 +5,11 @@ use crate::errno::Errno;
 use crate::fs::eventpoll::Epoll;
 use crate::fs::file::File;
 use crate::fs::poll;
+use crate::fs::read_write::check_range;
 use crate::outcome::SysResult;
 use crate::sched::Woken;
 use crate::syscall::Args;
 use crate::syscall::poll::{deadline_of_ms, moment, restore_mask, set_mask};
-use crate::syscall::rw::check_range;
 use linux_raw_sys::general as c;
 use linux_raw_sys::general::{O_CLOEXEC, O_RDWR};
 

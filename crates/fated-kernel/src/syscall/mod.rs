@@ -3,8 +3,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::outcome::{Outcome, Step, SysResult, Waiting};
-use alloc::boxed::Box;
+use crate::outcome::{Outcome, Step, SysResult};
 use core::future::Future;
 
 pub mod change;
@@ -49,19 +48,10 @@ pub type Args = [u64; 6];
 /// A call that is over.
 #[inline]
 fn now(result: Result<impl Into<Outcome>, Errno>) -> Step {
-    match result.map(Into::into) {
-        Ok(Outcome::Value(value)) => Step::Value(value),
-        Ok(Outcome::Pass) => Step::Pass,
-        Ok(Outcome::Open { cloexec }) => Step::Open { cloexec },
-        Ok(Outcome::Resume) => Step::Resume,
-        Ok(Outcome::Away) => Step::Away,
-        Err(error) => Step::Failed(error),
-    }
+    result.into()
 }
 
 /// A call that may wait.
 fn later(cx: &Cx, future: impl Future<Output = SysResult> + 'static) -> Step {
-    let work: Waiting = Box::pin(future);
-    cx.task.work.replace(Some(work));
-    Step::Later
+    cx.later(future)
 }

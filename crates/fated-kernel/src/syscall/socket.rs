@@ -66,7 +66,7 @@ pub(super) fn socket(open: &OpenFile) -> Result<&Socket, Errno> {
 
 pub async fn sendto(cx: Cx, a: Args) -> SysResult {
     let [fd, addr, len, flags, name, name_len] = a;
-    crate::syscall::rw::check_range(addr, len)?;
+    crate::fs::read_write::check_range(addr, len)?;
     let open = find(&cx, fd)?;
     if name != 0 && name_len as u32 != 0 {
         socket(&open)?.check_destination()?;
@@ -91,7 +91,7 @@ async fn send(cx: &Cx, open: &OpenFile, mut from: Buffers, flags: u32, mut with:
                 }
             }
             Err(Errno::EAGAIN) if waits => {
-                if let Err(error) = crate::syscall::rw::wait_for(cx, open, poll::OUT).await {
+                if let Err(error) = crate::fs::read_write::wait_for(cx, open, poll::OUT).await {
                     return if done > 0 { Ok(done.into()) } else { Err(error) };
                 }
             }
@@ -103,7 +103,7 @@ async fn send(cx: &Cx, open: &OpenFile, mut from: Buffers, flags: u32, mut with:
 
 pub async fn recvfrom(cx: Cx, a: Args) -> SysResult {
     let [fd, addr, len, flags, name, name_len] = a;
-    crate::syscall::rw::check_range(addr, len)?;
+    crate::fs::read_write::check_range(addr, len)?;
     let open = find(&cx, fd)?;
     let received = receive(&cx, &open, Buffers::one(&cx, addr, len), flags as u32).await?;
     if name != 0 {
@@ -141,7 +141,7 @@ async fn receive(cx: &Cx, open: &OpenFile, mut to: Buffers, flags: u32) -> Resul
                 }
                 continue;
             }
-            Err(Errno::EAGAIN) if waits => match crate::syscall::rw::wait_for(cx, open, poll::IN).await {
+            Err(Errno::EAGAIN) if waits => match crate::fs::read_write::wait_for(cx, open, poll::IN).await {
                 Ok(()) => continue,
                 Err(error) => error,
             },

@@ -1,0 +1,299 @@
+//! Copies between two open files: sendfile(2), splice(2), tee(2), copy_file_range(2).
+//!
+//! Between two files of the real Linux, it copies. Between one of those and one of the kernel's own, the bytes go through a
+//! piece of the guest's memory that is mapped for the moment: the real Linux reads or writes it there.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::file::OpenFile;
+use crate::fs::host::file::NativeFile;
+use crate::fs::poll;
+use crate::fs::read_write::wait_for;
+use crate::ipc::pipe::End;
+use crate::mm::iov_iter::{Buffers, MAX_COUNT};
+use crate::outcome::{Outcome, SysResult};
+use alloc::rc::Rc;
+use linux_raw_sys::general as c;
+
+/// How much goes at once, which is what a pipe holds.
+const CHUNK: u64 = 1 << 16;
+
+/// Memory of the guest that only the kernel knows of, until it is dropped. No other task runs meanwhile.
+struct Scratch<'a> {
+    cx: &'a Cx,
+    addr: u64,
+}
+
+impl Scratch<'_> {
+    fn new(cx: &Cx) -> Result<Scratch<'_>, Errno> {
+        let protection = u64::from(c::PROT_READ | c::PROT_WRITE);
+        let flags = u64::from(c::MAP_PRIVATE | c::MAP_ANONYMOUS);
+        let addr = cx.native(c::__NR_mmap.into(), [0, CHUNK, protection, flags, u64::MAX, 0])?;
+        Ok(Scratch { cx, addr })
+    }
+
+    fn buffers(&self, len: u64) -> Buffers {
+        Buffers::one(self.cx, self.addr, len)
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // What has been mapped can be unmapped.
+        let _ = self.cx.native(c::__NR_munmap.into(), [self.addr, CHUNK, 0, 0, 0, 0]);
+    }
+}
+
+/// The open file behind `fd`, if it is one of the kernel's own.
+fn own(cx: &Cx, fd: u64) -> Option<Rc<OpenFile>> {
+    cx.file(fd as i32).filter(|open| !open.file.is_native())
+}
+
+/// Between two files of the real Linux: it knows best. The one written to has changed.
+fn pass(cx: &Cx, to: u64) -> SysResult {
+    if let Some(open) = cx.file(to as i32) {
+        NativeFile::note_change(cx, &open);
+    }
+    Ok(Outcome::Pass)
+}
+
+/// A position in a file of the real Linux: the one at an address of the guest, or the descriptor's own.
+struct Position {
+    fd: u64,
+    pointer: u64,
+    at: u64,
+}
+
+impl Position {
+    fn new(cx: &Cx, fd: u64, pointer: u64) -> Result<Position, Errno> {
+        cx.check_open(fd as i32)?;
+        let at = match pointer {
+            0 => cx.native(c::__NR_lseek.into(), [fd, 0, c::SEEK_CUR.into(), 0, 0, 0])?,
+            _ => cx.read_u64(pointer)?,
+        };
+        if (at as i64) < 0 { Err(Errno::EINVAL) } else { Ok(Position { fd, pointer, at }) }
+    }
+
+    fn advance(&mut self, cx: &Cx, by: u64) -> Result<(), Errno> {
+        self.at = self.at.saturating_add(by);
+        match self.pointer {
+            0 => cx.native(c::__NR_lseek.into(), [self.fd, self.at, c::SEEK_SET.into(), 0, 0, 0]).map(drop),
+            _ => cx.write_words(self.pointer, &[self.at]),
+        }
+    }
+}
+
+/// How a copy goes on.
+#[derive(Clone, Copy)]
+struct How {
+    /// Wait for the kernel's own side.
+    waits: bool,
+    /// Go on until all is copied, instead of being content with what fits.
+    all: bool,
+}
+
+/// From a file of the real Linux to one of the kernel's own.
+async fn send(cx: &Cx, from: &mut Position, to: &OpenFile, len: u64, how: How) -> Result<u64, Errno> {
+    let mut done = 0;
+    while done < len {
+        match send_some(cx, from, to, len - done) {
+            Ok(0) => break,
+            Ok(n) => {
+                done += n;
+                if !how.all {
+                    break;
+                }
+            }
+            Err(Errno::EAGAIN) if how.waits && (how.all || done == 0) => {
+                if let Err(error) = wait_for(cx, to, poll::OUT).await {
+                    return if done > 0 { Ok(done) } else { Err(error) };
+                }
+            }
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+fn send_some(cx: &Cx, from: &mut Position, to: &OpenFile, len: u64) -> Result<u64, Errno> {
+    if to.file.poll() & (poll::OUT | poll::ERR | poll::HUP) == 0 {
+        return Err(Errno::EAGAIN);
+    }
+    let scratch = Scratch::new(cx)?;
+    let got = cx.native(c::__NR_pread64.into(), [from.fd, scratch.addr, len.min(CHUNK), from.at, 0, 0])?;
+    if got == 0 {
+        return Ok(0);
+    }
+    let put = to.file.write(cx, &mut scratch.buffers(got))?;
+    from.advance(cx, put)?;
+    Ok(put)
+}
+
+/// From one of the kernel's own files to one of the real Linux.
+async fn receive(cx: &Cx, from: &OpenFile, to: &mut Position, len: u64, waits: bool) -> Result<u64, Errno> {
+    loop {
+        match receive_some(cx, from, to, len) {
+            Err(Errno::EAGAIN) if waits => wait_for(cx, from, poll::IN).await?,
+            result => return result,
+        }
+    }
+}
+
+fn receive_some(cx: &Cx, from: &OpenFile, to: &mut Position, len: u64) -> Result<u64, Errno> {
+    let scratch = Scratch::new(cx)?;
+    let got = from.file.read(cx, &mut scratch.buffers(len.min(CHUNK)))?;
+    if got == 0 {
+        return Ok(0);
+    }
+    let put = cx.native(c::__NR_pwrite64.into(), [to.fd, scratch.addr, got, to.at, 0, 0])?;
+    to.advance(cx, put)?;
+    Ok(put)
+}
+
+/// sendfile(2): from a file with a position, or an offset at `pointer`.
+pub async fn sendfile(cx: Cx, to: u64, from: u64, pointer: u64, len: u64) -> SysResult {
+    let source = own(&cx, from);
+    let Some(target) = own(&cx, to) else {
+        if source.is_none() {
+            return pass(&cx, to);
+        }
+        cx.check_open(to as i32)?;
+        // Only files with a place can be sent from.
+        return Err(Errno::EINVAL);
+    };
+    if source.is_some() {
+        return Err(Errno::EINVAL);
+    }
+    let mut position = Position::new(&cx, from, pointer)?;
+    check_modes(&cx, Some(from), None)?;
+    if !target.writable() {
+        return Err(Errno::EBADF);
+    }
+    // Into a pipe goes what fits, into anything else all of it.
+    let how = How { waits: !target.nonblocking(), all: target.downcast::<End>().is_none() };
+    Ok(send(&cx, &mut position, &target, len.min(MAX_COUNT), how).await?.into())
+}
+
+/// The access modes of real descriptors.
+fn check_modes(cx: &Cx, read: Option<u64>, written: Option<u64>) -> Result<(), Errno> {
+    for (fd, refused) in [(read, c::O_WRONLY), (written, c::O_RDONLY)] {
+        let Some(fd) = fd else { continue };
+        let flags = cx.native(c::__NR_fcntl.into(), [fd, c::F_GETFL.into(), 0, 0, 0, 0])? as u32;
+        if flags & c::O_ACCMODE == refused || flags & c::O_PATH != 0 {
+            return Err(Errno::EBADF);
+        }
+    }
+    Ok(())
+}
+
+/// `SPLICE_F_*`: don't wait; and all that there are.
+const NONBLOCK: u32 = 2;
+const KNOWN: u32 = 1 | NONBLOCK | 4 | 8;
+
+/// One side of a splice: a descriptor, and the address of an offset.
+pub type Side = (u64, u64);
+
+/// splice(2).
+pub async fn splice(cx: Cx, (from, from_pointer): Side, (to, to_pointer): Side, len: u64, flags: u32) -> SysResult {
+    if len == 0 {
+        return Ok(0.into());
+    }
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (source, target) = (own(&cx, from), own(&cx, to));
+    let is_pipe = |open: &OpenFile| open.downcast::<End>().is_some();
+    match (source, target) {
+        (None, None) => pass(&cx, to),
+        (None, Some(target)) if is_pipe(&target) => {
+            if to_pointer != 0 {
+                return Err(Errno::ESPIPE);
+            }
+            if !target.writable() {
+                return Err(Errno::EBADF);
+            }
+            let mut position = Position::new(&cx, from, from_pointer)?;
+            check_modes(&cx, Some(from), None)?;
+            let how = How { waits: flags & NONBLOCK == 0 && !target.nonblocking(), all: false };
+            Ok(send(&cx, &mut position, &target, len, how).await?.into())
+        }
+        (Some(source), None) if is_pipe(&source) => {
+            if from_pointer != 0 {
+                return Err(Errno::ESPIPE);
+            }
+            if !source.readable() {
+                return Err(Errno::EBADF);
+            }
+            let mut position = Position::new(&cx, to, to_pointer)?;
+            check_modes(&cx, None, Some(to))?;
+            if let Some(open) = cx.file(to as i32) {
+                NativeFile::note_change(&cx, &open);
+            }
+            let waits = flags & NONBLOCK == 0 && !source.nonblocking();
+            Ok(receive(&cx, &source, &mut position, len, waits).await?.into())
+        }
+        (Some(source), Some(target)) if is_pipe(&source) && is_pipe(&target) => {
+            if from_pointer != 0 || to_pointer != 0 {
+                return Err(Errno::ESPIPE);
+            }
+            hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, false).await
+        }
+        _ => {
+            cx.check_open(from as i32)?;
+            cx.check_open(to as i32)?;
+            Err(Errno::EINVAL)
+        }
+    }
+}
+
+/// From pipe to pipe.
+async fn hand_on(cx: &Cx, from: &OpenFile, to: &OpenFile, len: u64, waits: bool, keep: bool) -> SysResult {
+    let (Some(source), Some(target)) = (from.downcast::<End>(), to.downcast::<End>()) else {
+        return Err(Errno::EINVAL);
+    };
+    if !from.readable() || !to.writable() {
+        return Err(Errno::EBADF);
+    }
+    let waits = waits && !from.nonblocking() && !to.nonblocking();
+    let len = usize::try_from(len.min(MAX_COUNT)).unwrap_or(usize::MAX);
+    loop {
+        match source.hand_on(cx, target, len, keep) {
+            Err(Errno::EAGAIN) if waits => {
+                let empty = from.file.poll() & poll::IN == 0;
+                let (open, bits) = if empty { (from, poll::IN) } else { (to, poll::OUT) };
+                wait_for(cx, open, bits).await?;
+            }
+            result => return Ok((result? as u64).into()),
+        }
+    }
+}
+
+/// copy_file_range(2): between files of the real Linux only.
+pub fn copy_file_range(cx: &Cx, from: u64, to: u64) -> SysResult {
+    if own(cx, from).is_none() && own(cx, to).is_none() {
+        return pass(cx, to);
+    }
+    cx.check_open(from as i32)?;
+    cx.check_open(to as i32)?;
+    Err(Errno::EINVAL)
+}
+
+/// tee(2).
+pub async fn tee(cx: Cx, from: u64, to: u64, len: u64, flags: u32) -> SysResult {
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if len == 0 {
+        return Ok(0.into());
+    }
+    let source = cx.file_or(from as i32, Errno::EINVAL)?;
+    let target = cx.file_or(to as i32, Errno::EINVAL)?;
+    hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, true).await
+}
+
+/// vmsplice(2): lending pages to a pipe, or taking them, which none can.
+pub fn vmsplice(cx: &Cx, fd: u64) -> SysResult {
+    cx.check_open(fd as i32)?;
+    Err(if cx.file(fd as i32).is_some() { Errno::EINVAL } else { Errno::EBADF })
+}
