@@ -22,6 +22,20 @@ pub enum Streams {
     Inherit,
     /// Nothing real: all reading and writing goes through [`fated_kernel::ports::Console`].
     Placeholders,
+    /// The same, but the marked ones are pipes to the real Linux, too: some calls that it carries out tell them from other files.
+    Pipes([bool; 3]),
+}
+
+impl Streams {
+    /// Which streams are placeholders: one bit each, and three bits higher one for each that is a pipe.
+    #[must_use]
+    pub fn placeholders(self) -> u8 {
+        match self {
+            Streams::Inherit => 0,
+            Streams::Placeholders => 0b111,
+            Streams::Pipes(pipes) => (0..3).filter(|&fd| pipes[fd]).fold(0b111, |bits, fd| bits | 8 << fd),
+        }
+    }
 }
 
 /// What to run, and how.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, Streams};
+use fated_engine::{Error, Launch, OneCpu, Progress};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
@@ -158,7 +158,7 @@ impl Engine {
             candidates: launch.candidates(),
             env: launch.variables(),
             cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
-            placeholders: launch.streams == Streams::Placeholders,
+            placeholders: launch.streams.placeholders(),
             rewrite: launch.rewrite,
             cpuid_faulting: launch.hides_processor(),
             journal: journal.as_ref().map(|(_, mode)| *mode),

@@ -197,8 +197,8 @@ pub struct Plan {
     pub env: Vec<Vec<u8>>,
     /// Where it starts.
     pub cwd: Option<Vec<u8>>,
-    /// Streams 0, 1 and 2 are `/dev/null`.
-    pub placeholders: bool,
+    /// Which standard streams are placeholders (`fated_engine::Streams`).
+    pub placeholders: u8,
     /// Call sites are rewritten.
     pub rewrite: bool,
     /// `cpuid` is made to fault.
@@ -250,7 +250,8 @@ impl Plan {
     pub fn read(from: &mut Reader<'_>) -> Plan {
         let [seed, epoch_ns, call_cost_ns, policy, changes] = core::array::from_fn(|_| from.number());
         let [slice, cpus, tasks, scan, start, log] = core::array::from_fn(|_| from.number());
-        let [placeholders, rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
+        let placeholders = from.number() as u8;
+        let [rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
         let config = Config {
             seed,
             epoch_ns,

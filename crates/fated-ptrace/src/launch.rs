@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use fated_engine::{Error, Launch, Streams, start};
+use fated_engine::{Error, Launch, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::process::limits::DESCRIPTORS;
 
@@ -66,7 +66,7 @@ struct Plan {
     argv: Strings,
     env: Strings,
     cwd: Option<CString>,
-    placeholders: bool,
+    placeholders: u8,
     filter: Vec<libc::sock_filter>,
     go: OwnedFd,
     report: OwnedFd,
@@ -90,7 +90,7 @@ impl Plan {
             argv: Strings::new(launch.words().map(|word| c_string(word.as_bytes())).collect()),
             env: Strings::new(launch.variables().iter().map(|variable| c_string(variable)).collect()),
             cwd: launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes())),
-            placeholders: launch.streams == Streams::Placeholders,
+            placeholders: launch.streams.placeholders(),
             filter: filter::program(all_calls),
             go,
             report,
@@ -146,12 +146,21 @@ impl Plan {
         for fd in 0..3 {
             // SAFETY: plain system calls on descriptors of this process.
             let result = unsafe {
-                if !self.placeholders && libc::fcntl(fd, libc::F_GETFD) >= 0 {
+                if self.placeholders >> fd & 1 == 0 && libc::fcntl(fd, libc::F_GETFD) >= 0 {
                     continue;
                 }
-                let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                let file = if self.placeholders >> fd & 8 == 0 {
+                    libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)
+                } else {
+                    let mut ends = [-1; 2];
+                    libc::pipe(ends.as_mut_ptr());
+                    let [read, write] = ends;
+                    let (own, other) = if fd == 0 { (read, write) } else { (write, read) };
+                    libc::close(other);
+                    own
+                };
                 // The lowest free descriptor may be the right one already.
-                if null == fd || null < 0 { null } else { libc::dup2(null, fd) }
+                if file == fd || file < 0 { file } else { libc::dup2(file, fd) }
             };
             if result < 0 {
                 return -1;

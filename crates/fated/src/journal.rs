@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
-use fated_engine::Launch;
+use fated_engine::{Launch, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::journal::Mode;
 use fated_kernel::journal::header::{Checked, Header};
@@ -65,6 +65,12 @@ impl Journals {
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.input.as_ref().map(|input| &input.checked.header)
+    }
+
+    /// What stands for its standard streams, as far as they weren't regular files.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        self.input.as_ref().map_or(Streams::Inherit, |input| Streams::Pipes(input.checked.pipes))
     }
 
     /// A run begins: what the kernel does with its journal. An earlier attempt is forgotten.
@@ -129,7 +135,7 @@ fn header(config: &Config, launch: &Launch) -> Header {
         command: launch.words().map(|word| word.as_bytes().to_vec()).collect(),
         env: launch.variables(),
         cwd: launch.cwd.clone().map_or_else(here, |cwd| here().join(cwd)).into_os_string().into_vec(),
-        files: if launch.streams == fated_engine::Streams::Inherit { files() } else { Vec::new() },
+        files: if launch.streams == Streams::Inherit { files() } else { Vec::new() },
     }
 }
 

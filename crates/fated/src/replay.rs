@@ -19,7 +19,8 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut journals = Journals::obey(&args.journal, args.until)?;
     let header = journals.header().context("there is a journal")?.clone();
     let mut launch = journal::launch_of(&header, &args.command);
-    launch.streams = streams(&header)?;
+    check_files(&header)?;
+    launch.streams = if header.files.is_empty() { journals.streams() } else { Streams::Inherit };
     launch.cpu = args.cpu;
     launch.cpus = header.config.cpus;
     launch.rewrite = !args.no_rewrite;
@@ -37,12 +38,12 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     run::carry_out(&settings, &show)
 }
 
-/// What the guest has for standard streams. Regular files are the real Linux's to read and write, so they have to be there again;
-/// all other input comes from the journal.
-fn streams(header: &Header) -> anyhow::Result<Streams> {
+/// Standard streams that are regular files are the real Linux's to read and write, so they have to be there again; all other input
+/// comes from the journal.
+fn check_files(header: &Header) -> anyhow::Result<()> {
     const NAMES: [&str; 3] = ["standard input", "standard output", "standard error"];
     if header.files.is_empty() {
-        return Ok(Streams::Placeholders);
+        return Ok(());
     }
     let now = journal::files();
     for (fd, name) in (0..).zip(NAMES) {
@@ -59,5 +60,5 @@ fn streams(header: &Header) -> anyhow::Result<Streams> {
             _ => {}
         }
     }
-    Ok(Streams::Inherit)
+    Ok(())
 }

@@ -42,7 +42,7 @@ impl Settings {
         launch.args = arguments.to_vec();
         launch.env = environment(args);
         launch.cwd.clone_from(&args.cwd);
-        launch.streams = if args.verify { Streams::Placeholders } else { Streams::Inherit };
+        launch.streams = if args.verify { Streams::Pipes([true; 3]) } else { Streams::Inherit };
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
         launch.cpuid_faulting = !args.no_cpuid_faulting && !is_set(NO_CPUID_FAULTING);

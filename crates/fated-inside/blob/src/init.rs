@@ -171,16 +171,25 @@ fn handle(signal: u64, how: u64) {
 }
 
 /// Makes 0, 1 and 2 what they have to be; a closed one becomes `/dev/null`.
-fn streams(placeholders: bool) -> Result<(), Errno> {
+fn streams(placeholders: u8) -> Result<(), Errno> {
     const F_GETFD: u64 = 1;
     for fd in 0..3 {
-        if !placeholders && sys::call(__NR_fcntl, [fd, F_GETFD, 0, 0, 0, 0]) >= 0 {
+        if placeholders >> fd & 1 == 0 && sys::call(__NR_fcntl, [fd, F_GETFD, 0, 0, 0, 0]) >= 0 {
             continue;
         }
-        let null = sys::open(AT_FDCWD, b"/dev/null", O_RDWR)?;
-        if null as u64 != fd {
-            sys::ask(__NR_dup2, [null as u64, fd, 0, 0, 0, 0])?;
-            sys::close(null);
+        let file = if placeholders >> fd & 8 == 0 {
+            sys::open(AT_FDCWD, b"/dev/null", O_RDWR)?
+        } else {
+            let mut ends = [0_i32; 2];
+            sys::ask(__NR_pipe2, [ends.as_mut_ptr() as u64, 0, 0, 0, 0, 0])?;
+            let [read, write] = ends;
+            let (own, other) = if fd == 0 { (read, write) } else { (write, read) };
+            sys::close(other);
+            own
+        };
+        if file as u64 != fd {
+            sys::ask(__NR_dup2, [file as u64, fd, 0, 0, 0, 0])?;
+            sys::close(file);
         }
     }
     Ok(())

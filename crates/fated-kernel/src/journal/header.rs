@@ -1,6 +1,7 @@
 //! The head of a journal: its version, and all that a run depends on besides its choices and its input.
 
 use crate::config::{Config, Policy};
+use crate::fs::inode::kind;
 use crate::journal::Error;
 use crate::journal::entry::Entry;
 use crate::journal::words::{Quoted, Words, Wrong};
@@ -36,6 +37,8 @@ pub struct Checked {
     pub entries_at: (usize, usize),
     /// How many entries there are.
     pub count: u64,
+    /// Which standard streams were pipes.
+    pub pipes: [bool; 3],
 }
 
 fn policy_text(policy: Policy) -> String {
@@ -153,6 +156,13 @@ pub(super) fn is_comment(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
+fn note_pipe(entry: &Entry, pipes: &mut [bool; 3]) {
+    let Entry::Stat { fd, result: Ok([mode, ..]) } = entry else { return };
+    if let Some(pipe) = usize::try_from(*fd).ok().and_then(|fd| pipes.get_mut(fd)) {
+        *pipe = *mode as u32 & kind::MASK == kind::FIFO;
+    }
+}
+
 impl Checked {
     /// Looks through a whole journal.
     ///
@@ -162,6 +172,7 @@ impl Checked {
         let mut header = None;
         let mut building = Header::empty();
         let (mut at, mut number, mut count) = (0, 0, 0);
+        let mut pipes = [false; 3];
         while at < text.len() {
             let rest = text.get(at..).unwrap_or_default();
             number += 1;
@@ -189,7 +200,7 @@ impl Checked {
                 (None, _) => building.parse_line(line),
                 (Some(_), _) => {
                     count += 1;
-                    Entry::parse(line).map(|_| ())
+                    Entry::parse(line).map(|entry| note_pipe(&entry, &mut pipes))
                 }
             };
             result.map_err(|wrong| error(wrong.column, &wrong.why))?;
@@ -197,6 +208,6 @@ impl Checked {
         let missing =
             if number == 0 { "the file is empty" } else { "the head is cut off: there is no line \"entries\"" };
         let (header, entries_at) = header.ok_or_else(|| Error { line: number + 1, column: 1, why: missing.into() })?;
-        Ok(Checked { header, entries_at, count })
+        Ok(Checked { header, entries_at, count, pipes })
     }
 }
