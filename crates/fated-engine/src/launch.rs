@@ -22,8 +22,19 @@ pub enum Streams {
     Inherit,
     /// Nothing real: all reading and writing goes through [`fated_kernel::ports::Console`].
     Placeholders,
-    /// The same, but the marked ones are pipes to the real Linux, too: some calls that it carries out tell them from other files.
-    Pipes([bool; 3]),
+    /// Each as it says.
+    Each([Stream; 3]),
+}
+
+/// What stands behind one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Fated's own stream.
+    Inherited,
+    /// `/dev/null`, in place of a stream that only the kernel reads and writes.
+    Null,
+    /// The same, but a pipe: the few calls that the real Linux carries out on a placeholder tell pipes from other files.
+    Pipe,
 }
 
 impl Streams {
@@ -33,7 +44,11 @@ impl Streams {
         match self {
             Streams::Inherit => 0,
             Streams::Placeholders => 0b111,
-            Streams::Pipes(pipes) => (0..3).filter(|&fd| pipes[fd]).fold(0b111, |bits, fd| bits | 8 << fd),
+            Streams::Each(streams) => (0..3).zip(streams).fold(0, |bits, (fd, stream)| match stream {
+                Stream::Inherited => bits,
+                Stream::Null => bits | 1 << fd,
+                Stream::Pipe => bits | 9 << fd,
+            }),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use {
     console::{Captured, Standard},
     cpu::OneCpu,
     error::{Error, start},
-    launch::{Launch, NO_CPUID_FAULTING, Streams},
+    launch::{Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
     progress::Progress,
     terminal::Terminal,

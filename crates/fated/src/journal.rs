@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
-use fated_engine::{Launch, Streams};
+use fated_engine::{Launch, Stream, Streams};
 use fated_kernel::config::Config;
 use fated_kernel::journal::Mode;
 use fated_kernel::journal::header::{Checked, Header};
@@ -67,10 +67,17 @@ impl Journals {
         self.input.as_ref().map(|input| &input.checked.header)
     }
 
-    /// What stands for its standard streams, as far as they weren't regular files.
+    /// What stands for the standard streams of the run that is repeated.
     #[must_use]
     pub fn streams(&self) -> Streams {
-        self.input.as_ref().map_or(Streams::Inherit, |input| Streams::Pipes(input.checked.pipes))
+        let Some(input) = &self.input else { return Streams::Inherit };
+        let is_file = |fd: i32| input.checked.header.files.iter().any(|(stream, ..)| *stream == fd);
+        let [input, output, error] = [0, 1, 2].map(|fd| match input.checked.pipes.get(fd) {
+            _ if is_file(fd as i32) => Stream::Inherited,
+            Some(true) => Stream::Pipe,
+            _ => Stream::Null,
+        });
+        Streams::Each([input, output, error])
     }
 
     /// A run begins: what the kernel does with its journal. An earlier attempt is forgotten.

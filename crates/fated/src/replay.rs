@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use fated_engine::Streams;
 use fated_kernel::config::Config;
 use fated_kernel::journal::header::Header;
 
@@ -20,7 +19,7 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let header = journals.header().context("there is a journal")?.clone();
     let mut launch = journal::launch_of(&header, &args.command);
     check_files(&header)?;
-    launch.streams = if header.files.is_empty() { journals.streams() } else { Streams::Inherit };
+    launch.streams = journals.streams();
     launch.cpu = args.cpu;
     launch.cpus = header.config.cpus;
     launch.rewrite = !args.no_rewrite;
@@ -41,23 +40,13 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 /// Standard streams that are regular files are the real Linux's to read and write, so they have to be there again; all other input
 /// comes from the journal.
 fn check_files(header: &Header) -> anyhow::Result<()> {
-    const NAMES: [&str; 3] = ["standard input", "standard output", "standard error"];
-    if header.files.is_empty() {
-        return Ok(());
-    }
     let now = journal::files();
-    for (fd, name) in (0..).zip(NAMES) {
-        let recorded = header.files.iter().find(|(stream, ..)| *stream == fd);
-        let is_file = now.iter().any(|(stream, ..)| *stream == fd);
-        match recorded {
-            Some((_, path, position)) if !is_file => bail!(
-                "failed to repeat the run: its {name} was the file {} from byte {position} on; redirect it again",
-                String::from_utf8_lossy(path)
-            ),
-            None if is_file => {
-                bail!("failed to repeat the run: its {name} was no regular file, but others were; pipe it through cat")
-            }
-            _ => {}
+    for (fd, path, position) in &header.files {
+        if !now.iter().any(|(stream, ..)| stream == fd) {
+            let path = String::from_utf8_lossy(path);
+            bail!(
+                "failed to repeat the run: its stream {fd} was the file {path} from byte {position} on; redirect it again"
+            )
         }
     }
     Ok(())

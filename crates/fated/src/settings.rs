@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use fated_engine::{Launch, NO_CPUID_FAULTING, Streams};
+use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
 use fated_kernel::config::Config;
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
@@ -42,7 +42,7 @@ impl Settings {
         launch.args = arguments.to_vec();
         launch.env = environment(args);
         launch.cwd.clone_from(&args.cwd);
-        launch.streams = if args.verify { Streams::Pipes([true; 3]) } else { Streams::Inherit };
+        launch.streams = if args.verify { Streams::Each([Stream::Pipe; 3]) } else { Streams::Inherit };
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
         launch.cpuid_faulting = !args.no_cpuid_faulting && !is_set(NO_CPUID_FAULTING);

@@ -68,7 +68,8 @@ impl Streams {
                 continue;
             }
             state.asked = false;
-            state.ready = kernel.console.poll(*stream);
+            // Whether it could be written doesn't matter to readers.
+            state.ready = kernel.console.poll(*stream) & !(poll::OUT | poll::WRNORM);
             let mut bytes = [0; 4];
             let known = state.ready & poll::IN != 0 && kernel.console.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
             state.piece = if known { u32::from_le_bytes(bytes).into() } else { 0 };
