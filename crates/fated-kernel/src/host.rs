@@ -4,7 +4,7 @@ mod fast_path;
 
 use crate::config::Config;
 use crate::cx::Cx;
-use crate::fs::host::Fs;
+use crate::fs::host::known::Fs;
 use crate::fs::locks::Locks;
 use crate::fs::mount::Mounts;
 use crate::id::{Pid, Tid};
@@ -13,10 +13,10 @@ use crate::journal::Journal;
 use crate::journal::console::Recorded;
 use crate::net::unix::in_flight::InFlight;
 use crate::ports::{Console, Trace};
-use crate::process::family::Family;
 use crate::process::task::{Process, Task};
 use crate::record::{Record, What};
-use crate::sched::choose::{Choice, Chooser, Entropy};
+use crate::sched::choice::{Choice, Entropy};
+use crate::sched::choose::Chooser;
 use crate::sched::run_queue::RunQueue;
 use crate::stats::{Counters, Stats};
 use crate::time::expiry::Expiry;
@@ -25,7 +25,7 @@ use crate::tty::input::Streams;
 use crate::tty::terminal::Terminal;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
-use fated_wait::LookupKind;
+use fated_wait::{Family, LookupKind};
 
 /// What the engine does next.
 #[derive(Debug, PartialEq, Eq)]

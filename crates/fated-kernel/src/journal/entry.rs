@@ -6,7 +6,7 @@
 use crate::errno::Errno;
 use crate::fs::inode::FileStat;
 use crate::journal::words::{Hex, Quoted, Words, Wrong};
-use crate::sched::choose::{Choice, Entropy};
+use crate::sched::choice::{Choice, Entropy};
 use crate::time::timers::SECOND;
 use alloc::{format, vec::Vec};
 use core::fmt;

@@ -14,7 +14,7 @@ pub mod words;
 
 use crate::journal::entry::Entry;
 use crate::ports::Store;
-use crate::sched::choose::{Choice, Entropy};
+use crate::sched::choice::{Choice, Entropy};
 use alloc::{
     format,
     rc::Rc,

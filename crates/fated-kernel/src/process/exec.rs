@@ -6,6 +6,7 @@ use crate::fs::locks::FileId;
 use crate::ipc::futex::robust;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::Exec;
+use crate::process::program::{Program, program};
 use crate::process::task::AltStack;
 use crate::signal::nr;
 use alloc::{rc::Rc, vec::Vec};
@@ -30,8 +31,7 @@ pub(crate) struct Request {
 pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
     let Request { dirfd, path: path_addr, argv, envp, flags } = request;
     let (kernel, task) = (&cx.kernel, &cx.task);
-    let crate::syscall::path::Program { name, path, path_addr, borrowed } =
-        crate::syscall::path::program(cx, dirfd, path_addr, flags)?;
+    let Program { name, path, path_addr, borrowed } = program(cx, dirfd, path_addr, flags)?;
     let exec = Exec { dirfd, path_addr, path, argv, envp, flags, random: kernel.auxv_random() };
 
     let alone = cx.process().tasks.borrow().len() == 1;

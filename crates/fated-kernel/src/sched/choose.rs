@@ -8,77 +8,10 @@
 //! Each decision is drawn even if the journal makes it: a run that obeys a part of its own journal goes on as it did.
 
 use crate::journal::Journal;
+use crate::sched::choice::{Choice, Entropy};
 use crate::sched::rng::Rng;
 use alloc::rc::Rc;
 use core::cell::OnceCell;
-
-/// What is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// By how many nanoseconds the run begins after its epoch.
-    Epoch,
-    /// The priority of a new task under PCT.
-    Priority,
-    /// How many calls a slice has beyond the least.
-    Slice,
-    /// Where in the run queue a new task is put.
-    Place,
-    /// Under the random policy, which task of the run queue is next.
-    Next,
-    /// Under PCT, how many calls are made until the priorities change.
-    Change,
-}
-
-impl Choice {
-    /// All of them.
-    pub const ALL: [Choice; 6] =
-        [Choice::Epoch, Choice::Priority, Choice::Slice, Choice::Place, Choice::Next, Choice::Change];
-
-    /// Its name in a journal.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Choice::Epoch => "epoch",
-            Choice::Priority => "priority",
-            Choice::Slice => "slice",
-            Choice::Place => "place",
-            Choice::Next => "next",
-            Choice::Change => "change",
-        }
-    }
-}
-
-/// Which random bytes a guest gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entropy {
-    /// `AT_RANDOM`, at the start of a program.
-    Auxv,
-    /// getrandom(2).
-    Getrandom,
-    /// `/dev/random` and `/dev/urandom`.
-    Device,
-    /// `/proc/sys/kernel/random/uuid`.
-    Uuid,
-    /// `/proc/sys/kernel/random/boot_id`.
-    BootId,
-}
-
-impl Entropy {
-    /// All of them.
-    pub const ALL: [Entropy; 5] = [Entropy::Auxv, Entropy::Getrandom, Entropy::Device, Entropy::Uuid, Entropy::BootId];
-
-    /// Its name in a journal.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Entropy::Auxv => "auxv",
-            Entropy::Getrandom => "getrandom",
-            Entropy::Device => "urandom",
-            Entropy::Uuid => "uuid",
-            Entropy::BootId => "boot-id",
-        }
-    }
-}
 
 /// The streams of the seed.
 const SCHEDULER: u64 = 1;

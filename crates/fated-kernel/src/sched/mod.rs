@@ -2,6 +2,7 @@
 //! ask for about their scheduling (`attributes`), and who makes all random decisions (`choose`, `rng`).
 
 pub mod attributes;
+pub mod choice;
 pub mod choose;
 pub mod entity;
 mod pct;

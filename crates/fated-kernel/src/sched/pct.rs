@@ -1,7 +1,8 @@
 //! Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the task with the highest priority runs. Priorities are
 //! random, and at a few random moments the running task drops below all others.
 
-use crate::sched::choose::{Choice, Chooser};
+use crate::sched::choice::Choice;
+use crate::sched::choose::Chooser;
 use crate::sched::entity::Entity;
 use core::cell::Cell;
 

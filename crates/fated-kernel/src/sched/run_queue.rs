@@ -7,7 +7,8 @@
 //! [`Entity`]: crate::sched::entity::Entity
 
 use crate::config::Policy;
-use crate::sched::choose::{Choice, Chooser};
+use crate::sched::choice::Choice;
+use crate::sched::choose::Chooser;
 use crate::sched::entity::{Entity, Scheduled};
 use crate::sched::pct::Pct;
 use alloc::{collections::VecDeque, rc::Rc};

@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::machine::{FREE_BYTES, MEMORY_BYTES, RELEASE, VERSION};
-use crate::sched::choose::Entropy;
+use crate::sched::choice::Entropy;
 use crate::syscall::Args;
 use linux_raw_sys::general::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
 

@@ -7,12 +7,11 @@ use crate::errno::Errno;
 use crate::fs::attr::means_descriptor;
 use crate::fs::cwd;
 use crate::fs::generated::Inode;
-use crate::fs::host::carry_out::{Borrowed, PathArg, pass};
-use crate::fs::namei::{AT_FDCWD, Found, NOFOLLOW, lookup};
+use crate::fs::host::carry_out::{PathArg, pass};
+use crate::fs::namei::{Found, NOFOLLOW, lookup};
 use crate::fs::permission::permitted;
 use crate::outcome::{Outcome, SysResult};
 use crate::syscall::Args;
-use alloc::vec::Vec;
 use linux_raw_sys::general::{__NR_access, __NR_faccessat, __NR_faccessat2, __NR_readlink, AT_EACCESS, AT_EMPTY_PATH};
 
 /// access(2), faccessat(2), faccessat2(2).
@@ -83,39 +82,4 @@ pub fn getcwd(cx: &Cx, a: Args) -> SysResult {
 pub fn umask(cx: &Cx, a: Args) -> SysResult {
     cx.task.fs.borrow().set_umask(a[0] as u32);
     Ok(Outcome::Pass)
-}
-
-/// A program to be started.
-#[derive(Debug)]
-pub struct Program {
-    /// What it is called (`comm`).
-    pub name: Vec<u8>,
-    /// Its path as the real Linux knows it.
-    pub path: Vec<u8>,
-    /// Where that stands in guest memory.
-    pub path_addr: u64,
-    /// That memory, if it isn't the guest's own string: to be restored if the start fails.
-    pub borrowed: Option<Borrowed>,
-}
-
-/// Finds a program. A generated file is none.
-pub fn program(cx: &Cx, dirfd: i32, path_addr: u64, flags: u32) -> Result<Program, Errno> {
-    let path = cx.read_path(path_addr)?;
-    if means_descriptor(&path, flags) {
-        if dirfd != AT_FDCWD {
-            cx.check_open(dirfd)?;
-        }
-        return match cx.file(dirfd) {
-            Some(open) if !crate::fs::host::is_real(&open) => Err(Errno::EACCES),
-            _ => Ok(Program { name: alloc::format!("{dirfd}").into_bytes(), path, path_addr, borrowed: None }),
-        };
-    }
-    let target = lookup(cx, dirfd, &path, flags & NOFOLLOW == 0)?;
-    target.real(Errno::EACCES)?;
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(&path).to_vec();
-    if !target.rewritten {
-        return Ok(Program { name, path, path_addr, borrowed: None });
-    }
-    let borrowed = Borrowed::new(cx, &target.path)?;
-    Ok(Program { name, path: target.path, path_addr: borrowed.addr, borrowed: Some(borrowed) })
 }

@@ -7,7 +7,7 @@ use crate::fs::file::File;
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::choose::Entropy;
+use crate::sched::choice::Entropy;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 

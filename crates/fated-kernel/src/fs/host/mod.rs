@@ -8,79 +8,28 @@
 //! sees it, so that none leads into the real `/proc`, `/sys` or `/dev`. Two need no look: that of a regular file that has been opened before
 //! ([`crate::fs::dcache`]), and a name in a real directory of which nothing but a directory is wanted.
 
-use crate::config::Config;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::dcache::Dcache;
 use crate::fs::directory::Directory;
 use crate::fs::file::OpenFile;
 use crate::fs::inode::FileStat;
 use crate::host::Kernel;
-use crate::id::Pid;
 use crate::ipc::pipe::Pipe;
 use crate::time::timers::SECOND;
-use alloc::{
-    collections::BTreeMap,
-    rc::{Rc, Weak},
-    vec::Vec,
-};
-use core::cell::{Cell, OnceCell, RefCell};
+use alloc::rc::{Rc, Weak};
 
 use crate::fs::inode::{BLOCK_SIZE, DIRECTORY_SIZE, Times, device_number, kind};
 use crate::fs::mount::FileSystem;
 use crate::fs::{devtmpfs, namei};
-use inodes::Inodes;
-use text_busy::Uses;
+use known::Fs;
 
 pub mod carry_out;
 pub mod file;
 pub mod inodes;
+pub mod known;
 pub mod text_busy;
 
-/// What the kernel knows of real files.
-#[derive(Debug)]
-pub struct Fs {
-    epoch_ns: i64,
-    real_start_ns: i64,
-    /// Numbers and times of the real files that the run has met.
-    inodes: RefCell<Inodes>,
-    /// The real devices in the order of first sight.
-    devices: RefCell<Vec<u64>>,
-    /// The real devices at the roots of generated file systems, once asked for.
-    covered: OnceCell<Vec<(FileSystem, u64)>>,
-    /// Its names that are known.
-    pub dcache: Dcache,
-    /// How many changes the run has made to files.
-    changes: Cell<u64>,
-    /// The names of processes that have ended.
-    pub(crate) names: RefCell<BTreeMap<Pid, [u8; 16]>>,
-    /// Programs that run.
-    pub running: Uses,
-    /// Files that are open for writing.
-    pub written: Uses,
-    /// The pipes behind named pipes, while someone has them open.
-    fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
-}
-
 impl Fs {
-    /// Nothing is known yet.
-    #[must_use]
-    pub fn new(config: &Config) -> Fs {
-        Fs {
-            epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
-            real_start_ns: config.real_start_ns,
-            inodes: RefCell::default(),
-            devices: RefCell::default(),
-            covered: OnceCell::new(),
-            dcache: Dcache::default(),
-            changes: Cell::default(),
-            names: RefCell::default(),
-            running: Uses::default(),
-            written: Uses::default(),
-            fifos: RefCell::default(),
-        }
-    }
-
     /// The number of a real inode; the next free one at first sight.
     pub fn number(&self, dev: u64, ino: u64) -> u64 {
         self.inodes.borrow_mut().number(dev, ino)

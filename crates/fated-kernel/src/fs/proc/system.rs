@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::fs::static_tree::{Tree, rows};
 use crate::machine::{FREE_BYTES, MEMORY_BYTES, RELEASE, VERSION};
-use crate::sched::choose::Entropy;
+use crate::sched::choice::Entropy;
 use crate::time::timers::SECOND;
 use alloc::{format, string::String};
 use core::fmt::Write as _;

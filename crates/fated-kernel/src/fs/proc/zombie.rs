@@ -104,7 +104,7 @@ fn status(cx: &Cx, pid: Pid) -> String {
     )
 }
 
-impl crate::fs::host::Fs {
+impl crate::fs::host::known::Fs {
     /// A process has ended. Its name is kept for readers of `/proc` until it is reaped.
     pub fn process_ended(&self, kernel: &crate::host::Kernel, process: &Process, comm: [u8; 16]) {
         /// So many names of reaped processes may be left.

@@ -1,0 +1,56 @@
+//! What the kernel knows of real files, as state. What it does with that is in [`super`].
+
+use crate::config::Config;
+use crate::fs::dcache::Dcache;
+use crate::fs::host::inodes::Inodes;
+use crate::fs::host::text_busy::Uses;
+use crate::fs::mount::FileSystem;
+use crate::id::Pid;
+use crate::ipc::pipe::Pipe;
+use alloc::{collections::BTreeMap, rc::Weak, vec::Vec};
+use core::cell::{Cell, OnceCell, RefCell};
+
+/// What the kernel knows of real files.
+#[derive(Debug)]
+pub struct Fs {
+    pub(super) epoch_ns: i64,
+    pub(super) real_start_ns: i64,
+    /// Numbers and times of the real files that the run has met.
+    pub(super) inodes: RefCell<Inodes>,
+    /// The real devices in the order of first sight.
+    pub(super) devices: RefCell<Vec<u64>>,
+    /// The real devices at the roots of generated file systems, once asked for.
+    pub(super) covered: OnceCell<Vec<(FileSystem, u64)>>,
+    /// Its names that are known.
+    pub dcache: Dcache,
+    /// How many changes the run has made to files.
+    pub(super) changes: Cell<u64>,
+    /// The names of processes that have ended.
+    pub(crate) names: RefCell<BTreeMap<Pid, [u8; 16]>>,
+    /// Programs that run.
+    pub running: Uses,
+    /// Files that are open for writing.
+    pub written: Uses,
+    /// The pipes behind named pipes, while someone has them open.
+    pub(super) fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
+}
+
+impl Fs {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Fs {
+        Fs {
+            epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
+            real_start_ns: config.real_start_ns,
+            inodes: RefCell::default(),
+            devices: RefCell::default(),
+            covered: OnceCell::new(),
+            dcache: Dcache::default(),
+            changes: Cell::default(),
+            names: RefCell::default(),
+            running: Uses::default(),
+            written: Uses::default(),
+            fifos: RefCell::default(),
+        }
+    }
+}
