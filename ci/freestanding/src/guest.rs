@@ -13,7 +13,8 @@ use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Console, Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Trace};
+use fated_kernel::ports::{Console, Cpu, HostFiles, Memory, RealTask, Spawn, Trace};
+use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use fated_kernel::record::{Record, What};
 use fated_kernel::syscall::table;
 
@@ -102,6 +103,9 @@ impl HostFiles for Scripted {
         Err(Errno::ENOENT)
     }
 
+    fn open_program(&self, _: i32, _: &[u8], _: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
+        Err(Errno::ENOENT)
+    }
     fn proc_file(&self, _: &str) -> Result<Vec<u8>, Errno> {
         Err(Errno::ENOENT)
     }
@@ -126,12 +130,8 @@ impl RealTask for Scripted {
         Ok(guest)
     }
 
-    fn check_exec(&self, _: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-
-    fn exec(&self, _: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
+    fn exec(&self, _: Exec) -> Result<(), ExecError> {
+        Err(ExecError::Refused(Errno::ENOENT))
     }
 
     fn exit(&self) {}

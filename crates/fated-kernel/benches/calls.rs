@@ -12,7 +12,8 @@ use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::host::{Boot, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Console, Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
+use fated_kernel::ports::{Console, Cpu, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
+use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
 use std::cell::{Cell, RefCell};
@@ -76,6 +77,9 @@ impl HostFiles for Null {
     fn read_link(&self, _dirfd: i32, _path: &[u8]) -> Result<Vec<u8>, Errno> {
         Err(Errno::EINVAL)
     }
+    fn open_program(&self, _: i32, _: &[u8], _: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
+        Err(Errno::ENOENT)
+    }
     fn proc_file(&self, _name: &str) -> Result<Vec<u8>, Errno> {
         Ok(Vec::new())
     }
@@ -104,11 +108,8 @@ impl RealTask for Null {
         let memory = if shares { self.memory.clone() } else { Rc::new(RefCell::new(self.memory.borrow().clone())) };
         Ok(Rc::new(Null { memory, rax: Cell::new(0), fds: self.fds.clone() }))
     }
-    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
+    fn exec(&self, _exec: Exec) -> Result<(), ExecError> {
+        Err(ExecError::Refused(Errno::ENOENT))
     }
     fn exit(&self) {}
     fn exit_group(&self) {}

@@ -120,6 +120,8 @@ pub struct Kernel {
     pub(crate) run: RunState,
     /// See [`Kernel::is_watched`].
     watched: Cell<bool>,
+    /// See [`Kernel::notice_once`].
+    noticed: RefCell<Vec<&'static str>>,
 }
 
 /// How far the run of a host has come. Only [`run`](crate::run) changes it.
@@ -187,6 +189,7 @@ impl Kernel {
             descriptions: Cell::default(),
             run: RunState::default(),
             watched: Cell::new(true),
+            noticed: RefCell::default(),
             config,
             console,
             trace,
@@ -225,6 +228,15 @@ impl Kernel {
     #[must_use]
     pub fn auxv_random(&self) -> [u8; 16] {
         self.chooser.sixteen(Entropy::Auxv)
+    }
+
+    /// Gives the user a line, once in a run.
+    pub(crate) fn notice_once(&self, line: &'static str) {
+        let mut noticed = self.noticed.borrow_mut();
+        if !noticed.contains(&line) {
+            noticed.push(line);
+            self.trace.notice(line.into());
+        }
     }
 
     /// Adds to the log, if there is one.

@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::fs::dirent::Listing;
 use crate::fs::inode::FileStat;
 use crate::id::Tid;
+use crate::process::exec::plan::{Exec, ExecError, ProgramFile};
 use crate::record::Record;
 use alloc::{rc::Rc, string::String, vec::Vec};
 use core::fmt::Debug;
@@ -42,25 +43,6 @@ pub struct Spawn {
     pub stack: Option<u64>,
     /// With `CLONE_SETTLS`: its thread pointer.
     pub tls: u64,
-}
-
-/// A request to replace the program of a task.
-#[derive(Clone, Debug)]
-pub struct Exec {
-    /// The directory the path is relative to (`AT_FDCWD` or a descriptor).
-    pub dirfd: i32,
-    /// Where in guest memory the path stands.
-    pub path_addr: u64,
-    /// The path itself.
-    pub path: Vec<u8>,
-    /// Where in guest memory the vector of arguments stands.
-    pub argv: u64,
-    /// Where in guest memory the vector of environment strings stands.
-    pub envp: u64,
-    /// `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
-    pub flags: u32,
-    /// The sixteen bytes behind `AT_RANDOM`.
-    pub random: [u8; 16],
 }
 
 /// The processor state of one task.
@@ -97,6 +79,9 @@ pub trait HostFiles: Debug {
     fn list(&self, fd: i32, again: bool) -> Result<Listing, Errno>;
     /// readlink(2).
     fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno>;
+    /// Opens a regular file that the task may execute (Linux: `do_open_execat`). `flags` are `AT_EMPTY_PATH` and
+    /// `AT_SYMLINK_NOFOLLOW`. `None`: the task may execute it but not read it.
+    fn open_program(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno>;
     /// The content of the real `/proc/self/NAME`: `maps`, `cmdline`, `environ`, `auxv`…
     fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno>;
     /// The target of the real symbolic link `/proc/self/NAME`: `exe`, `cwd`, `fd/N`.
@@ -117,10 +102,11 @@ pub trait RealTask: Cpu + Memory + HostFiles {
     /// Makes a new real task whose parent is the engine. It starts behind the call that its maker is in, with 0 in `rax`, and
     /// stays stopped until the kernel runs it.
     fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno>;
-    /// Whether [`RealTask::exec`] would find a program that it can start. Changes nothing.
-    fn check_exec(&self, exec: &Exec) -> Result<(), Errno>;
-    /// Replaces the program. The process has no other thread any more. After an error the task continues in the old program.
-    fn exec(&self, exec: &Exec) -> Result<(), Errno>;
+    /// Replaces the program as planned. The process has no other thread any more.
+    ///
+    /// # Errors
+    /// [`ExecError`] says whether the task continues in the old program.
+    fn exec(&self, exec: Exec) -> Result<(), ExecError>;
     /// Ends this task; it never runs again. The last one takes the process with it.
     fn exit(&self);
     /// Ends the whole process with all its tasks; none of them runs again.

@@ -1,25 +1,20 @@
-//! Programs: whether one can be started, its start, and the mending of what Linux has put on the new stack.
+//! The real exec of a planned program, and what is changed of what Linux has put on the new stack.
 //!
 //! Nothing that a new program is told by its start differs from run to run or machine to machine: fated's vDSO in place of
 //! Linux's, no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
 
-use crate::files::At;
 use crate::filter::OWN_CALL;
 use crate::memory;
-use crate::sys::{self, ARCH_SET_CPUID, Os, RealTid};
+use crate::sys::{self, ARCH_SET_CPUID, Os};
 use crate::tracee::{EXEC_STOP, Place, Tracee};
-use fated_engine::notice::{Notice, is_foreign_program};
+use fated_engine::notice::Notice;
 use fated_engine::vdso;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
-use fated_kernel::ports::Exec;
+use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt as _;
-
-/// How many interpreters of interpreters Linux follows (`fs/exec.c`).
-const MAX_INTERPRETERS: u32 = 5;
 
 /// Entries of the auxiliary vector that `libc` doesn't name (`<linux/auxvec.h>`).
 const AT_RSEQ_FEATURE_SIZE: u64 = 27;
@@ -35,67 +30,6 @@ const MAX_ENTRIES: usize = 64;
 
 /// The code segment of 32-bit programs.
 const CS_32: u64 = 0x23;
-
-/// Whether Linux would find a program and the engine could run it.
-pub(crate) fn check(tid: RealTid, exec: &Exec) -> Os<()> {
-    let flags = exec.flags.cast_signed();
-    if exec.path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
-        return Err(Errno::ENOENT);
-    }
-    check_file(tid, exec.dirfd, &exec.path, flags & libc::AT_SYMLINK_NOFOLLOW, 0)
-}
-
-fn check_file(tid: RealTid, dirfd: i32, path: &[u8], flags: i32, depth: u32) -> Os<()> {
-    if depth > MAX_INTERPRETERS {
-        return Err(Errno::ELOOP);
-    }
-    let at = At::new(tid, dirfd, path)?;
-    match at.stat(flags)?.mode & libc::S_IFMT {
-        libc::S_IFREG => {}
-        libc::S_IFLNK => return Err(Errno::ELOOP),
-        _ => return Err(Errno::EACCES),
-    }
-    at.executable()?;
-    let mut head = [0; 256];
-    let len = match at.open(libc::O_RDONLY) {
-        Ok(file) => sys::read(file.as_raw_fd(), &mut head)?,
-        // A program may be executable and not readable; Linux will tell.
-        Err(_) => return Ok(()),
-    };
-    match Format::of(&head[..len]) {
-        Format::Elf64 => Ok(()),
-        Format::Script(interpreter) => check_file(tid, libc::AT_FDCWD, interpreter, 0, depth + 1),
-        Format::Other => Err(Errno::ENOEXEC),
-    }
-}
-
-/// What kind of program a file is, by its first bytes.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Format<'a> {
-    /// A program for x86-64.
-    Elf64,
-    /// A script, with the path of its interpreter.
-    Script(&'a [u8]),
-    /// Nothing that the engine can run.
-    Other,
-}
-
-impl Format<'_> {
-    pub(crate) fn of(head: &[u8]) -> Format<'_> {
-        const CLASS_64: u8 = 2;
-        const X86_64: u8 = 62;
-        if head.len() >= 20 && head.starts_with(b"\x7fELF") {
-            return if head[4] == CLASS_64 && head[18] == X86_64 { Format::Elf64 } else { Format::Other };
-        }
-        let Some(line) = head.strip_prefix(b"#!") else { return Format::Other };
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-        let line = line.split(|byte| *byte == b'\n' || *byte == 0).next().unwrap_or_default();
-        match line.split(blank).find(|word| !word.is_empty()) {
-            Some(interpreter) => Format::Script(interpreter),
-            None => Format::Other,
-        }
-    }
-}
 
 /// The auxiliary vector on a new program's stack.
 #[derive(Debug)]
@@ -172,60 +106,46 @@ impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
 }
 
 impl Tracee {
-    /// The task starts another program, in place of its leader if it isn't that itself.
-    pub(crate) fn replace_program(&self, exec: &Exec) -> Os<()> {
-        if self.is_foreign(exec) {
-            self.shared.notice(Notice::ForeignProgram);
-            return Err(Errno::ENOEXEC);
-        }
-        let dirfd = i64::from(exec.dirfd).cast_unsigned();
-        let call = if exec.dirfd == libc::AT_FDCWD && exec.flags == 0 {
-            Call { number: libc::SYS_execve as u64, args: [exec.path_addr, exec.argv, exec.envp, 0, 0, 0] }
+    /// Has the real Linux start a program that the kernel has planned. Linux goes through the same chain of scripts, with the same result.
+    pub(crate) fn replace_program(&self, exec: &Exec) -> Result<(), ExecError> {
+        let Request { dirfd, path, argv, envp, flags } = exec.request;
+        let call = if dirfd == libc::AT_FDCWD && flags == 0 {
+            Call { number: libc::SYS_execve as u64, args: [path, argv, envp, 0, 0, 0] }
         } else {
-            let flags = u64::from(exec.flags);
-            let args = [dirfd, exec.path_addr, exec.argv, exec.envp, flags, 0];
-            Call { number: libc::SYS_execveat as u64, args }
+            let dirfd = i64::from(dirfd).cast_unsigned();
+            Call { number: libc::SYS_execveat as u64, args: [dirfd, path, argv, envp, u64::from(flags), 0] }
         };
         let old = self.tid.get();
-        let result = self.carry_out_exec(call);
-        if result.is_err() {
-            self.tid.set(old);
-        }
-        if result? {
-            self.becomes_leader();
-            self.new_program(&exec.random);
-        }
+        self.carry_out_exec(call).inspect_err(|_| self.tid.set(old))?;
+        self.becomes_leader();
+        self.new_program(&exec.random);
         Ok(())
     }
 
-    /// Whether Linux would start a 32-bit program, from which there is no way back.
-    fn is_foreign(&self, exec: &Exec) -> bool {
-        let mut head = [0; 5];
-        let file = At::new(self.tid.get(), exec.dirfd, &exec.path).and_then(|at| at.open(libc::O_RDONLY));
-        file.and_then(|file| sys::read(file.as_raw_fd(), &mut head)).is_ok() && is_foreign_program(&head)
-    }
-
     /// Returns when the new program is loaded.
-    fn carry_out_exec(&self, call: Call) -> Os<bool> {
-        self.begin(call)?;
+    fn carry_out_exec(&self, call: Call) -> Result<(), ExecError> {
+        self.begin(call).map_err(ExecError::Refused)?;
         loop {
             let Some(status) = self.wait() else {
-                // A thread that isn't the leader takes the leader's id when its exec succeeds; its own is gone then.
+                // A thread that isn't the leader takes the leader's id when its exec succeeds. Its own id is gone then.
                 if self.tid.replace(self.process.tgid) == self.process.tgid {
-                    return Err(Errno::ESRCH);
+                    return Err(ExecError::Refused(Errno::ESRCH));
                 }
                 continue;
             };
             if !libc::WIFSTOPPED(status) {
-                return Err(self.died(status));
+                // Behind the point of no return, Linux kills a process that it can't load a program for.
+                let lost = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV;
+                let errno = self.died(status);
+                return Err(if lost { ExecError::Lost } else { ExecError::Refused(errno) });
             }
             match status >> 8 {
-                EXEC_STOP => return Ok(true),
+                EXEC_STOP => return Ok(()),
                 crate::tracee::CALL_STOP => {
-                    let result = self.finish()?;
-                    return Err(Errno::of_return(result).unwrap_or(Errno::EIO));
+                    let result = self.finish().map_err(ExecError::Refused)?;
+                    return Err(ExecError::Refused(Errno::of_return(result).unwrap_or(Errno::EIO)));
                 }
-                _ => sys::cont_to_call(self.tid.get())?,
+                _ => sys::cont_to_call(self.tid.get()).map_err(ExecError::Refused)?,
             }
         }
     }
@@ -236,7 +156,7 @@ impl Tracee {
         // What fails here fails because the process is gone; the next run finds out.
         let Ok(regs) = self.fetch_regs() else { return };
         if regs.cs == CS_32 {
-            // It was one only after Linux had followed the lines of several scripts.
+            // The kernel refuses those that guests start; this is the first one.
             self.shared.notice(Notice::ForeignProgram);
             self.process.kill();
             return;
@@ -315,21 +235,6 @@ impl Tracee {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn programs_are_told_by_their_first_bytes() {
-        let elf = |class, machine| {
-            let mut head = [0; 64];
-            head[..4].copy_from_slice(b"\x7fELF");
-            (head[4], head[18]) = (class, machine);
-            head
-        };
-        assert_eq!(Format::of(&elf(2, 62)), Format::Elf64);
-        assert_eq!(Format::of(&elf(1, 3)), Format::Other);
-        assert_eq!(Format::of(b"#! /bin/sh -e\necho"), Format::Script(b"/bin/sh"));
-        assert_eq!(Format::of(b"#!\n/bin/sh"), Format::Other);
-        assert_eq!(Format::of(b""), Format::Other);
-    }
 
     #[test]
     fn the_vector_is_found_behind_the_environment_and_mended() {

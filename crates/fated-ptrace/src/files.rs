@@ -4,8 +4,11 @@ use crate::sys::{self, Os, RealTid};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
+use fated_kernel::process::exec::plan::ProgramFile;
+use std::any::Any;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 
 /// A path as `*at` calls take it.
 #[derive(Debug)]
@@ -59,6 +62,44 @@ impl At {
             return sys::access(libc::AT_FDCWD, &c_string(format!("/proc/self/fd/{}", self.fd()))?, libc::X_OK);
         }
         sys::access(self.fd(), &self.path, libc::X_OK)
+    }
+}
+
+/// A program that is open.
+#[derive(Debug)]
+struct Program {
+    file: OwnedFd,
+    stat: FileStat,
+}
+
+impl ProgramFile for Program {
+    fn stat(&self) -> &FileStat {
+        &self.stat
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Os<usize> {
+        sys::read_at(self.file.as_raw_fd(), buf, offset)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Opens what the task may execute; `None` if it may not be read.
+pub(crate) fn open_program(tid: RealTid, dirfd: i32, path: &[u8], flags: u32) -> Os<Option<Rc<dyn ProgramFile>>> {
+    let at = At::new(tid, dirfd, path)?;
+    let stat = at.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)?;
+    match stat.mode & libc::S_IFMT {
+        libc::S_IFREG => {}
+        libc::S_IFLNK => return Err(Errno::ELOOP),
+        _ => return Err(Errno::EACCES),
+    }
+    at.executable()?;
+    match at.open(libc::O_RDONLY | libc::O_NONBLOCK) {
+        Ok(file) => Ok(Some(Rc::new(Program { file, stat }))),
+        Err(Errno::EACCES) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 

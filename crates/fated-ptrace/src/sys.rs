@@ -142,6 +142,13 @@ pub(crate) fn open(dirfd: RawFd, path: &CStr, flags: i32) -> Os<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// pread(2).
+pub(crate) fn read_at(fd: RawFd, buf: &mut [u8], offset: u64) -> Os<usize> {
+    // SAFETY: writes at most `buf.len()` bytes to `buf`.
+    let count = unsafe { libc::pread(fd, buf.as_mut_ptr().cast(), buf.len(), offset.cast_signed()) };
+    usize::try_from(count).map_err(|_| last())
+}
+
 /// readlinkat(2).
 pub(crate) fn read_link(dirfd: RawFd, path: &CStr) -> Os<Vec<u8>> {
     let mut buf = vec![0; libc::PATH_MAX as usize];

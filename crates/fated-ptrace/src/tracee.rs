@@ -10,7 +10,7 @@ use crate::filter::STOPPING_CALL;
 use crate::process::{self, Process};
 use crate::run::{Driver, Shared};
 use crate::sys::{self, Os, RealTid};
-use crate::{exec, memory, xstate};
+use crate::{memory, xstate};
 use fated_engine::notice::Notice;
 use fated_engine::signals;
 use fated_kernel::arch::{Call, Regs};
@@ -18,7 +18,8 @@ use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Stop};
+use fated_kernel::ports::{Cpu, HostFiles, Memory, RealTask, Spawn, Stop};
+use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -515,6 +516,10 @@ impl HostFiles for Tracee {
         At::new(self.tid.get(), dirfd, path)?.read_link()
     }
 
+    fn open_program(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
+        files::open_program(self.tid.get(), dirfd, path, flags)
+    }
+
     fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
         if name == "auxv" {
             return Ok(self.process.auxv.borrow().clone());
@@ -541,12 +546,8 @@ impl RealTask for Tracee {
         self.try_spawn(spawn)
     }
 
-    fn check_exec(&self, exec: &Exec) -> Result<(), Errno> {
-        exec::check(self.tid.get(), exec)
-    }
-
-    fn exec(&self, exec: &Exec) -> Result<(), Errno> {
-        self.replace_program(exec)
+    fn exec(&self, exec: Exec) -> Result<(), ExecError> {
+        self.replace_program(&exec)
     }
 
     fn exit(&self) {

@@ -11,7 +11,8 @@ use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::{Cpu, Exec, HostFiles, Memory, RealTask, Spawn};
+use fated_kernel::ports::{Cpu, HostFiles, Memory, RealTask, Spawn};
+use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use linux_raw_sys::general::*;
 
 use crate::crossing::{self, Context, Leave};
@@ -252,6 +253,13 @@ impl HostFiles for Inside {
         sys::read_link(dirfd, path)
     }
 
+    fn open_program(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
+        if !self.enter() {
+            return Err(Errno::ESRCH);
+        }
+        program::open(self.process, dirfd, path, flags)
+    }
+
     fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
         if name == "auxv" {
             return Ok(self.process.image.borrow().auxv.clone());
@@ -319,19 +327,11 @@ impl RealTask for Inside {
         Ok(Inside::new(child, frame, regs))
     }
 
-    fn check_exec(&self, exec: &Exec) -> Result<(), Errno> {
+    fn exec(&self, exec: Exec) -> Result<(), ExecError> {
         if !self.enter() {
-            return Err(Errno::ESRCH);
+            return Err(ExecError::Refused(Errno::ESRCH));
         }
-        program::Program::find(self, exec).map(drop)
-    }
-
-    fn exec(&self, exec: &Exec) -> Result<(), Errno> {
-        if !self.enter() {
-            return Err(Errno::ESRCH);
-        }
-        let program = program::Program::find(self, exec)?;
-        program.start(self, &exec.random)
+        program::start(self, exec)
     }
 
     fn exit(&self) {

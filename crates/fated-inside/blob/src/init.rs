@@ -4,7 +4,6 @@
 
 use alloc::rc::Rc;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
 use fated_kernel::arch::Regs;
@@ -13,6 +12,8 @@ use fated_kernel::host::{Boot, Kernel};
 use fated_kernel::journal::Journal;
 use fated_kernel::ports::HostFiles;
 use fated_kernel::process::credentials::Credentials;
+use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
+use fated_kernel::process::exec::planner;
 use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
@@ -22,9 +23,8 @@ use crate::guest::Inside;
 use crate::host::{self, control, host};
 use crate::outside::{Supervisor, buffer, finish};
 use crate::process::{self, Process};
-use crate::program::Program;
 use crate::wire::{ARENA_FD, End, Plan, Reader, TEXT_FD};
-use crate::{entry, filter, sys};
+use crate::{entry, filter, program, sys};
 
 const SIGCHLD: u64 = 17;
 const SIG_IGN: u64 = 1;
@@ -99,7 +99,6 @@ fn try_boot() -> Result<(), End> {
         let step = step.into();
         move |errno| End::NoStart(step, errno)
     };
-    let program = find(&plan).map_err(End::NoProgram)?;
     let credentials = credentials().map_err(step("ask who fated is"))?;
     let journal = plan.journal.map_or_else(Journal::off, |mode| Journal::new(Rc::new(Supervisor), mode));
     let kernel = host()
@@ -108,7 +107,14 @@ fn try_boot() -> Result<(), End> {
     let process = Process::first();
     process.has_turn();
     let task = Inside::new(process, Frame::empty(), Regs::default());
-    program.start(&task, &kernel.auxv_random()).map_err(End::NoProgram)?;
+    let found = planner::first(&*task, &plan.candidates, &plan.argv, &plan.env);
+    let found = found.map_err(|refusal| End::NoProgram(refusal.errno()))?;
+    let request = Request { dirfd: AT_FDCWD, path: 0, argv: 0, envp: 0, flags: 0 };
+    let exec = Exec { plan: found, request, random: kernel.auxv_random() };
+    program::start(&task, exec).map_err(|error| match error {
+        ExecError::Refused(errno) => End::NoProgram(errno),
+        ExecError::Lost => End::NoProgram(Errno::ENOEXEC),
+    })?;
     let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;
     let exe = task.proc_link("exe").map_err(step("look at the new program"))?;
     // It can be read only by setting it.
@@ -193,34 +199,6 @@ fn streams(placeholders: u8) -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-/// As execvp(3): the first candidate that is there; one that may not be executed only if there is no other.
-fn find(plan: &Plan) -> Result<Program, Errno> {
-    let mut worst = Errno::ENOENT;
-    for path in &plan.candidates {
-        let new = |path: &[u8], argv| Program::new(AT_FDCWD, path, false, path.to_vec(), argv, plan.env.clone());
-        match new(path, plan.argv.clone()) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-            Err(Errno::EACCES) => worst = Errno::EACCES,
-            Err(Errno::ENOEXEC) if is_text(path) => {
-                let mut argv: Vec<Vec<u8>> = vec![b"/bin/sh".to_vec(), path.clone()];
-                argv.extend(plan.argv.iter().skip(1).cloned());
-                return new(b"/bin/sh", argv).map_err(|_| Errno::ENOEXEC);
-            }
-            other => return other,
-        }
-    }
-    Err(worst)
-}
-
-/// Whether a file that Linux doesn't know may be a script for a shell: the check that shells make.
-fn is_text(path: &[u8]) -> bool {
-    let mut head = [0; 128];
-    let Ok(fd) = sys::open(AT_FDCWD, path, O_RDONLY) else { return false };
-    let len = sys::read_at(fd, &mut head, 0).unwrap_or(0);
-    sys::close(fd);
-    !head[..len].contains(&0)
 }
 
 fn credentials() -> Result<Credentials, Errno> {

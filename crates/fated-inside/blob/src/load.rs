@@ -5,11 +5,12 @@
 use alloc::vec::Vec;
 
 use fated_kernel::errno::Errno;
+use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK, PT_PHDR};
+use fated_kernel::process::exec::plan::Plan;
 use linux_raw_sys::general::*;
 
-use crate::elf::{Headers, PT_GNU_STACK, PT_PHDR};
 use crate::host::host;
-use crate::program::{File, Program};
+use crate::program::{self, File};
 use crate::vdso::Vdso;
 use crate::{sites, sys};
 
@@ -98,13 +99,15 @@ fn topmost(headers: &Headers) -> Result<u64, Errno> {
 }
 
 /// Loads the program.
-pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
-    let headers = &program.headers;
+pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
+    let headers = &program.program.headers;
+    let own_file = program::file(&program.program)?;
     let (low, high) = headers.span();
-    let own = |bias: u64| map(&program.file, headers, bias).map(|()| bias);
+    let own = |bias: u64| map(own_file, headers, bias).map(|()| bias);
     let mut vdso = Vdso::take()?;
     let (bias, linker) = match &program.interpreter {
-        Some((file, linker)) => {
+        Some(image) => {
+            let (file, linker) = (program::file(image)?, &image.headers);
             let base = if headers.moves { (DYNAMIC_BASE & !(headers.align() - 1)).wrapping_sub(low) } else { 0 };
             reserve(low.wrapping_add(base), high - low)?;
             own(base)?;
@@ -121,7 +124,7 @@ pub fn load(program: &Program, random: &[u8; 16]) -> Result<Loaded, Errno> {
         }
     };
     let entry = match (&program.interpreter, linker) {
-        (Some((_, headers)), Some(bias)) => bias.wrapping_add(headers.entry),
+        (Some(image), Some(bias)) => bias.wrapping_add(image.headers.entry),
         _ => bias.wrapping_add(headers.entry),
     };
     let static_pie = headers.moves && linker.is_none();
@@ -153,9 +156,9 @@ struct Stack {
 }
 
 impl Stack {
-    fn build(program: &Program, random: &[u8; 16], bias: u64, linker: Option<u64>, vdso: u64) -> Result<Stack, Errno> {
+    fn build(program: &Plan, random: &[u8; 16], bias: u64, linker: Option<u64>, vdso: u64) -> Result<Stack, Errno> {
         const PLATFORM: &[u8] = b"x86_64\0";
-        let headers = &program.headers;
+        let headers = &program.program.headers;
         let mut top = STACK_END - 8;
         let text = |strings: &[Vec<u8>]| -> u64 { strings.iter().map(|it| it.len() as u64 + 1).sum() };
         top -= program.name.len() as u64 + 1;

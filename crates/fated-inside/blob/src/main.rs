@@ -13,7 +13,6 @@ mod bytes;
 mod clock;
 mod crossing;
 mod descriptors;
-mod elf;
 mod entry;
 mod files;
 mod filter;

@@ -11,7 +11,6 @@ pub mod fork;
 pub mod limits;
 pub mod nice;
 pub mod pidfd;
-pub mod program;
 pub mod session;
 pub mod settings;
 pub mod task;

@@ -3,13 +3,14 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::outcome::SysResult;
-use crate::process::exec::{self, Request};
+use crate::process::exec::exec;
+use crate::process::exec::plan::Request;
 use crate::syscall::Args;
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 
 pub fn execve(cx: &Cx, a: Args) -> SysResult {
     let [path, argv, envp, ..] = a;
-    exec::exec(cx, Request { dirfd: AT_FDCWD, path, argv, envp, flags: 0 })
+    exec(cx, Request { dirfd: AT_FDCWD, path, argv, envp, flags: 0 })
 }
 
 pub fn execveat(cx: &Cx, a: Args) -> SysResult {
@@ -18,5 +19,5 @@ pub fn execveat(cx: &Cx, a: Args) -> SysResult {
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
-    exec::exec(cx, Request { dirfd: dirfd as i32, path, argv, envp, flags })
+    exec(cx, Request { dirfd: dirfd as i32, path, argv, envp, flags })
 }

@@ -8,7 +8,8 @@ use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Console, Cpu, Exec, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
+use fated_kernel::ports::{Console, Cpu, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
+use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use fated_kernel::record::Record;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +113,9 @@ impl HostFiles for Puppet {
         tree::read_link(path)
     }
 
+    fn open_program(&self, _: i32, _: &[u8], _: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
+        Err(Errno::ENOENT)
+    }
     fn proc_file(&self, _name: &str) -> Result<Vec<u8>, Errno> {
         Ok(Vec::new())
     }
@@ -161,12 +165,8 @@ impl RealTask for Puppet {
         Ok(child)
     }
 
-    fn check_exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
-    }
-
-    fn exec(&self, _exec: &Exec) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
+    fn exec(&self, _exec: Exec) -> Result<(), ExecError> {
+        Err(ExecError::Refused(Errno::ENOENT))
     }
 
     fn exit(&self) {}

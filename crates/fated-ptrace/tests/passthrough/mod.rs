@@ -5,7 +5,10 @@ use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Exec, Memory, RealTask, Spawn, Stop};
+use fated_kernel::ports::{Memory, RealTask, Spawn, Stop};
+use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
+use fated_kernel::process::exec::planner::{self, Rules, Target};
+use fated_kernel::process::exec::strings::Strings;
 use fated_ptrace::Driver;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +25,10 @@ struct Task {
     /// It waits until this task, which borrows its memory, execs or exits.
     lent_to: Cell<Option<u32>>,
 }
+
+/// Files are all that counts for an exec.
+struct NoRules;
+impl Rules for NoRules {}
 
 /// A driver that passes calls on.
 #[derive(Debug, Default)]
@@ -225,11 +232,14 @@ impl Passthrough {
     }
 
     fn exec(&self, tid: u32, task: &Rc<Task>, dirfd: i32, [path_addr, argv, envp]: [u64; 3], flags: u32) -> Done {
-        let path = read_string(&*task.guest, path_addr);
-        let exec = Exec { dirfd, path_addr, path, argv, envp, flags, random: *b"0123456789abcdef" };
-        if let Err(errno) = task.guest.check_exec(&exec) {
-            return Done::With(failed(errno));
-        }
+        let target = Target { dirfd, path: read_string(&*task.guest, path_addr), flags };
+        let strings = |name: &[u8]| Strings::read(&*task.guest, argv, envp, 8 << 20, name);
+        let plan = match planner::make(&*task.guest, &NoRules, &target, strings) {
+            Ok(plan) => plan,
+            Err(refusal) => return Done::With(failed(refusal.errno())),
+        };
+        let request = Request { dirfd, path: path_addr, argv, envp, flags };
+        let exec = Exec { plan, request, random: *b"0123456789abcdef" };
         let others: Vec<_> =
             self.tasks.borrow().iter().filter(|(_, other)| other.pid == task.pid).map(|(&other, _)| other).collect();
         for other in others.into_iter().filter(|&other| other != tid) {
@@ -237,8 +247,10 @@ impl Passthrough {
                 other.guest.exit();
             }
         }
-        if let Err(errno) = task.guest.exec(&exec) {
-            return Done::With(failed(errno));
+        match task.guest.exec(exec) {
+            Ok(()) => {}
+            Err(ExecError::Refused(errno)) => return Done::With(failed(errno)),
+            Err(ExecError::Lost) => panic!("a test started a damaged program"),
         }
         self.give_back(tid);
         task.clear_tid.set(0);

@@ -1,0 +1,164 @@
+//! exec: the program of a process is replaced (Linux: `fs/exec.c`).
+//!
+//! The kernel makes a [`plan`]; what can fail has failed before the process loses its other threads. The engine then replaces the real
+//! program, and the kernel resets what belonged to the old one.
+
+pub mod elf;
+pub mod plan;
+pub mod planner;
+mod program;
+pub mod script;
+pub mod strings;
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::fs::flock;
+use crate::fs::inode::FileStat;
+use crate::fs::locks::FileId;
+use crate::ipc::futex::robust;
+use crate::outcome::{Outcome, SysResult};
+use crate::process::exec::plan::{Exec, ExecError, Plan, Request};
+use crate::process::exec::planner::{Refusal, Rules, Target};
+use crate::process::exec::strings::Strings;
+use crate::process::task::AltStack;
+use crate::signal::nr;
+use alloc::{rc::Rc, vec::Vec};
+use core::cell::RefCell;
+use linux_raw_sys::general::{AT_FDCWD, RLIMIT_STACK};
+use program::Program;
+
+/// Starts another program in the calling process.
+pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
+    let Program { name, path, path_addr, borrowed } = program::program(cx, request.dirfd, request.path, request.flags)?;
+    let request = Request { path: path_addr, ..request };
+    // Drawn whatever comes of it, so that what is drawn later doesn't depend on that.
+    let random = cx.kernel.auxv_random();
+    let result = plan(cx, &request, path).and_then(|plan| carry_out(cx, Exec { plan, request, random }));
+    match result {
+        Ok(given_up) => {
+            begin_program(cx, &name, given_up);
+            Ok(Outcome::Resume)
+        }
+        Err(ExecError::Refused(error)) => {
+            borrowed.into_iter().for_each(|memory| memory.restore(cx));
+            Err(error)
+        }
+        Err(ExecError::Lost) => {
+            kill(cx);
+            Ok(Outcome::Away)
+        }
+    }
+}
+
+fn plan(cx: &Cx, request: &Request, path: Vec<u8>) -> Result<Plan, ExecError> {
+    let guest = &cx.task.guest;
+    let target = Target { dirfd: request.dirfd, path, flags: request.flags };
+    let strings = |name: &[u8]| {
+        let stack = cx.process().limits.soft(RLIMIT_STACK);
+        Strings::read(&**guest, request.argv, request.envp, stack, name)
+    };
+    planner::make(&**guest, cx, &target, strings).map_err(|refusal| {
+        tell(cx, refusal);
+        ExecError::Refused(refusal.errno())
+    })
+}
+
+impl Rules for Cx {
+    fn locate(&self, path: &[u8]) -> Result<Target, Errno> {
+        let target = crate::fs::namei::lookup(self, AT_FDCWD, path, true)?;
+        target.real(Errno::EACCES)?;
+        Ok(Target::at(if target.rewritten { &target.path } else { path }))
+    }
+
+    fn is_written(&self, file: &FileStat) -> bool {
+        self.kernel.fs.written.has(file)
+    }
+
+    fn is_closed_on_exec(&self, fd: i32) -> bool {
+        self.task.files.borrow().slot(fd).cloexec()
+    }
+}
+
+/// Tells the user once of an exec that failed because of what fated can't do.
+fn tell(cx: &Cx, refusal: Refusal) {
+    if let Some(line) = refusal.notice() {
+        cx.kernel.notice_once(line);
+    }
+}
+
+/// Leaves the old program and starts the new one. Returns the files whose locks go with the descriptors that it closes.
+fn carry_out(cx: &Cx, exec: Exec) -> Result<Vec<FileId>, ExecError> {
+    let (kernel, task) = (&cx.kernel, &cx.task);
+    let alone = cx.process().tasks.borrow().len() == 1;
+    // From here on there is no way back.
+    let leaves = !alone || robust::holds_any(cx) || cx.process().borrowing.get() && task.clear_child_tid.get() != 0;
+    if leaves {
+        kernel.end_siblings(task);
+        kernel.release_memory(task);
+    }
+    if !exec.plan.can_be_loaded() {
+        return Err(ExecError::Lost);
+    }
+    let given_up = {
+        let files = task.files.borrow();
+        flock::given_up_by(cx, &files, files.closed_by_exec().into_iter())
+    };
+    match task.guest.exec(exec) {
+        Ok(()) => Ok(given_up),
+        Err(ExecError::Refused(_)) if leaves => Err(ExecError::Lost),
+        Err(error) => Err(error),
+    }
+}
+
+/// Kills a process whose exec has failed behind the point of no return (Linux: `bprm_execve`).
+fn kill(cx: &Cx) {
+    let task = &cx.task;
+    // They stood in memory that is gone.
+    task.robust_list.set(0);
+    task.clear_child_tid.set(0);
+    let old = task.tid.get();
+    // The caller is alive and not yet at exec; its other threads end with that.
+    let _ = cx.kernel.family_event(|family, effects| family.exec(old, effects));
+    cx.kernel.kill_group(cx.process(), nr::SEGV);
+}
+
+/// What an exec changes in a process whose new program has been loaded (Linux: `begin_new_exec`).
+fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
+    let (kernel, task, process) = (&cx.kernel, &cx.task, cx.process());
+    kernel.stats.program();
+    let old = task.tid.get();
+    // The caller is alive and not yet at exec.
+    let _ = kernel.family_event(|family, effects| family.exec(old, effects));
+    let actions = task.actions.borrow().clone();
+    let mut fresh = actions.borrow().clone();
+    fresh.reset_handlers();
+    task.actions.replace(Rc::new(RefCell::new(fresh)));
+    let files = task.files.borrow().clone();
+    let files = if Rc::strong_count(&files) > 2 { files.copy() } else { files };
+    files.close_on_exec();
+    flock::give_up(cx, &files, given_up);
+    drop(task.files.replace(files));
+    kernel.locks.wake();
+    task.altstack.set(AltStack::default());
+    task.robust_list.set(0);
+    task.clear_child_tid.set(0);
+    task.restart.set(None);
+    task.mm.set(kernel.new_mm());
+    task.set_comm_from(name);
+    process.execed.set(true);
+    process.timers.exec(kernel);
+    process.settings.exec();
+    if let Ok(exe) = task.guest.proc_link("exe") {
+        *process.exe.borrow_mut() = exe;
+    }
+    hold_executable(cx);
+    kernel.end_borrowing(process);
+}
+
+/// Takes note of the program that a process runs from now on.
+pub(super) fn hold_executable(cx: &Cx) {
+    let process = cx.process();
+    // One without a name can't be opened by it.
+    let real = cx.task.guest.stat(AT_FDCWD, &process.exe.borrow(), 0);
+    process.executable.replace(real.ok().map(|real| cx.kernel.fs.running.begin(&real)));
+}
