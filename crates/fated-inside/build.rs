@@ -30,7 +30,7 @@ fn main() {
     cargo.arg("--manifest-path").arg(source.join("blob/Cargo.toml"));
     // A debug build is for checks and for tests of what the code does: there the time to build counts.
     if var("PROFILE") == "debug" {
-        for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "1")] {
+        for (setting, value) in [("LTO", "off"), ("OPT_LEVEL", "1")] {
             cargo.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
         }
     }

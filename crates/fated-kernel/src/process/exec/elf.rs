@@ -144,8 +144,10 @@ impl Headers {
         // The rest of the last page is zeroed, and has to be there for that.
         let can_be_zeroed = |it: &Segment| {
             let end = it.offset.saturating_add(it.file_size);
-            let zeroes =
-                it.flags & WRITABLE != 0 && it.file_size > 0 && it.memory_size > it.file_size && end % PAGE != 0;
+            let zeroes = it.flags & WRITABLE != 0
+                && it.file_size > 0
+                && it.memory_size > it.file_size
+                && !end.is_multiple_of(PAGE);
             !zeroes || end - end % PAGE < size
         };
         let fits = |it: &Segment| {
@@ -224,7 +226,10 @@ mod tests {
         file
     }
 
-    fn parse(file: &[u8]) -> Option<(Headers, Result<Option<Vec<u8>>, Errno>)> {
+    /// The path of the interpreter, if there is one.
+    type Interpreter = Result<Option<Vec<u8>>, Errno>;
+
+    fn parse(file: &[u8]) -> Option<(Headers, Interpreter)> {
         let mut head = [0; HEAD];
         head[..file.len().min(HEAD)].copy_from_slice(&file[..file.len().min(HEAD)]);
         let read_at = |buf: &mut [u8], at: u64| {
@@ -239,7 +244,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn changed(at: usize, bytes: &[u8]) -> Option<(bool, Result<Option<Vec<u8>>, Errno>)> {
+    fn changed(at: usize, bytes: &[u8]) -> Option<(bool, Interpreter)> {
         let mut file = file();
         file[at..at + bytes.len()].copy_from_slice(bytes);
         parse(&file).map(|(headers, interpreter)| (headers.can_be_mapped(512), interpreter))
