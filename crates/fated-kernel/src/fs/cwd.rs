@@ -16,7 +16,7 @@ use linux_raw_sys::general::__NR_chdir;
 /// Where a task stands.
 #[derive(Debug)]
 pub enum Cwd {
-    /// In a real directory. Its path is what Linux says of it: one that has been removed has no name ([`has_name`]).
+    /// In a real directory. Its path is what Linux says of it: one that has been removed has no name (`has_name`).
     Real(Rc<[u8]>),
     /// In a generated directory.
     Generated(Rc<[u8]>),

@@ -4,7 +4,7 @@
 //! directory that was opened last. Only the run itself changes names while it lasts, so each change says here what it makes wrong.
 //!
 //! Invariants: a path of a file is kept only as long as the file keeps all its names and no directory moves. Whatever may take a name
-//! away from a file says so by the file ([`Dcache::forget_file`]), since more than one path may lead to it. What stands at such a path is
+//! away from a file says so by the file (`Dcache::forget_file`), since more than one path may lead to it. What stands at such a path is
 //! no link, no pipe and no device, so that the real Linux may open it without a look; whether it may be read is Linux's to say.
 
 use crate::fs::inode::FileStat;

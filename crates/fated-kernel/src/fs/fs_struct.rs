@@ -13,7 +13,7 @@ pub enum WorkingDirectory {
     Real {
         /// Its path without links, `/` for the root, if it is known.
         path: Option<Rc<[u8]>>,
-        /// The generation of paths ([`crate::fs::dcache::Dcache::generation`]) that this path is of.
+        /// The generation of paths (`crate::fs::dcache::Dcache::generation`) that this path is of.
         generation: u64,
     },
     /// A generated directory, by its path.

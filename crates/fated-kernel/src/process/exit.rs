@@ -1,8 +1,8 @@
 //! The end of tasks and processes: exit(2), exit_group(2), death by a signal, and the other threads of a process at exec (Linux:
 //! `kernel/exit.c`).
 //!
-//! A task ends in three steps, in this order: it leaves its address space ([`Kernel::release_memory`]), its real task ends, and the kernel
-//! forgets it ([`Kernel::end_task`], or [`Kernel::detach`] where the family ends it by itself).
+//! A task ends in three steps, in this order: it leaves its address space (`Kernel::release_memory`), its real task ends, and the kernel
+//! forgets it (`Kernel::end_task`, or `Kernel::detach` where the family ends it by itself).
 
 use crate::cx::Cx;
 use crate::fs::fdtable::Files;

@@ -1,6 +1,6 @@
 //! The kernel's use of fated-wait, which owns all relations between processes.
 //!
-//! Invariant: every change of the family that can have effects goes through [`Kernel::family_event`], which carries them out in the order
+//! Invariant: every change of the family that can have effects goes through `Kernel::family_event`, which carries them out in the order
 //! that fated-wait fixes ([`fated_wait::Effects::apply`]).
 
 use crate::errno::Errno;

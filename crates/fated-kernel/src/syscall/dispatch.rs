@@ -1,5 +1,5 @@
 //! The one way in and out of system calls. A call is counted and charged its virtual time, its handler begins it, and it ends at once or
-//! becomes a future that the task keeps ([`go_on`]).
+//! becomes a future that the task keeps (`go_on`).
 //!
 //! Invariants: a task is in at most one call. A call is in the log before what it does, and its result follows when it returns.
 
