@@ -82,7 +82,8 @@ fn run(seed: u64) -> String {
     let guests = Guests::default();
     let parent = Scripted::new(PARENT, CHILD, memory, &guests);
     let credentials = Credentials { uid: [0; 3], gid: [0; 3], groups: vec![] };
-    let tid = kernel.boot(&Boot { exe: b"/script".into(), cwd: b"/".into(), umask: 0o022, credentials }, parent.clone());
+    let tid =
+        kernel.boot(&Boot { exe: b"/script".into(), cwd: b"/".into(), umask: 0o022, credentials }, parent.clone());
     guests.borrow_mut().push((tid, parent.clone()));
     let ending = loop {
         let tid = match kernel.run_until(None) {
