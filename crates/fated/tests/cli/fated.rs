@@ -230,11 +230,10 @@ impl Marker {
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter(|pid: &u32| {
             // Whoever has gone meanwhile has no arguments.
-            let file = fs::File::open(format!("/proc/{pid}/cmdline"));
-            let arguments: Vec<Vec<u8>> =
-                file.map_or(Vec::new(), |file| BufReader::new(file).split(0).flatten().collect());
-            let is_fated = arguments.first().is_some_and(|it| it == env!("CARGO_BIN_EXE_fated").as_bytes());
-            !is_fated && arguments.iter().any(|it| it == self.0.as_bytes())
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut arguments = arguments.split(|&byte| byte == 0);
+            let is_fated = arguments.next() == Some(env!("CARGO_BIN_EXE_fated").as_bytes());
+            !is_fated && arguments.any(|it| it == self.0.as_bytes())
         })
         .collect()
     }
