@@ -18,6 +18,9 @@ use fated_kernel::ports::Store;
 /// How much of a journal the kernel gets at a time.
 const PIECE: usize = 64 << 10;
 
+/// Where a run's journal is kept, and what the kernel does with it.
+pub type Journal = (Rc<dyn Store>, Mode);
+
 /// The journals of a run: one that is written, one that is obeyed, or both.
 #[derive(Debug, Default)]
 pub struct Journals {
@@ -81,7 +84,7 @@ impl Journals {
     }
 
     /// A run begins: what the kernel does with its journal. An earlier attempt is forgotten.
-    pub fn begin(self: &Rc<Self>, config: &Config, launch: &Launch) -> Option<(Rc<dyn Store>, Mode)> {
+    pub fn begin(self: &Rc<Self>, config: &Config, launch: &Launch) -> Option<Journal> {
         let mut mode = Mode { write: self.output.is_some(), ..Mode::default() };
         if let Some(input) = &self.input {
             let (bytes, lines) = input.checked.entries_at;

@@ -131,8 +131,7 @@ fn inside(
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
 ) -> Result<(Ended, Cost), Error> {
-    let config = settings.config_now();
-    let journal = settings.journals.begin(&config, launch);
+    let (config, journal) = settings.begin(launch);
     let mut engine = fated_inside::Engine::launch_with_journal(launch, &config, console, trace, journal)?;
     let ended = match engine.run() {
         Err(error) if !error.ends_a_run() => return Err(error),
@@ -149,8 +148,7 @@ fn traced(
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
 ) -> Result<(Ended, Cost), Error> {
-    let config = settings.config_now();
-    let journal = settings.journals.begin(&config, launch);
+    let (config, journal) = settings.begin(launch);
     let journal = journal.map_or_else(Journal::off, |(store, mode)| Journal::new(store, mode));
     let kernel = Kernel::with_journal(config, console.clone(), trace.clone(), journal);
     let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), console, trace)?;

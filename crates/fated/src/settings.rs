@@ -15,7 +15,7 @@ use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
 use fated_kernel::config::Config;
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
-use crate::journal::Journals;
+use crate::journal::{Journal, Journals};
 
 /// The settings of a run, which can be started any number of times.
 #[derive(Debug)]
@@ -77,12 +77,14 @@ impl Settings {
         Settings { config, launch, engine, verbose: false, journals, real_start_ns }
     }
 
-    /// The configuration of a run that begins now.
+    /// The configuration and the journal of a run that begins now.
     #[must_use]
-    pub fn config_now(&self) -> Config {
+    pub fn begin(&self, launch: &Launch) -> (Config, Option<Journal>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
         let now = self.real_start_ns.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
-        Config { real_start_ns: now, ..self.config.clone() }
+        let config = Config { real_start_ns: now, ..self.config.clone() };
+        let journal = self.journals.begin(&config, launch);
+        (config, journal)
     }
 }
 
