@@ -19,8 +19,7 @@ use crate::sched::choice::{Choice, Entropy};
 use crate::sched::choose::Chooser;
 use crate::sched::run_queue::RunQueue;
 use crate::stats::{Counters, Stats};
-use crate::time::expiry::Expiry;
-use crate::time::timers::Timers;
+use crate::time::timers::{Expire, Timers};
 use crate::tty::input::Streams;
 use crate::tty::terminal::Terminal;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
@@ -83,7 +82,7 @@ pub struct Kernel {
     /// Takes the log of calls and lines for the user.
     pub trace: Rc<dyn Trace>,
     /// Virtual time, and what happens at a moment of it.
-    pub timers: Timers<Expiry>,
+    pub timers: Timers<Rc<dyn Expire<Kernel>>>,
     /// Who runs.
     pub scheduler: RunQueue<Task>,
     /// Makes all random decisions.

@@ -3,8 +3,8 @@
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::fdtable::{HostFile, Slot};
-use crate::fs::file::{File, OpenFile};
+use crate::fs::fdtable::HostFile;
+use crate::fs::file::{File, OpenFile, Slot};
 use crate::process::task::Task;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{__NR_eventfd2, O_CLOEXEC, RLIMIT_NOFILE};

@@ -10,7 +10,6 @@ use crate::errno::Errno;
 use crate::fs::file::{ANON_INODE, File, OpenFile, anonymous_stat};
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
-use crate::host::Kernel;
 use crate::sched::wait_queue::{Entry, WaitQueue, Watcher};
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -67,7 +66,7 @@ impl Interest {
 }
 
 impl Watcher for Interest {
-    fn fire(&self, _kernel: &Rc<Kernel>) {
+    fn fire(&self) {
         if let Some(epoll) = self.epoll.upgrade() {
             epoll.look_at(self.key);
         }
@@ -77,14 +76,14 @@ impl Watcher for Interest {
 impl Epoll {
     /// An instance without interests.
     #[must_use]
-    pub fn new(kernel: &Rc<Kernel>) -> Rc<Epoll> {
+    pub fn new() -> Rc<Epoll> {
         Rc::new_cyclic(|me| Epoll {
             me: me.clone(),
             interests: RefCell::default(),
             on_streams: RefCell::default(),
             ready: RefCell::default(),
             above: RefCell::default(),
-            queue: WaitQueue::new(kernel),
+            queue: WaitQueue::default(),
         })
     }
 

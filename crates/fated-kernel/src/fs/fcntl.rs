@@ -6,12 +6,12 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
-use crate::fs::fdtable::Slot;
-use crate::fs::file::OpenFile;
+use crate::fs::file::{OpenFile, Slot};
 use crate::fs::flock;
 use crate::fs::host::is_real;
 use crate::fs::locks::FileId;
-use crate::ipc::pipe::{End, Pipe};
+use crate::ipc::pipe::Pipe;
+use crate::ipc::pipe::end::End;
 use crate::outcome::{Outcome, Step, SysResult};
 use alloc::{rc::Rc, vec::Vec};
 use linux_raw_sys::general as c;
@@ -165,10 +165,10 @@ pub fn make_pipe(cx: &Cx, addr: u64, flags: u32) -> Result<u64, Errno> {
     let (mut read_end, mut write_end) = ([0; 4], [0; 4]);
     read_end.copy_from_slice(&numbers[..4]);
     write_end.copy_from_slice(&numbers[4..]);
-    let pipe = Pipe::new(&cx.kernel);
+    let pipe = Pipe::new(cx.kernel.next_serial(), cx.kernel.timers.now());
     for (number, mode) in [(read_end, 0), (write_end, O_WRONLY)] {
         let mode = mode | flags & (O_NONBLOCK | c::O_DIRECT);
-        let open = OpenFile::new(cx, pipe.open(mode), mode);
+        let open = OpenFile::new(cx, End::open(&pipe, mode), mode);
         cx.task.files.borrow().set(i32::from_le_bytes(number), open, flags & O_CLOEXEC != 0);
     }
     Ok(0)

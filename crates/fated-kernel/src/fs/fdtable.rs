@@ -9,16 +9,15 @@
 //! Invariants: a number that is open in the real process is not [`Slot::Free`] here. When an open passes and the engine does
 //! not report its result, its number is [`Slot::Passed`]; no other open passes before that is settled.
 
-use crate::fs::file::OpenFile;
 use crate::fs::locks::Held;
 use alloc::{rc::Rc, vec::Vec};
 use core::cell::{Cell, OnceCell, RefCell};
 
 /// A descriptor of an open file that the kernel knows.
 #[derive(Clone, Debug)]
-pub struct Descriptor {
+pub struct Descriptor<O> {
     /// The open file description.
-    pub open: Rc<OpenFile>,
+    pub open: O,
     /// Closed by exec.
     pub cloexec: bool,
 }
@@ -50,7 +49,7 @@ impl HostFile {
 
 /// What stands at a number.
 #[derive(Clone, Debug, Default)]
-pub enum Slot {
+pub enum Slot<O> {
     /// Nothing.
     #[default]
     Free,
@@ -59,12 +58,12 @@ pub enum Slot {
     /// A file of the real Linux.
     Host(HostFile),
     /// An open file that the kernel knows.
-    Open(Descriptor),
+    Open(Descriptor<O>),
 }
 
-const _: () = assert!(size_of::<Slot>() == 16, "forks copy tables");
+const _: () = assert!(size_of::<Slot<Rc<()>>>() == 16, "forks copy tables");
 
-impl Slot {
+impl<O> Slot<O> {
     /// Whether nothing is open there.
     #[must_use]
     pub fn is_free(&self) -> bool {
@@ -83,7 +82,7 @@ impl Slot {
 
     /// The same open file with another close-on-exec flag.
     #[must_use]
-    pub fn with_cloexec(self, cloexec: bool) -> Slot {
+    pub fn with_cloexec(self, cloexec: bool) -> Slot<O> {
         match self {
             Slot::Free => Slot::Free,
             Slot::Passed(file) => Slot::Passed(HostFile::new(file.id(), cloexec)),
@@ -97,11 +96,11 @@ impl Slot {
     }
 }
 
-/// A table of descriptors. Threads share one; a fork copies it.
-#[derive(Debug, Default)]
-pub struct Files {
+/// A table of descriptors. Threads share one; a fork copies it. `O` is an open file description.
+#[derive(Debug)]
+pub struct FdTable<O> {
     /// By number.
-    slots: RefCell<Vec<Slot>>,
+    slots: RefCell<Vec<Slot<O>>>,
     /// No number below this one is free.
     next: Cell<usize>,
     /// How many slots are [`Slot::Passed`].
@@ -115,10 +114,16 @@ fn index(fd: i32) -> usize {
     fd as u32 as usize
 }
 
-impl Files {
+impl<O> Default for FdTable<O> {
+    fn default() -> FdTable<O> {
+        FdTable { slots: RefCell::default(), next: Cell::new(0), passed: Cell::new(0), locked: OnceCell::new() }
+    }
+}
+
+impl<O: Clone> FdTable<O> {
     /// The open file at `fd`, if the kernel knows it.
     #[must_use]
-    pub fn get(&self, fd: i32) -> Option<Rc<OpenFile>> {
+    pub fn get(&self, fd: i32) -> Option<O> {
         match self.slots.borrow().get(index(fd))? {
             Slot::Open(descriptor) => Some(descriptor.open.clone()),
             _ => None,
@@ -127,12 +132,12 @@ impl Files {
 
     /// What stands at `fd`.
     #[must_use]
-    pub fn slot(&self, fd: i32) -> Slot {
+    pub fn slot(&self, fd: i32) -> Slot<O> {
         self.slots.borrow().get(index(fd)).cloned().unwrap_or_default()
     }
 
     /// Puts something at a number, and returns what stood there. The caller drops that, as an open file may act at its end.
-    pub fn put(&self, fd: i32, slot: Slot) -> Slot {
+    pub fn put(&self, fd: i32, slot: Slot<O>) -> Slot<O> {
         let at = index(fd);
         if fd < 0 {
             return Slot::Free;
@@ -158,7 +163,7 @@ impl Files {
     }
 
     /// Enters an open file whose placeholder the real process has. What stood there is closed.
-    pub fn set(&self, fd: i32, open: Rc<OpenFile>, cloexec: bool) {
+    pub fn set(&self, fd: i32, open: O, cloexec: bool) {
         drop(self.put(fd, Slot::Open(Descriptor { open, cloexec })));
     }
 
@@ -170,7 +175,7 @@ impl Files {
     }
 
     /// Frees a number, and returns what stood there.
-    pub fn remove(&self, fd: i32) -> Slot {
+    pub fn remove(&self, fd: i32) -> Slot<O> {
         self.put(fd, Slot::Free)
     }
 
@@ -214,7 +219,7 @@ impl Files {
     }
 
     /// A file of the real Linux is known to the kernel from now on.
-    pub fn make_known(&self, id: u64, open: &Rc<OpenFile>) {
+    pub fn make_known(&self, id: u64, open: &O) {
         let mut slots = self.slots.borrow_mut();
         for slot in slots.iter_mut() {
             if let Slot::Host(file) = slot
@@ -234,10 +239,10 @@ impl Files {
 
     /// A copy, as fork makes it.
     #[must_use]
-    pub fn copy(&self) -> Rc<Files> {
+    pub fn copy(&self) -> Rc<FdTable<O>> {
         let slots = self.slots.borrow();
         let len = slots.iter().rposition(|slot| !slot.is_free()).map_or(0, |last| last + 1);
-        Rc::new(Files {
+        Rc::new(FdTable {
             slots: RefCell::new(slots.get(..len).unwrap_or_default().to_vec()),
             next: Cell::new(self.next.get().min(len)),
             passed: self.passed.clone(),
@@ -254,7 +259,7 @@ impl Files {
 
     /// Drops what exec closes.
     pub fn close_on_exec(&self) {
-        let closed: Vec<Slot> = self.closed_by_exec().into_iter().map(|fd| self.remove(fd)).collect();
+        let closed: Vec<Slot<O>> = self.closed_by_exec().into_iter().map(|fd| self.remove(fd)).collect();
         drop(closed);
     }
 }
@@ -263,7 +268,9 @@ impl Files {
 mod tests {
     use super::*;
 
-    fn host(id: u64) -> Slot {
+    type Files = FdTable<Rc<()>>;
+
+    fn host(id: u64) -> Slot<Rc<()>> {
         Slot::Host(HostFile::new(id, false))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::fdtable::{self, FdTable};
 use crate::fs::inode::FileStat;
 use crate::fs::locks::Held;
 use crate::fs::poll;
@@ -151,6 +152,11 @@ impl OpenFile {
         self.file.as_any().downcast_ref()
     }
 }
+
+/// A table of descriptors of open files.
+pub type Files = FdTable<Rc<OpenFile>>;
+/// What stands at a number of such a table.
+pub type Slot = fdtable::Slot<Rc<OpenFile>>;
 
 /// The inode that Linux has behind most objects without a place in a file system.
 pub const ANON_INODE: u64 = 9;

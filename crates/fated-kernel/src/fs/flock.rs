@@ -7,8 +7,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::descriptors::settle;
-use crate::fs::fdtable::{Files, Slot};
-use crate::fs::file::OpenFile;
+use crate::fs::file::{Files, OpenFile, Slot};
 use crate::fs::host::file::NativeFile;
 use crate::fs::locks::{FileId, Held, Kind, Lock, Owner, Span, Wish};
 use crate::outcome::{Outcome, SysResult};
@@ -146,7 +145,7 @@ pub async fn lock(cx: Cx, call: LockCall) -> SysResult {
         if matches!(wish.lock.owner, Owner::Table(_)) {
             cx.kernel.locks.check_deadlock(&wish)?;
         }
-        let queue = WaitQueue::new(&cx.kernel);
+        let queue = WaitQueue::default();
         let _waits = cx.kernel.locks.wait(wish, queue.clone());
         if cx.sleep(&[&queue], None).await == Woken::Signal {
             return Err(Errno::ERESTARTSYS);

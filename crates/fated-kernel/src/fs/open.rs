@@ -19,6 +19,7 @@ use crate::fs::namei::{self, Found, Lookup, RealParent, lookup};
 use crate::fs::permission::{is_busy, permitted};
 use crate::fs::seq_file::SeqFile;
 use crate::ipc::fifo;
+use crate::ipc::pipe::end::End;
 use crate::outcome::{Outcome, SysResult};
 use crate::sched::Woken;
 use crate::tty::stream::open_terminal;
@@ -302,7 +303,7 @@ pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
     // An end that was opened and closed while this one slept counts, too.
     let others = |(readers, writers): (u64, u64)| if wanted == 4 { writers } else { readers };
     let before = others(pipe.opened());
-    let end = pipe.open(flags);
+    let end = End::open(&pipe, flags);
     let waits = wanted != 6 && !nonblocking;
     let there = |(readers, writers): (bool, bool)| if wanted == 4 { writers } else { readers };
     while waits && !there(pipe.ends()) && others(pipe.opened()) == before {

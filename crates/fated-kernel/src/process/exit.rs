@@ -5,7 +5,7 @@
 //! forgets it (`Kernel::end_task`, or `Kernel::detach` where the family ends it by itself).
 
 use crate::cx::Cx;
-use crate::fs::fdtable::Files;
+use crate::fs::file::Files;
 use crate::host::Kernel;
 use crate::ipc::futex::{robust, wait_wake};
 use crate::process::family::{ExitCode, Signal};

@@ -32,7 +32,7 @@ pub fn epoll_create1(cx: &Cx, a: Args) -> Result<u64, Errno> {
 }
 
 fn make(cx: &Cx, flags: u32) -> Result<u64, Errno> {
-    Ok(cx.install(Epoll::new(&cx.kernel), flags | O_RDWR)? as u64)
+    Ok(cx.install(Epoll::new(), flags | O_RDWR)? as u64)
 }
 
 pub fn epoll_ctl(cx: &Cx, a: Args) -> Result<u64, Errno> {

@@ -3,11 +3,10 @@
 
 use crate::host::Kernel;
 use crate::process::task::Process;
-use crate::sched::wait_queue::Watcher;
 use crate::signal::{SI_KERNEL, SI_TIMER, SigInfo, nr};
 use crate::time::clock::Clock;
-use crate::time::expiry::Expiry;
 use crate::time::timer::{Notify, ProcessTimers, Setting, Timer};
+use crate::time::timers::Expire;
 use alloc::rc::Rc;
 
 /// Which interval timer.
@@ -101,7 +100,7 @@ impl Timer {
         self.due.set(Some(due));
         match self.clock.moment(&kernel.timers, due) {
             _ if matches!(self.notify, Notify::Nobody) => {}
-            Some(moment) => self.queued.set(Some(kernel.timers.start(moment, Expiry::Fire(self.clone())))),
+            Some(moment) => self.queued.set(Some(kernel.timers.start(moment, self.clone()))),
             None => {
                 if let Some(process) = kernel.process(self.process) {
                     process.timers.cpu.set(true);
@@ -121,7 +120,7 @@ impl Timer {
     }
 
     /// It has expired: its signal is sent.
-    pub(super) fn expire(&self, kernel: &Rc<Kernel>) {
+    pub(super) fn send(&self, kernel: &Rc<Kernel>) {
         self.queued.set(None);
         if self.interval.get() == 0 {
             self.due.set(None);
@@ -172,8 +171,8 @@ impl Timer {
     }
 }
 
-impl Watcher for Timer {
-    fn fire(&self, kernel: &Rc<Kernel>) {
-        self.expire(kernel);
+impl Expire<Kernel> for Timer {
+    fn expire(self: Rc<Self>, kernel: &Rc<Kernel>) {
+        self.send(kernel);
     }
 }

@@ -10,10 +10,9 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::{WaitQueue, Watcher};
-use crate::time::expiry::Expiry;
+use crate::sched::wait_queue::WaitQueue;
 use crate::time::timer::Setting;
-use crate::time::timers::TimerId;
+use crate::time::timers::{Expire, TimerId};
 use alloc::{
     rc::{Rc, Weak},
     vec::Vec,
@@ -44,8 +43,8 @@ pub struct TimerFd {
 #[derive(Debug)]
 struct Tick(Weak<TimerFd>);
 
-impl Watcher for Tick {
-    fn fire(&self, _kernel: &Rc<Kernel>) {
+impl Expire<Kernel> for Tick {
+    fn expire(self: Rc<Self>, _kernel: &Rc<Kernel>) {
         if let Some(timer) = self.0.upgrade() {
             timer.queued.set(None);
             timer.expired.set(true);
@@ -68,7 +67,7 @@ impl TimerFd {
             ticks: Cell::new(0),
             expired: Cell::new(false),
             queued: Cell::new(None),
-            changed: WaitQueue::new(kernel),
+            changed: WaitQueue::default(),
         })
     }
 
@@ -112,7 +111,7 @@ impl TimerFd {
 
     fn arm(&self, kernel: &Kernel, at: u64) {
         self.at.set(at);
-        self.queued.set(Some(kernel.timers.start(at, Expiry::Fire(Rc::new(Tick(self.me.clone()))))));
+        self.queued.set(Some(kernel.timers.start(at, Rc::new(Tick(self.me.clone())))));
     }
 
     fn cancel(&self, kernel: &Kernel) {

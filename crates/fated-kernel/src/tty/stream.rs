@@ -118,7 +118,7 @@ impl Stream {
             reads: !is_pipe || number == 0,
             writes: !is_pipe || number != 0,
             stat,
-            ready: cx.kernel.streams.queue(number, || WaitQueue::new(&cx.kernel)),
+            ready: cx.kernel.streams.queue(number),
         })
     }
 

@@ -156,13 +156,13 @@ impl Fs {
     }
 
     /// The pipe behind the named pipe `number`.
-    pub(crate) fn fifo(&self, kernel: &Rc<Kernel>, number: u64) -> Rc<Pipe> {
+    pub(crate) fn fifo(&self, kernel: &Kernel, number: u64) -> Rc<Pipe> {
         let mut fifos = self.fifos.borrow_mut();
         if let Some(pipe) = fifos.get(&number).and_then(Weak::upgrade) {
             return pipe;
         }
         fifos.retain(|_, pipe| pipe.strong_count() > 0);
-        let pipe = Pipe::new(kernel);
+        let pipe = Pipe::new(kernel.next_serial(), kernel.timers.now());
         fifos.insert(number, Rc::downgrade(&pipe));
         pipe
     }
