@@ -14,6 +14,7 @@ use crate::journal::console::Recorded;
 use crate::net::unix::in_flight::InFlight;
 use crate::ports::{Console, Trace};
 use crate::process::task::{Process, Task};
+use crate::process::zombies::Zombies;
 use crate::record::{Record, What};
 use crate::sched::choice::{Choice, Entropy};
 use crate::sched::choose::Chooser;
@@ -93,6 +94,8 @@ pub struct Kernel {
     pub(crate) user_signals: Cell<usize>,
     /// Who is whose child, and who waits for whom.
     pub family: RefCell<Family>,
+    /// What is kept of processes that have ended.
+    pub(crate) zombies: Zombies,
     /// Sleepers on futexes.
     pub futexes: RefCell<Futexes<Rc<Task>>>,
     /// Which file system a path belongs to.
@@ -172,6 +175,7 @@ impl Kernel {
             journal,
             user_signals: Cell::new(0),
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
+            zombies: Zombies::default(),
             futexes: RefCell::default(),
             mounts: Mounts::new(),
             fs: Fs::new(&config),

@@ -8,7 +8,6 @@ use crate::errno::Errno;
 use crate::fs::directory::Directory;
 use crate::fs::file::{OpenFile, Slot};
 use crate::fs::flock;
-use crate::fs::host::is_real;
 use crate::fs::locks::FileId;
 use crate::ipc::pipe::Pipe;
 use crate::ipc::pipe::end::End;
@@ -177,7 +176,7 @@ pub fn make_pipe(cx: &Cx, addr: u64, flags: u32) -> Result<u64, Errno> {
 /// Carries out another command of fcntl(2).
 pub fn other(cx: &Cx, fd: i32, command: u32, arg: u64) -> Step {
     match cx.file(fd) {
-        Some(open) if !is_real(&open) => emulated(&open, command, arg).into(),
+        Some(open) if !open.is_real() => emulated(&open, command, arg).into(),
         Some(open) => match (open.downcast::<Directory>(), command) {
             (Some(directory), c::F_GETFL) => directory.flags().map_or(Step::Pass, |flags| Step::Value(flags.into())),
             (Some(directory), c::F_SETFL) => {

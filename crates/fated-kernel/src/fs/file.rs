@@ -69,6 +69,10 @@ pub trait File: Debug {
     fn is_native(&self) -> bool {
         false
     }
+    /// Whether the real Linux has it: its status is that of the real descriptor.
+    fn is_real(&self) -> bool {
+        self.is_native()
+    }
     /// Opens it anew through `/proc/PID/fd/N`: another open file for the same object, where it has one.
     fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
         Err(Errno::ENXIO)
@@ -128,6 +132,12 @@ impl OpenFile {
     #[must_use]
     pub fn writable(&self) -> bool {
         self.flags.get() & O_ACCMODE != 0
+    }
+
+    /// Whether a file or directory of the real Linux stands behind it.
+    #[must_use]
+    pub fn is_real(&self) -> bool {
+        self.file.is_real()
     }
 
     /// The queue to wait in for a change of readiness.

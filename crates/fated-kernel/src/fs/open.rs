@@ -7,13 +7,14 @@
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::devtmpfs::device::{self, Device};
 use crate::fs::devtmpfs::random::Random;
-use crate::fs::devtmpfs::{self, Device};
 use crate::fs::directory::Directory;
 use crate::fs::file::{File, OpenFile};
 use crate::fs::generated::Inode;
 use crate::fs::host::carry_out::{PathArg, carry_out, pass};
 use crate::fs::host::file::NativeFile;
+use crate::fs::host::has_name;
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::namei::{self, Found, Lookup, RealParent, lookup};
 use crate::fs::permission::{is_busy, permitted};
@@ -199,7 +200,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
             let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
             let path = real_path(cx, target, fd);
-            if namei::has_name(&path) {
+            if has_name(&path) {
                 cx.kernel.fs.note_directory(&path, stat);
             }
             Ok(Begun::Over(track(cx, request, fd, Directory::real(cx, stat, path, request.flags))))
@@ -209,7 +210,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
             let virtualized = cx.kernel.fs.virtualized(&cx.kernel, stat);
             Ok(Begun::Fifo(Box::new(Fifo { flags: request.flags, stat: virtualized, path: target.path.clone() })))
         }
-        kind::CHARACTER => match devtmpfs::of(stat) {
+        kind::CHARACTER => match device::of(stat) {
             Some(device) => open_device(cx, request, device, target).map(Begun::Over),
             None => Err(Errno::ENXIO),
         },

@@ -3,6 +3,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::generated::Source;
 use alloc::{
     string::{String, ToString},
     vec::Vec,
@@ -21,6 +22,29 @@ pub struct Row {
 impl core::fmt::Debug for Row {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.path)
+    }
+}
+
+/// Such a file as an inode.
+#[derive(Debug)]
+pub struct StaticFile(pub &'static Row);
+
+impl Source for StaticFile {
+    fn mode(&self) -> u32 {
+        self.0.mode
+    }
+
+    fn bytes(&self, cx: &Cx) -> Result<Vec<u8>, Errno> {
+        Ok((self.0.make)(cx).into_bytes())
+    }
+
+    /// Only what stands there already can be set: it is a setting of the whole machine.
+    fn write(&self, cx: &Cx, text: &[u8]) -> Result<(), Errno> {
+        if self.0.mode & 0o200 == 0 {
+            return Err(Errno::EIO);
+        }
+        let same = (self.0.make)(cx).as_bytes().trim_ascii() == text.trim_ascii();
+        if same { Ok(()) } else { Err(Errno::EPERM) }
     }
 }
 
@@ -92,15 +116,6 @@ impl Tree {
         names.dedup();
         names
     }
-}
-
-/// Writes to a setting of the whole machine: only what stands there already can be set.
-pub fn write(cx: &Cx, row: &Row, text: &[u8]) -> Result<(), Errno> {
-    if row.mode & 0o200 == 0 {
-        return Err(Errno::EIO);
-    }
-    let same = (row.make)(cx).as_bytes().trim_ascii() == text.trim_ascii();
-    if same { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Kernel {
             process.timers.clear(self);
             process.executable.take();
             self.processes.borrow_mut().remove(&process.pid);
-            self.fs.process_ended(self, process, task.comm.get());
+            self.zombies.enter(&self.family.borrow(), process.pid, task.comm.get());
             self.end_borrowing(process);
             self.disassociate_terminal(process.pid);
         }

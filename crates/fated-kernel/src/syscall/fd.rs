@@ -4,7 +4,6 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
 use crate::fs::fcntl;
-use crate::fs::host::is_real;
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::syscall::{Args, now};
 use linux_raw_sys::general as c;
@@ -91,7 +90,7 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
             Ok(Outcome::Pass)
         }
         io::FIONBIO => match open {
-            Some(open) if !is_real(&open) => {
+            Some(open) if !open.is_real() => {
                 let on = cx.read_u32(arg)? != 0;
                 open.flags.set(open.flags.get() & !O_NONBLOCK | if on { O_NONBLOCK } else { 0 });
                 Ok(0.into())
@@ -103,7 +102,7 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
             _ => Ok(Outcome::Pass),
         },
         _ => match open {
-            Some(open) if !is_real(&open) => open.file.ioctl(cx, request, arg).map(Outcome::Value),
+            Some(open) if !open.is_real() => open.file.ioctl(cx, request, arg).map(Outcome::Value),
             // What the real Linux says of these is the same everywhere.
             _ if matches!(request, io::FIONREAD | io::FIOQSIZE | io::TCGETS | io::TIOCGWINSZ) => Ok(Outcome::Pass),
             _ => Err(cx.check_open(fd).err().unwrap_or(match request {

@@ -6,10 +6,10 @@ use crate::errno::Errno;
 use crate::fs::attr::{self, Time, TimesRequest, means_descriptor};
 use crate::fs::host::carry_out::PathArg;
 use crate::fs::inode::{self, FileStat};
-use crate::fs::namei::{AT_FDCWD, NOFOLLOW};
 use crate::fs::stat;
 use crate::fs::statfs::{self, StatFs};
 use crate::outcome::SysResult;
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use crate::syscall::Args;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{

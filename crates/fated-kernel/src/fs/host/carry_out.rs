@@ -3,8 +3,9 @@
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::namei::{AT_FDCWD, Lookup, lookup, lookup_parent};
+use crate::fs::namei::{Lookup, lookup, lookup_parent};
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::AT_FDCWD;
 use alloc::vec::Vec;
 
 /// The arguments of a call.

@@ -5,7 +5,6 @@ use crate::fs::dcache::Dcache;
 use crate::fs::host::inodes::Inodes;
 use crate::fs::host::text_busy::Uses;
 use crate::fs::mount::FileSystem;
-use crate::id::Pid;
 use crate::ipc::pipe::Pipe;
 use alloc::{collections::BTreeMap, rc::Weak, vec::Vec};
 use core::cell::{Cell, OnceCell, RefCell};
@@ -25,8 +24,6 @@ pub struct Fs {
     pub dcache: Dcache,
     /// How many changes the run has made to files.
     pub(super) changes: Cell<u64>,
-    /// The names of processes that have ended.
-    pub(crate) names: RefCell<BTreeMap<Pid, [u8; 16]>>,
     /// Programs that run.
     pub running: Uses,
     /// Files that are open for writing.
@@ -47,7 +44,6 @@ impl Fs {
             covered: OnceCell::new(),
             dcache: Dcache::default(),
             changes: Cell::default(),
-            names: RefCell::default(),
             running: Uses::default(),
             written: Uses::default(),
             fifos: RefCell::default(),
