@@ -4,7 +4,7 @@ mod fast_path;
 
 use crate::config::Config;
 use crate::cx::Cx;
-use crate::fs::host::known::Fs;
+use crate::fs::host::known::HostFs;
 use crate::fs::locks::Locks;
 use crate::fs::mount::Mounts;
 use crate::id::{Pid, Tid};
@@ -101,7 +101,7 @@ pub struct Kernel {
     /// Which file system a path belongs to.
     pub mounts: Mounts,
     /// What it knows of real files.
-    pub fs: Fs,
+    pub fs: HostFs,
     /// The standard streams of fated.
     pub streams: Streams,
     /// The terminal that fated runs on.
@@ -178,7 +178,7 @@ impl Kernel {
             zombies: Zombies::default(),
             futexes: RefCell::default(),
             mounts: Mounts::new(),
-            fs: Fs::new(&config),
+            fs: HostFs::new(&config),
             streams: Streams::default(),
             terminal: Rc::default(),
             rights_in_flight: InFlight::default(),

@@ -28,7 +28,7 @@ pub type FileId = (u64, u64);
 
 /// The two kinds of locks, which don't see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LockKind {
     /// flock(2): of the whole file.
     Flock,
     /// fcntl(2): of ranges.
@@ -150,10 +150,10 @@ struct FileLocks {
 }
 
 impl FileLocks {
-    fn of(&mut self, kind: Kind) -> &mut Ranges {
+    fn of(&mut self, kind: LockKind) -> &mut Ranges {
         match kind {
-            Kind::Flock => &mut self.flocks,
-            Kind::Record => &mut self.records,
+            LockKind::Flock => &mut self.flocks,
+            LockKind::Record => &mut self.records,
         }
     }
 
@@ -168,7 +168,7 @@ pub struct Wish {
     /// The file.
     pub file: FileId,
     /// How.
-    pub kind: Kind,
+    pub kind: LockKind,
     /// What.
     pub lock: Lock,
 }
@@ -208,7 +208,7 @@ impl Locks {
     }
 
     /// Releases what `owner` holds in a part of a file.
-    pub fn clear(&self, file: FileId, kind: Kind, owner: Owner, span: Span) {
+    pub fn clear(&self, file: FileId, kind: LockKind, owner: Owner, span: Span) {
         let mut files = self.files.borrow_mut();
         if let Some(locks) = files.get_mut(&file) {
             locks.of(kind).clear(owner, span);
@@ -251,7 +251,7 @@ impl Locks {
             if matches!(holder, Owner::Description(_)) {
                 break;
             }
-            let waits = |waiter: &&Waiter| waiter.wish.kind == Kind::Record && waiter.wish.lock.owner == holder;
+            let waits = |waiter: &&Waiter| waiter.wish.kind == LockKind::Record && waiter.wish.lock.owner == holder;
             match waiters.iter().find(waits) {
                 Some(waiter) => blocked = waiter.wish,
                 None => break,

@@ -270,7 +270,7 @@ fn track(cx: &Cx, request: Request, fd: u64, file: Rc<dyn File>) -> Outcome {
 /// The same for a regular file that was opened for more than reading.
 fn track_file(cx: &Cx, request: Request, fd: u64, number: u64, real: &FileStat) -> Outcome {
     let writes = request.writes().then(|| cx.kernel.fs.written.begin(real));
-    track(cx, request, fd, Rc::new(NativeFile { vino: number, writes }))
+    track(cx, request, fd, Rc::new(NativeFile { ino: number, writes }))
 }
 
 /// Creates a file, or one without a name (`O_TMPFILE`).

@@ -67,7 +67,7 @@ pub struct Tree {
 
 /// What stands at a path of a tree.
 #[derive(Clone, Copy, Debug)]
-pub enum Found {
+pub enum Node {
     /// A file.
     File(&'static Row),
     /// A directory, with its path.
@@ -87,17 +87,17 @@ fn below<'a>(path: &'a str, parent: &[u8]) -> Option<&'a str> {
 
 impl Tree {
     /// What stands at `path`, which is empty for the root. A name behind a file is `ENOTDIR`.
-    pub fn lookup(&self, path: &[u8]) -> Result<Found, Errno> {
+    pub fn lookup(&self, path: &[u8]) -> Result<Node, Errno> {
         if let Some((_, to)) = self.links.iter().find(|(link, _)| link.as_bytes() == path) {
-            return Ok(Found::Link(to));
+            return Ok(Node::Link(to));
         }
         let mut missing = Errno::ENOENT;
         for row in self.files {
             if row.path.as_bytes() == path {
-                return Ok(Found::File(row));
+                return Ok(Node::File(row));
             }
             if below(row.path, path).is_some() {
-                return Ok(Found::Directory(row.path.get(..path.len()).unwrap_or_default()));
+                return Ok(Node::Directory(row.path.get(..path.len()).unwrap_or_default()));
             }
             if path.strip_prefix(row.path.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
                 missing = Errno::ENOTDIR;
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn directories_are_what_paths_lead_through() {
         let show = |path: &str| match TREE.lookup(path.as_bytes()) {
-            Ok(Found::File(row)) => alloc::format!("file {}", row.path),
-            Ok(Found::Directory(path)) => alloc::format!("directory {path}"),
-            Ok(Found::Link(to)) => alloc::format!("link {to}"),
+            Ok(Node::File(row)) => alloc::format!("file {}", row.path),
+            Ok(Node::Directory(path)) => alloc::format!("directory {path}"),
+            Ok(Node::Link(to)) => alloc::format!("link {to}"),
             Err(error) => error.to_string(),
         };
         for (path, expected) in [

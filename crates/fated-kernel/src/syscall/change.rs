@@ -61,7 +61,7 @@ fn change_of(number: u32) -> Option<Change> {
         Attributes, DescriptorAttributes, DescriptorLook, DescriptorSize, Directory, Link, Look, Make, Remove, Rename,
         Size,
     };
-    let (first, second) = (PathArg::plain(0), PathArg::plain(1));
+    let (first, second) = (PathArg::from_cwd(0), PathArg::from_cwd(1));
     let (at, at_second) = (PathArg::at(0), PathArg::at(2));
     Some(match number {
         __NR_mkdir | __NR_mknod => Make(first),

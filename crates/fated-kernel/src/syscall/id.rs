@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Pid, Tid};
-use crate::process::credentials::{Act, Credentials, Kind};
+use crate::process::credentials::{Act, Credentials, IdKind};
 use crate::process::session;
 use crate::syscall::Args;
 use alloc::vec::Vec;
@@ -114,27 +114,27 @@ fn change(cx: &Cx, how: impl FnOnce(&mut Credentials) -> Result<(), Errno>) -> R
 }
 
 pub fn setuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_effective(Kind::User, a[0] as u32))
+    change(cx, |it| it.set_effective(IdKind::User, a[0] as u32))
 }
 
 pub fn setgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_effective(Kind::Group, a[0] as u32))
+    change(cx, |it| it.set_effective(IdKind::Group, a[0] as u32))
 }
 
 pub fn setreuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_real_and_effective(Kind::User, a[0] as u32, a[1] as u32))
+    change(cx, |it| it.set_real_and_effective(IdKind::User, a[0] as u32, a[1] as u32))
 }
 
 pub fn setregid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_real_and_effective(Kind::Group, a[0] as u32, a[1] as u32))
+    change(cx, |it| it.set_real_and_effective(IdKind::Group, a[0] as u32, a[1] as u32))
 }
 
 pub fn setresuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set(Kind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
+    change(cx, |it| it.set(IdKind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
 pub fn setresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set(Kind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
+    change(cx, |it| it.set(IdKind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
 /// The file-system id is always the effective one.

@@ -189,7 +189,7 @@ pub fn utimes(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let number = call.number as u32;
     let (arg, path, times, flags) = match number {
-        __NR_utime | __NR_utimes => (PathArg::plain(0), a[0], a[1], 0),
+        __NR_utime | __NR_utimes => (PathArg::from_cwd(0), a[0], a[1], 0),
         __NR_futimesat => (PathArg::at(0), a[1], a[2], 0),
         _ => (PathArg::at(0), a[1], a[2], a[3] as u32),
     };

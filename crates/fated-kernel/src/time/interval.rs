@@ -5,7 +5,7 @@ use crate::host::Kernel;
 use crate::process::task::Process;
 use crate::signal::{SI_KERNEL, SI_TIMER, SigInfo, nr};
 use crate::time::clock::Clock;
-use crate::time::timer::{Notify, ProcessTimers, Setting, Timer};
+use crate::time::timer::{Notify, ProcessTimers, Timer, TimerSpec};
 use crate::time::timers::Expire;
 use alloc::rc::Rc;
 
@@ -25,12 +25,12 @@ const LEAST_NS: u64 = 1000;
 
 /// Reads an interval timer of a process.
 #[must_use]
-pub fn get(kernel: &Kernel, process: &Rc<Process>, which: Interval) -> Setting {
+pub fn get(kernel: &Kernel, process: &Rc<Process>, which: Interval) -> TimerSpec {
     timer(process, which).setting(kernel, LEAST_NS)
 }
 
 /// Sets an interval timer of a process; returns what it read before.
-pub fn set(kernel: &Kernel, process: &Rc<Process>, which: Interval, new: Setting) -> Setting {
+pub fn set(kernel: &Kernel, process: &Rc<Process>, which: Interval, new: TimerSpec) -> TimerSpec {
     let timer = timer(process, which);
     let old = timer.setting(kernel, LEAST_NS);
     timer.set(kernel, new);
@@ -76,12 +76,12 @@ impl ProcessTimers {
 
 impl Timer {
     /// What is left of it now; see [`Timer::setting_at`].
-    pub(super) fn setting(&self, kernel: &Kernel, least: u64) -> Setting {
+    pub(super) fn setting(&self, kernel: &Kernel, least: u64) -> TimerSpec {
         self.setting_at(self.clock.now(&kernel.timers), least)
     }
 
     /// Arms it for a time from now, or disarms it.
-    pub(super) fn set(self: &Rc<Self>, kernel: &Kernel, new: Setting) {
+    pub(super) fn set(self: &Rc<Self>, kernel: &Kernel, new: TimerSpec) {
         if new.value == 0 {
             self.disarm(kernel);
         } else {

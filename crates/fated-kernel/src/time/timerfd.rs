@@ -11,7 +11,7 @@ use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
-use crate::time::timer::Setting;
+use crate::time::timer::TimerSpec;
 use crate::time::timers::{Expire, TimerId};
 use alloc::{
     rc::{Rc, Weak},
@@ -72,8 +72,8 @@ impl TimerFd {
     }
 
     /// Arms it for a time from now (with `absolute`: a moment of its clock), or disarms it.
-    pub fn set(&self, kernel: &Kernel, new: Setting, absolute: bool) {
-        let Setting { interval, value } = new;
+    pub fn set(&self, kernel: &Kernel, new: TimerSpec, absolute: bool) {
+        let TimerSpec { interval, value } = new;
         self.cancel(kernel);
         self.ticks.set(0);
         self.expired.set(false);
@@ -98,7 +98,7 @@ impl TimerFd {
     }
 
     /// What is left until the next expiration, and the interval.
-    pub fn get(&self, kernel: &Kernel) -> Setting {
+    pub fn get(&self, kernel: &Kernel) -> TimerSpec {
         let missed = self.restart(kernel);
         self.ticks.set(self.ticks.get().saturating_add(missed));
         let value = match self.queued.get() {
@@ -106,7 +106,7 @@ impl TimerFd {
             Some(_) => self.at.get().saturating_sub(kernel.timers.now()).max(1),
             None => 0,
         };
-        Setting { interval: self.interval.get(), value }
+        TimerSpec { interval: self.interval.get(), value }
     }
 
     fn arm(&self, kernel: &Kernel, at: u64) {

@@ -18,14 +18,14 @@ enum Way {
 }
 
 /// A device of a terminal whose line is one of the standard streams.
-pub(super) struct Device<'a> {
+pub(super) struct TerminalDevice<'a> {
     pub terminal: &'a Terminal,
     pub console: &'a dyn Console,
     /// The number of the stream.
     pub number: i32,
 }
 
-impl Device<'_> {
+impl TerminalDevice<'_> {
     /// Carries out a request.
     pub(super) fn ioctl(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
         match request {

@@ -227,7 +227,7 @@ impl File for Stream {
             return Ok(0);
         }
         let Some(terminal) = &self.terminal else { return Err(Errno::ENOTTY) };
-        ioctl::Device { terminal, console: &*self.console, number: self.number }.ioctl(cx, request, arg)
+        ioctl::TerminalDevice { terminal, console: &*self.console, number: self.number }.ioctl(cx, request, arg)
     }
 
     fn name(&self) -> Vec<u8> {

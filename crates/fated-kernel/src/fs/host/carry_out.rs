@@ -54,7 +54,7 @@ pub struct PathArg {
 impl PathArg {
     /// A path from the working directory.
     #[must_use]
-    pub const fn plain(path: usize) -> PathArg {
+    pub const fn from_cwd(path: usize) -> PathArg {
         PathArg { dirfd: None, path }
     }
 

@@ -11,7 +11,7 @@ use core::cell::{Cell, OnceCell, RefCell};
 
 /// What the kernel knows of real files.
 #[derive(Debug)]
-pub struct Fs {
+pub struct HostFs {
     pub(super) epoch_ns: i64,
     pub(super) real_start_ns: i64,
     /// Numbers and times of the real files that the run has met.
@@ -32,11 +32,11 @@ pub struct Fs {
     pub(super) fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
 }
 
-impl Fs {
+impl HostFs {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(config: &Config) -> Fs {
-        Fs {
+    pub fn new(config: &Config) -> HostFs {
+        HostFs {
             epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
             real_start_ns: config.real_start_ns,
             inodes: RefCell::default(),

@@ -1,7 +1,7 @@
 //! Real files, and what guests may know of them.
 //!
 //! A real file's name, contents, size, mode and owner are inputs of a run. Its inode number, device and times are not:
-//! they differ on a fresh copy of the same files. [`Fs`] gives each inode a number in the order of first sight, and times
+//! they differ on a fresh copy of the same files. [`HostFs`] gives each inode a number in the order of first sight, and times
 //! that it keeps from then on, so that only what the run itself does can change them.
 //!
 //! Invariants: no real inode number, device or time leaves this module. A path is looked up by [`crate::fs::namei`] before Linux
@@ -17,7 +17,7 @@ use crate::ipc::pipe::Pipe;
 use crate::ports::AT_FDCWD;
 use crate::time::timers::SECOND;
 use alloc::rc::{Rc, Weak};
-use known::Fs;
+use known::HostFs;
 
 pub mod carry_out;
 pub mod file;
@@ -25,7 +25,7 @@ pub mod inodes;
 pub mod known;
 pub mod text_busy;
 
-impl Fs {
+impl HostFs {
     /// The number of a real inode; the next free one at first sight.
     pub fn number(&self, dev: u64, ino: u64) -> u64 {
         self.inodes.borrow_mut().number(dev, ino)

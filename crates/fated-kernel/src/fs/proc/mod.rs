@@ -13,7 +13,7 @@ pub mod zombie;
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::generated::{Dir, Inode};
-use crate::fs::static_tree::{Found, StaticFile};
+use crate::fs::static_tree::{Node, StaticFile};
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 
 /// What stands at `path` below the root.
@@ -26,9 +26,9 @@ pub fn lookup(cx: &Cx, path: &[u8]) -> Result<Inode, Errno> {
         _ => {}
     }
     Ok(match system::TREE.lookup(path)? {
-        Found::File(row) => Inode::File(Rc::new(StaticFile(row))),
-        Found::Directory(path) => Inode::Directory(Rc::new(SystemDir(path))),
-        Found::Link(to) => Inode::Link(to.as_bytes().to_vec()),
+        Node::File(row) => Inode::File(Rc::new(StaticFile(row))),
+        Node::Directory(path) => Inode::Directory(Rc::new(SystemDir(path))),
+        Node::Link(to) => Inode::Link(to.as_bytes().to_vec()),
     })
 }
 

@@ -4,7 +4,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::cpumask::{mask, ranges};
 use crate::fs::generated::{Dir, Inode};
-use crate::fs::static_tree::{Found, StaticFile, Tree, rows};
+use crate::fs::static_tree::{Node, StaticFile, Tree, rows};
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 
 /// All files.
@@ -30,9 +30,9 @@ pub const TREE: Tree = Tree {
 /// What stands at `path` below the root.
 pub fn lookup(path: &[u8]) -> Result<Inode, Errno> {
     Ok(match TREE.lookup(path)? {
-        Found::File(row) => Inode::File(Rc::new(StaticFile(row))),
-        Found::Directory(path) => Inode::Directory(Rc::new(Directory(path))),
-        Found::Link(to) => Inode::Link(to.as_bytes().to_vec()),
+        Node::File(row) => Inode::File(Rc::new(StaticFile(row))),
+        Node::Directory(path) => Inode::Directory(Rc::new(Directory(path))),
+        Node::Link(to) => Inode::Link(to.as_bytes().to_vec()),
     })
 }
 
