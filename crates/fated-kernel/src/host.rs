@@ -40,7 +40,7 @@ pub enum Next {
     /// Nothing more happens on this host up to the horizon. Only with a horizon.
     Idle {
         /// The next moment at which something happens: a timer expires, or a task that is ready ends its next call. `None`: every
-        /// task waits, and no timer is set, so nothing ever happens unless somebody outside of the host does something.
+        /// task waits, and no timer is set, so nothing ever happens without an event from outside of the host.
         until: Option<u64>,
     },
     /// The run is over.

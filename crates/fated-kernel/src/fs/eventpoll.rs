@@ -21,12 +21,12 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::general as c;
 
-/// Bits of an interest that say how events are delivered, not which.
+/// Bits of an interest that say how events are delivered (`EPOLLET`, `EPOLLONESHOT`…), not which.
 pub const PRIVATE: u32 = c::EPOLLWAKEUP | c::EPOLLONESHOT | c::EPOLLET | c::EPOLLEXCLUSIVE;
 /// How deep instances may watch instances (`EP_MAX_NESTS`).
 const MAX_NESTS: usize = 4;
 
-/// A descriptor and the open file behind it: the same number may come to mean another file.
+/// A descriptor and the serial number of its open file, since a number can be reused for another file.
 type Key = (i32, u64);
 
 /// An epoll instance.
@@ -50,7 +50,7 @@ struct Interest {
     epoll: Weak<Epoll>,
     events: Cell<u32>,
     data: Cell<u64>,
-    /// On the ready list.
+    /// It is on the ready list.
     listed: Cell<bool>,
     entry: RefCell<Option<Entry>>,
 }
@@ -157,7 +157,7 @@ impl Epoll {
         }
     }
 
-    /// Removes interests in files that had this number and have been closed.
+    /// Removes interests in files that were open at this number and have been closed.
     fn forget_closed(&self, fd: i32) {
         let closed: Vec<Key> = {
             let interests = self.interests.borrow();

@@ -1,7 +1,7 @@
 //! The table of descriptors (`struct files_struct`): which numbers are open, on what, and what exec closes.
 //!
-//! The kernel gives out the numbers: the lowest free one, below the soft `RLIMIT_NOFILE`. The real process has the same numbers,
-//! on the real file or on a placeholder, so that calls which pass need no translation.
+//! The kernel assigns the numbers: the lowest free one, below the soft `RLIMIT_NOFILE` (else `EMFILE`). The real process has the same numbers, on
+//! the real file or on a placeholder, so calls that pass need no translation.
 //!
 //! A regular file that is only read is the real Linux's alone. It has an entry without an allocation ([`HostFile`]), and reads of
 //! it pass.
@@ -53,7 +53,7 @@ pub enum Slot<O> {
     /// Nothing.
     #[default]
     Free,
-    /// A file of the real Linux, if the open that passed has succeeded: whoever needs to know asks once.
+    /// A file of the real Linux, if the open that passed has succeeded: the first to need that asks the real Linux.
     Passed(HostFile),
     /// A file of the real Linux.
     Host(HostFile),
@@ -105,11 +105,11 @@ pub struct FdTable<O> {
     next: Cell<usize>,
     /// How many slots are [`Slot::Passed`].
     passed: Cell<usize>,
-    /// The record locks that are owned by whoever shares the table, once there have been some.
+    /// The record locks of the tasks that share the table, once there have been some.
     pub locked: OnceCell<Held>,
 }
 
-/// Where a descriptor stands. Nothing does where a negative number leads.
+/// The index of a descriptor. A negative number has an index beyond every table.
 fn index(fd: i32) -> usize {
     fd as u32 as usize
 }
@@ -136,7 +136,7 @@ impl<O: Clone> FdTable<O> {
         self.slots.borrow().get(index(fd)).cloned().unwrap_or_default()
     }
 
-    /// Puts something at a number, and returns what stood there. The caller drops that, as an open file may act at its end.
+    /// Puts a slot at a number, and returns the old one. The caller drops that, since the end of an open file can have effects.
     pub fn put(&self, fd: i32, slot: Slot<O>) -> Slot<O> {
         let at = index(fd);
         if fd < 0 {
@@ -162,7 +162,7 @@ impl<O: Clone> FdTable<O> {
         old
     }
 
-    /// Enters an open file whose placeholder the real process has. What stood there is closed.
+    /// Enters an open file, for which the real process has a placeholder. The old one at this number is closed.
     pub fn set(&self, fd: i32, open: O, cloexec: bool) {
         drop(self.put(fd, Slot::Open(Descriptor { open, cloexec })));
     }
@@ -193,13 +193,13 @@ impl<O: Clone> FdTable<O> {
         free
     }
 
-    /// Whether it isn't known of some number whether it is open.
+    /// Whether any number is [`Slot::Passed`].
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         self.passed.get() > 0
     }
 
-    /// The real Linux has been asked about `fd`: if an open has passed, it has come to this.
+    /// Settles `fd`: the real Linux has been asked whether it is open.
     pub fn settle(&self, fd: i32, is_open: bool) {
         if self.is_unsettled()
             && let Slot::Passed(file) = self.slot(fd)
@@ -208,7 +208,7 @@ impl<O: Clone> FdTable<O> {
         }
     }
 
-    /// The numbers of which it isn't known whether they are open.
+    /// The numbers that are [`Slot::Passed`].
     #[must_use]
     pub fn unsettled(&self) -> Vec<i32> {
         if !self.is_unsettled() {

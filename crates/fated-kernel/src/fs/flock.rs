@@ -1,6 +1,6 @@
 //! flock(2) and the locks of fcntl(2).
 //!
-//! A lock is taken on the real file first, without waiting, as somebody outside of the run may hold it; then in
+//! A lock is taken on the real file first, without waiting, as a process outside of the run may hold it; then in
 //! [`Locks`](crate::fs::locks::Locks). What isn't free is tried again when a lock of a guest has been released: an unlock, a
 //! close, an exec or the end of a process. When an outsider holds it, those are the moments at which the run looks again.
 

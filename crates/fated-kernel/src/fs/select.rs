@@ -9,17 +9,17 @@ use crate::sched::Woken;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec, vec::Vec};
 
-/// What a regular file is always ready for.
+/// The bits that always hold for a regular file.
 const ALWAYS: u32 = poll::IN | poll::OUT | poll::RDNORM | poll::WRNORM;
 
 /// What a descriptor is, as far as readiness goes.
 #[derive(Clone, Debug)]
 pub enum Behind {
-    /// Nobody asks: a negative number in poll(2).
+    /// A negative number in poll(2), which is ignored.
     Nothing,
     /// It isn't open.
     Closed,
-    /// A file of the real Linux, which never makes anyone wait.
+    /// A file of the real Linux, which is always ready.
     Native,
     /// A file of the kernel's own.
     Open(Rc<OpenFile>),
@@ -38,7 +38,7 @@ impl Behind {
         }
     }
 
-    /// What holds now of `wanted`, and of what is told unasked.
+    /// The bits of `wanted` that hold now, and those that are always reported: `POLLERR`, `POLLHUP`, `POLLNVAL`.
     #[must_use]
     pub fn ready(&self, wanted: u32) -> u32 {
         match self {
@@ -50,7 +50,7 @@ impl Behind {
     }
 }
 
-/// A descriptor and what is wanted of it.
+/// A descriptor and the bits that are wanted of it.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The descriptor.

@@ -1,6 +1,6 @@
 //! Who a process is, and what it may do (credentials(7)).
 //!
-//! Credentials are bookkeeping of the kernel's own: real files keep the rights of the real user. Capabilities are not kept one by one;
+//! Credentials are bookkeeping of the kernel's own: real files keep the rights of the real user. Capabilities (`CAP_*`) are not kept one by one;
 //! all of them go with the effective user id 0. [`Credentials::may`] is the one place that decides what a process may do.
 
 use crate::errno::Errno;
@@ -113,7 +113,7 @@ impl Credentials {
         Ok(())
     }
 
-    /// Sets the effective id, and for root the other two as well (setuid(2), setgid(2)).
+    /// Sets the effective id, and for root the other two too (setuid(2), setgid(2)).
     pub fn set_effective(&mut self, kind: IdKind, id: u32) -> Result<(), Errno> {
         if id == KEEP {
             return Err(Errno::EINVAL);

@@ -17,7 +17,7 @@ pub(super) fn moment(cx: &Cx, ns: u64) -> u64 {
     cx.kernel.timers.now().saturating_add(ns)
 }
 
-/// What is left until a moment.
+/// The nanoseconds left until a moment.
 fn left(cx: &Cx, deadline: u64) -> u64 {
     deadline.saturating_sub(cx.kernel.timers.now())
 }
@@ -41,7 +41,7 @@ pub(super) fn set_mask(cx: &Cx, addr: u64, size: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The end of that. After an interruption the mask stays until the handler's frame has taken the old one.
+/// Restores the mask. After an interruption it stays until the frame of the handler has saved the old one.
 pub(super) fn restore_mask<T>(cx: &Cx, result: &Result<T, Errno>) {
     if !matches!(result, Err(Errno::EINTR | Errno::ERESTARTNOHAND))
         && let Some(mask) = cx.task.saved_mask.take()
@@ -55,7 +55,7 @@ pub async fn poll(cx: Cx, a: Args) -> SysResult {
     poll_until(&cx, a, deadline).await
 }
 
-/// poll(2) after a stop that no handler ran for: with the time that is left.
+/// poll(2) restarted after a stop that ran no handler, with the time that is left.
 pub async fn resume(cx: Cx, call: Call, deadline: u64) -> SysResult {
     let deadline = if deadline == u64::MAX { None } else { Some(deadline) };
     poll_until(&cx, call.args, deadline).await
@@ -82,7 +82,7 @@ pub async fn ppoll(cx: Cx, a: Args) -> SysResult {
     };
     restore_mask(&cx, &result);
     if let Some(deadline) = deadline {
-        // Linux doesn't mind if it can't.
+        // Linux ignores a fault here.
         let _ = cx.write_timespec(timeout_addr, left(&cx, deadline));
     }
     Ok(result?.into())
@@ -120,7 +120,7 @@ pub async fn select(cx: Cx, a: Args) -> SysResult {
             if (seconds as i64) < 0 || (micros as i64) < 0 {
                 return Err(Errno::EINVAL);
             }
-            // More than a second in the microseconds is taken, unlike elsewhere.
+            // Unlike other calls, select(2) accepts a second or more in the microseconds.
             let ns = seconds.saturating_mul(1_000_000_000).saturating_add(micros.saturating_mul(1000));
             Some(moment(&cx, ns.min(i64::MAX as u64)))
         }

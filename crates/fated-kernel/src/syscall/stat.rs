@@ -1,4 +1,4 @@
-//! stat(2) and its kin, statfs(2), utimensat(2): the layout of what they take and tell.
+//! stat(2) and its kin, statfs(2), utimensat(2): the layout of their arguments and results.
 
 use crate::arch::Call;
 use crate::cx::Cx;
@@ -51,7 +51,7 @@ pub fn statx(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// The path of a call; no path at all is as good as an empty one.
+/// The path of a call. A null pointer stands for an empty path.
 fn stat_path(cx: &Cx, dirfd: i32, path: u64, flags: u32) -> Result<FileStat, Errno> {
     if flags & !(NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);

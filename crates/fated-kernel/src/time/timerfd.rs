@@ -1,7 +1,7 @@
 //! Timers as files (timerfd_create(2)).
 //!
-//! Invariant: after a periodic timer has expired, it is started again only when somebody reads it, as in Linux. The expirations
-//! in between are counted then, so a timer that nobody reads costs nothing.
+//! Invariant: after a periodic timer has expired, it is started again only when it is read, as in Linux. The expirations
+//! in between are counted then, so a timer that is not read costs nothing.
 
 use crate::cx::Cx;
 use crate::errno::Errno;

@@ -72,7 +72,7 @@ impl Streams {
         woken.iter().any(|(_, waited)| *waited)
     }
 
-    /// Whether anyone waits for a stream.
+    /// Whether a task waits for a stream.
     pub(crate) fn are_awaited(&self) -> bool {
         !self.awaited.borrow().is_empty()
     }

@@ -1,7 +1,7 @@
 //! The numbers and times that stand for those of real inodes.
 //!
 //! A run may see hundreds of thousands of files, and everything known about them lies in memory that its processes share. So a number
-//! takes four bytes, next to those of neighbouring inodes, and times are kept only for files whose times somebody has asked for.
+//! takes four bytes, next to those of neighbouring inodes, and times are kept only for files whose times have been asked for.
 
 use crate::fs::inode::Times;
 use alloc::{vec, vec::Vec};
