@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::host::Kernel;
 use crate::outcome::{Step, SysResult, Waiting};
+use crate::ports::Memory;
 use crate::process::task::{Process, Task};
 use alloc::{boxed::Box, rc::Rc, vec, vec::Vec};
 use core::future::Future;
@@ -26,6 +27,11 @@ impl Cx {
     #[must_use]
     pub fn process(&self) -> &Rc<Process> {
         &self.task.process
+    }
+
+    /// The task's memory.
+    pub(crate) fn memory(&self) -> Rc<dyn Memory> {
+        self.task.guest.clone()
     }
 
     /// The task's call may wait: it goes on with this.

@@ -4,7 +4,7 @@ mod fast_path;
 
 use crate::config::Config;
 use crate::cx::Cx;
-use crate::fs::host::known::Fs;
+use crate::fs::host::known::HostFs;
 use crate::fs::locks::Locks;
 use crate::fs::mount::Mounts;
 use crate::id::{Pid, Tid};
@@ -14,13 +14,13 @@ use crate::journal::console::Recorded;
 use crate::net::unix::in_flight::InFlight;
 use crate::ports::{Console, Trace};
 use crate::process::task::{Process, Task};
+use crate::process::zombies::Zombies;
 use crate::record::{Record, What};
 use crate::sched::choice::{Choice, Entropy};
 use crate::sched::choose::Chooser;
 use crate::sched::run_queue::RunQueue;
 use crate::stats::{Counters, Stats};
-use crate::time::expiry::Expiry;
-use crate::time::timers::Timers;
+use crate::time::timers::{Expire, Timers};
 use crate::tty::input::Streams;
 use crate::tty::terminal::Terminal;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
@@ -40,7 +40,7 @@ pub enum Next {
     /// Nothing more happens on this host up to the horizon. Only with a horizon.
     Idle {
         /// The next moment at which something happens: a timer expires, or a task that is ready ends its next call. `None`: every
-        /// task waits, and no timer is set, so nothing ever happens unless somebody outside of the host does something.
+        /// task waits, and no timer is set, so nothing ever happens without an event from outside of the host.
         until: Option<u64>,
     },
     /// The run is over.
@@ -83,7 +83,7 @@ pub struct Kernel {
     /// Takes the log of calls and lines for the user.
     pub trace: Rc<dyn Trace>,
     /// Virtual time, and what happens at a moment of it.
-    pub timers: Timers<Expiry>,
+    pub timers: Timers<Rc<dyn Expire<Kernel>>>,
     /// Who runs.
     pub scheduler: RunQueue<Task>,
     /// Makes all random decisions.
@@ -94,12 +94,14 @@ pub struct Kernel {
     pub(crate) user_signals: Cell<usize>,
     /// Who is whose child, and who waits for whom.
     pub family: RefCell<Family>,
+    /// What is kept of processes that have ended.
+    pub(crate) zombies: Zombies,
     /// Sleepers on futexes.
     pub futexes: RefCell<Futexes<Rc<Task>>>,
     /// Which file system a path belongs to.
     pub mounts: Mounts,
     /// What it knows of real files.
-    pub fs: Fs,
+    pub fs: HostFs,
     /// The standard streams of fated.
     pub streams: Streams,
     /// The terminal that fated runs on.
@@ -173,9 +175,10 @@ impl Kernel {
             journal,
             user_signals: Cell::new(0),
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
+            zombies: Zombies::default(),
             futexes: RefCell::default(),
             mounts: Mounts::new(),
-            fs: Fs::new(&config),
+            fs: HostFs::new(&config),
             streams: Streams::default(),
             terminal: Rc::default(),
             rights_in_flight: InFlight::default(),

@@ -69,6 +69,11 @@ pub trait Memory: Debug {
     fn write(&self, addr: u64, data: &[u8]) -> usize;
 }
 
+/// `AT_FDCWD`: a path begins in the working directory.
+pub const AT_FDCWD: i32 = -100;
+/// `AT_SYMLINK_NOFOLLOW`.
+pub const NOFOLLOW: u32 = 0x100;
+
 /// The real files as one task sees them: through its working directory, its descriptors and its real `/proc/self`.
 pub trait HostFiles: Debug {
     /// statx(2). A symbolic link as the last component is followed unless `flags` has `AT_SYMLINK_NOFOLLOW`. An empty path

@@ -82,14 +82,14 @@ impl Kernel {
         }
     }
 
-    /// Every task waits: lets input in, or time go on. `None`: somebody may be ready now.
+    /// Every task waits: lets input in, or time go on. `None`: a task may be ready now.
     fn wait(self: &Rc<Self>) -> Option<Next> {
         if self.let_input_in() {
             return None;
         }
         // What outlives the first process isn't worth the user's waiting.
         let awaited = self.streams.awaited().filter(|_| self.run.exit_status.get().is_none());
-        // Time stands still while anyone waits for input, but not for those who wait for a stream's end alone.
+        // Time stands still while a task waits for input, but not for those who wait for a stream's end alone.
         const END: u32 = poll::ERR | poll::HUP;
         let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|&(_, bits)| bits & !END != 0));
         let user_waits = self.user_signals.get() > 0;

@@ -318,6 +318,7 @@ impl Family {
     }
 }
 
+/// Whether children reap themselves: SIGCHLD is ignored (`SIG_IGN`), or its action has `SA_NOCLDWAIT`.
 pub(crate) fn ignores_children(action: SigchldAction) -> bool {
     action.ignore || action.no_wait
 }

@@ -22,7 +22,8 @@ const LAYERS: &[Layer] = &[
 /// What bare crates may use from outside: crates that need neither std nor an operating system.
 const BARE: &[&str] = &["bitflags", "linux-raw-sys", "thiserror"];
 
-const MAX_LINES: usize = 700;
+/// The most lines of a file in a `src` folder, and of one of tests.
+const MAX_LINES: (usize, usize) = (580, 700);
 
 /// Fails with all problems at once.
 #[track_caller]
@@ -34,8 +35,9 @@ fn none(problems: impl IntoIterator<Item = String>) {
 #[test]
 fn no_file_is_too_long() {
     let lines = files("rs").into_iter().map(|path| (text(&path).lines().count(), path));
-    none(lines.filter(|(lines, _)| *lines > MAX_LINES).map(|(lines, path)| {
-        format!("{} has {lines} lines, more than {MAX_LINES}: one file, one concept", path.display())
+    let most = |path: &Path| if path.iter().any(|part| part == "src") { MAX_LINES.0 } else { MAX_LINES.1 };
+    none(lines.filter(|(lines, path)| *lines > most(path)).map(|(lines, path)| {
+        format!("{} has {lines} lines, more than {}: one file, one concept", path.display(), most(&path))
     }));
 }
 

@@ -6,11 +6,11 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::generated::Inode;
 use crate::fs::host::carry_out::{PathArg, carry_out, pass};
-use crate::fs::host::is_real;
 use crate::fs::inode::{FileStat, kind};
-use crate::fs::namei::{Found, NOFOLLOW, lookup};
+use crate::fs::namei::{Found, lookup};
 use crate::fs::permission::is_busy;
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::NOFOLLOW;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{__NR_fchmod, __NR_fchown, AT_EMPTY_PATH};
 
@@ -72,7 +72,7 @@ pub fn on_path(cx: &Cx, call: Call, arg: PathArg, flags: u32, effect: Option<Eff
 /// What real file a descriptor is open on.
 pub(super) fn real_descriptor(cx: &Cx, fd: i32) -> Result<FileStat, Errno> {
     match cx.file(fd) {
-        Some(open) if !is_real(&open) => Err(Errno::EINVAL),
+        Some(open) if !open.is_real() => Err(Errno::EINVAL),
         _ => cx.task.guest.stat(fd, b"", 0),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn real_descriptor(cx: &Cx, fd: i32) -> Result<FileStat, Errno> {
 pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     let fd = call.args[0] as i32;
     let known = cx.file(fd);
-    if known.as_ref().is_some_and(|open| !is_real(open)) {
+    if known.as_ref().is_some_and(|open| !open.is_real()) {
         return match effect {
             // The attributes of pipes and the like are not kept.
             Some(Effect::Changed) if [__NR_fchmod, __NR_fchown].contains(&(call.number as u32)) => {
@@ -140,7 +140,7 @@ pub fn set_times(cx: &Cx, request: &TimesRequest) -> SysResult {
     let dirfd = arg.dirfd(&call.args);
     let (real, result) = match path {
         None => match cx.file(dirfd) {
-            Some(open) if !is_real(&open) => return Ok(Outcome::Value(0)),
+            Some(open) if !open.is_real() => return Ok(Outcome::Value(0)),
             _ => (cx.task.guest.stat(dirfd, b"", 0)?, cx.native(call.number, call.args)?),
         },
         Some(path) => {

@@ -1,17 +1,12 @@
-//! The working directory: getcwd(2), chdir(2), fchdir(2), and where relative paths begin.
+//! The working directory of a task: where relative paths begin, and getcwd(2). [`chdir`](super::chdir) changes it.
 
-use crate::arch::Call;
-use crate::cx::{Cx, PATH_MAX};
+use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::directory::Directory;
+use crate::fs::filesystems;
 use crate::fs::fs_struct::WorkingDirectory;
-use crate::fs::generated::{self, Inode};
-use crate::fs::host::carry_out::{Borrowed, PathArg, carry_out};
-use crate::fs::host::is_real;
-use crate::fs::namei::{Found, has_name, lookup};
+use crate::fs::host::has_name;
 use crate::process::task::Task;
 use alloc::{rc::Rc, vec::Vec};
-use linux_raw_sys::general::__NR_chdir;
 
 /// Where a task stands.
 #[derive(Debug)]
@@ -47,8 +42,8 @@ pub fn link_text(cx: &Cx, task: &Task) -> Result<Vec<u8>, Errno> {
 }
 
 /// Whether a generated directory is still there: one of a process goes with it.
-fn is_there(cx: &Cx, path: &[u8]) -> bool {
-    matches!(generated::lookup(cx, path), Some(Ok(_)))
+pub(super) fn is_there(cx: &Cx, path: &[u8]) -> bool {
+    matches!(filesystems::lookup(cx, path), Some(Ok(_)))
 }
 
 /// The path that getcwd(2) returns; `None` if only Linux can say.
@@ -59,57 +54,4 @@ pub fn path(cx: &Cx) -> Result<Option<Rc<[u8]>>, Errno> {
         Ok(Cwd::Real(path)) if has_name(&path) => Ok(Some(path)),
         Ok(Cwd::Real(_)) | Err(_) => Ok(None),
     }
-}
-
-/// chdir(2): `call` has its path where `arg` says.
-pub fn change(cx: &Cx, call: Call, arg: PathArg) -> Result<u64, Errno> {
-    let target = lookup(cx, arg.dirfd(&call.args), &arg.read(cx, &call.args)?, true)?;
-    match &target.found {
-        Found::Real(_) => {
-            let value = carry_out(cx, call, &[(arg, &target)])?;
-            // Behind a magic link stands a file that may have another path.
-            let known = !target.over_magic_link && has_name(&target.path) && target.path.len() < PATH_MAX;
-            enter_real(cx, known.then(|| target.path.as_slice().into()));
-            Ok(value)
-        }
-        Found::Generated(Inode::Directory(_)) => enter_generated(cx, &target.path),
-        Found::Open(open) if open.downcast::<Directory>().is_some_and(|directory| !directory.is_real()) => {
-            enter_generated(cx, &target.path)
-        }
-        _ => Err(Errno::ENOTDIR),
-    }
-}
-
-/// fchdir(2): `call` has the descriptor.
-pub fn change_to_descriptor(cx: &Cx, call: Call) -> Result<u64, Errno> {
-    match cx.file(call.args[0] as i32) {
-        Some(open) if !is_real(&open) => {
-            let directory = open.downcast::<Directory>().ok_or(Errno::ENOTDIR)?;
-            enter_generated(cx, directory.path())
-        }
-        open => {
-            let value = cx.native(call.number, call.args)?;
-            let directory = open.as_ref().and_then(|open| open.downcast::<Directory>()?.known_path(cx));
-            enter_real(cx, directory.filter(|path| path.len() < PATH_MAX).map(Rc::from));
-            Ok(value)
-        }
-    }
-}
-
-fn enter_real(cx: &Cx, path: Option<Rc<[u8]>>) {
-    let generation = cx.kernel.fs.dcache.generation();
-    cx.task.fs.borrow().set_cwd(WorkingDirectory::Real { path, generation });
-}
-
-/// The real process leaves the directory that it is in, as it would have if it could stand in the other one.
-fn enter_generated(cx: &Cx, path: &[u8]) -> Result<u64, Errno> {
-    if !is_there(cx, path) {
-        return Err(Errno::ENOENT);
-    }
-    let memory = Borrowed::new(cx, b"/")?;
-    let result = cx.native(__NR_chdir.into(), [memory.addr, 0, 0, 0, 0, 0]);
-    memory.restore(cx);
-    let value = result?;
-    cx.task.fs.borrow().set_cwd(WorkingDirectory::Generated(path.into()));
-    Ok(value)
 }

@@ -3,8 +3,8 @@
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::fdtable::{HostFile, Slot};
-use crate::fs::file::{File, OpenFile};
+use crate::fs::fdtable::HostFile;
+use crate::fs::file::{File, OpenFile, Slot};
 use crate::process::task::Task;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{__NR_eventfd2, O_CLOEXEC, RLIMIT_NOFILE};
@@ -17,7 +17,7 @@ pub fn settle(task: &Task) {
     }
 }
 
-/// What stands at a descriptor of a task.
+/// The slot of a descriptor, after a look at the real process if it is [`Slot::Passed`].
 #[must_use]
 pub fn slot_of(task: &Task, fd: i32) -> Slot {
     let slot = task.files.borrow().slot(fd);
@@ -83,8 +83,8 @@ impl Cx {
         HostFile::new(self.kernel.next_description(), cloexec)
     }
 
-    /// The real Linux has opened a file at a number, which is the lowest free one. If some below that are free here, somebody else
-    /// has opened them.
+    /// Enters a file that the real Linux has opened at `fd`, its lowest free number. Numbers below that are free here have been opened by
+    /// the real process in the meantime.
     pub(crate) fn enter_host(&self, fd: i32, cloexec: bool) {
         let files = self.task.files.borrow();
         loop {
@@ -97,14 +97,14 @@ impl Cx {
         drop(files.put(fd, Slot::Host(self.new_host_file(cloexec))));
     }
 
-    /// The real Linux opens a file when the task runs on, unless that fails.
+    /// Enters a file that the real Linux will open when the task runs on, unless that fails.
     pub(crate) fn enter_passed(&self, cloexec: bool) {
         let files = self.task.files.borrow();
         let fd = files.lowest(0) as i32;
         drop(files.put(fd, Slot::Passed(self.new_host_file(cloexec))));
     }
 
-    /// Opens `file` in the guest: the real process gets a placeholder, whose number is the descriptor.
+    /// Opens `file` for the caller. The real process opens a placeholder, whose number is the descriptor.
     pub fn install(&self, file: Rc<dyn File>, flags: u32) -> Result<i32, Errno> {
         let fd = self.placeholder(flags & O_CLOEXEC != 0)?;
         let open = OpenFile::new(self, file, flags);
@@ -112,7 +112,7 @@ impl Cx {
         Ok(fd)
     }
 
-    /// Lets the real process open something cheap at the lowest free number.
+    /// Lets the real process open a placeholder, which is cheap, at the lowest free number.
     pub fn placeholder(&self, cloexec: bool) -> Result<i32, Errno> {
         self.free_number(0)?;
         let flags = if cloexec { u64::from(O_CLOEXEC) } else { 0 };

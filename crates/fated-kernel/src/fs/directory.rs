@@ -5,9 +5,10 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::dirent::Listing;
 use crate::fs::file::File;
+use crate::fs::filesystems;
 use crate::fs::generated::{Dir, Inode};
+use crate::fs::host::has_name;
 use crate::fs::inode::FileStat;
-use crate::fs::namei;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
@@ -26,7 +27,7 @@ pub struct Directory {
 #[derive(Debug)]
 enum Place {
     Real(Real),
-    Generated(Dir),
+    Generated(Rc<dyn Dir>),
 }
 
 /// What the kernel knows of a real one.
@@ -82,14 +83,8 @@ impl Directory {
 
     /// A generated one.
     #[must_use]
-    pub fn generated(dir: Dir, path: Vec<u8>) -> Rc<Directory> {
+    pub fn generated(dir: Rc<dyn Dir>, path: Vec<u8>) -> Rc<Directory> {
         Directory::new(Place::Generated(dir), path)
-    }
-
-    /// Whether the real Linux has it.
-    #[must_use]
-    pub fn is_real(&self) -> bool {
-        matches!(self.place, Place::Real(_))
     }
 
     /// The number of a real one.
@@ -103,7 +98,7 @@ impl Directory {
     #[must_use]
     pub fn known_path(&self, cx: &Cx) -> Option<&[u8]> {
         let Place::Real(real) = &self.place else { return None };
-        (namei::has_name(&self.path) && real.moves == cx.kernel.fs.dcache.moves()).then_some(&self.path)
+        (has_name(&self.path) && real.moves == cx.kernel.fs.dcache.moves()).then_some(&self.path)
     }
 
     /// Its real status when it was opened, if nothing can have changed since. It is given once: who asks twice looks for changes by
@@ -151,7 +146,7 @@ impl Directory {
             return Ok(known);
         }
         let listing = Rc::new(match &self.place {
-            Place::Generated(dir) => dir.entries(cx, &self.path),
+            Place::Generated(dir) => filesystems::entries(cx, &**dir, &self.path),
             Place::Real(real) => {
                 let mut listing = cx.task.guest.list(fd, real.moved.replace(true))?;
                 listing.sort();
@@ -183,6 +178,10 @@ impl File for Directory {
 
     fn seek(&self, _cx: &Cx, offset: i64, whence: u32) -> Result<u64, Errno> {
         crate::fs::file::move_position(&self.position, offset, whence)
+    }
+
+    fn is_real(&self) -> bool {
+        matches!(self.place, Place::Real(_))
     }
 
     fn name(&self) -> Vec<u8> {

@@ -10,7 +10,7 @@ use crate::errno::Errno;
 use crate::fs::file::{ANON_INODE, File, OpenFile, anonymous_stat};
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
-use crate::host::Kernel;
+use crate::sched::Woken;
 use crate::sched::wait_queue::{Entry, WaitQueue, Watcher};
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -21,12 +21,12 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::general as c;
 
-/// Bits of an interest that say how events are delivered, not which.
+/// Bits of an interest that say how events are delivered (`EPOLLET`, `EPOLLONESHOT`…), not which.
 pub const PRIVATE: u32 = c::EPOLLWAKEUP | c::EPOLLONESHOT | c::EPOLLET | c::EPOLLEXCLUSIVE;
 /// How deep instances may watch instances (`EP_MAX_NESTS`).
 const MAX_NESTS: usize = 4;
 
-/// A descriptor and the open file behind it: the same number may come to mean another file.
+/// A descriptor and the serial number of its open file, since a number can be reused for another file.
 type Key = (i32, u64);
 
 /// An epoll instance.
@@ -50,7 +50,7 @@ struct Interest {
     epoll: Weak<Epoll>,
     events: Cell<u32>,
     data: Cell<u64>,
-    /// On the ready list.
+    /// It is on the ready list.
     listed: Cell<bool>,
     entry: RefCell<Option<Entry>>,
 }
@@ -67,7 +67,7 @@ impl Interest {
 }
 
 impl Watcher for Interest {
-    fn fire(&self, _kernel: &Rc<Kernel>) {
+    fn fire(&self) {
         if let Some(epoll) = self.epoll.upgrade() {
             epoll.look_at(self.key);
         }
@@ -77,19 +77,19 @@ impl Watcher for Interest {
 impl Epoll {
     /// An instance without interests.
     #[must_use]
-    pub fn new(kernel: &Rc<Kernel>) -> Rc<Epoll> {
+    pub fn new() -> Rc<Epoll> {
         Rc::new_cyclic(|me| Epoll {
             me: me.clone(),
             interests: RefCell::default(),
             on_streams: RefCell::default(),
             ready: RefCell::default(),
             above: RefCell::default(),
-            queue: WaitQueue::new(kernel),
+            queue: WaitQueue::default(),
         })
     }
 
     /// `EPOLL_CTL_ADD`.
-    pub fn add(&self, cx: &Cx, fd: i32, open: &Rc<OpenFile>, events: u32, data: u64) -> Result<(), Errno> {
+    fn add(&self, cx: &Cx, fd: i32, open: &Rc<OpenFile>, events: u32, data: u64) -> Result<(), Errno> {
         let key = (fd, open.serial);
         if self.interests.borrow().contains_key(&key) {
             return Err(Errno::EEXIST);
@@ -120,7 +120,7 @@ impl Epoll {
     }
 
     /// `EPOLL_CTL_MOD`.
-    pub fn modify(&self, fd: i32, open: &OpenFile, events: u32, data: u64) -> Result<(), Errno> {
+    fn modify(&self, fd: i32, open: &OpenFile, events: u32, data: u64) -> Result<(), Errno> {
         let key = (fd, open.serial);
         let interest = self.interests.borrow().get(&key).cloned().ok_or(Errno::ENOENT)?;
         if (interest.events.get() | events) & c::EPOLLEXCLUSIVE != 0 {
@@ -133,7 +133,7 @@ impl Epoll {
     }
 
     /// `EPOLL_CTL_DEL`.
-    pub fn delete(&self, fd: i32, open: &OpenFile) -> Result<(), Errno> {
+    fn delete(&self, fd: i32, open: &OpenFile) -> Result<(), Errno> {
         let key = (fd, open.serial);
         if !self.interests.borrow().contains_key(&key) {
             return Err(Errno::ENOENT);
@@ -157,7 +157,7 @@ impl Epoll {
         }
     }
 
-    /// Removes interests in files that had this number and have been closed.
+    /// Removes interests in files that were open at this number and have been closed.
     fn forget_closed(&self, fd: i32) {
         let closed: Vec<Key> = {
             let interests = self.interests.borrow();
@@ -179,9 +179,9 @@ impl Epoll {
         self.queue.wake();
     }
 
-    /// Hands out up to `max` events, the longest ready first; `give` gets the bits and the data of each. Interests that stay
+    /// Hands out up to `max` events, the longest ready first; `give` gets the place, the bits and the data of each. Interests that stay
     /// ready go to the end of the list, so that none starves.
-    pub fn collect(&self, max: usize, mut give: impl FnMut(u32, u64) -> Result<(), Errno>) -> Result<usize, Errno> {
+    fn collect(&self, max: usize, give: impl Fn(usize, u32, u64) -> Result<(), Errno>) -> Result<usize, Errno> {
         let mut count = 0;
         let listed = self.ready.borrow().len();
         for _ in 0..listed {
@@ -197,7 +197,7 @@ impl Epoll {
                 }
                 continue;
             }
-            if let Err(error) = give(bits, interest.data.get()) {
+            if let Err(error) = give(count, bits, interest.data.get()) {
                 interest.listed.set(true);
                 self.ready.borrow_mut().push_front(interest);
                 return if count == 0 { Err(error) } else { Ok(count) };
@@ -212,6 +212,28 @@ impl Epoll {
             }
         }
         Ok(count)
+    }
+
+    /// Waits for events, and hands out up to `max` of them: `give` gets the place, the bits and the data of each. 0: the time is over.
+    pub async fn wait(
+        &self,
+        cx: &Cx,
+        max: usize,
+        deadline: Option<u64>,
+        give: impl Fn(usize, u32, u64) -> Result<(), Errno>,
+    ) -> Result<usize, Errno> {
+        loop {
+            let count = self.collect(max, &give)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            let _awaiting = cx.await_streams(self.streams().into_iter());
+            match cx.sleep(&[&self.queue], deadline).await {
+                Woken::Event => {}
+                Woken::Timeout => return Ok(0),
+                Woken::Signal => return Err(Errno::EINTR),
+            }
+        }
     }
 
     /// The standard streams that a wait for this instance depends on, each with the bits that are wanted.
@@ -239,7 +261,7 @@ impl Epoll {
     }
 
     /// Checks that watching `inner` makes neither a circle nor too deep a nest.
-    pub fn check_nesting(&self, inner: &Epoll) -> Result<(), Errno> {
+    fn check_nesting(&self, inner: &Epoll) -> Result<(), Errno> {
         let below = inner.depth_without(self).ok_or(Errno::ELOOP)?;
         if below + self.height() > MAX_NESTS + 1 { Err(Errno::ELOOP) } else { Ok(()) }
     }
@@ -262,6 +284,40 @@ impl Epoll {
     /// How many instances are above each other from here on.
     fn height(&self) -> usize {
         self.above.borrow().iter().filter_map(Weak::upgrade).map(|above| above.height()).max().unwrap_or(0) + 1
+    }
+}
+
+/// epoll_ctl(2): changes what the instance at `epfd` watches of `fd`.
+pub fn control(cx: &Cx, epfd: i32, operation: u32, fd: i32, events: u32, data: u64) -> Result<(), Errno> {
+    /// What an exclusive interest may have.
+    const EXCLUSIVE: u32 =
+        poll::IN | poll::OUT | poll::ERR | poll::HUP | c::EPOLLWAKEUP | c::EPOLLET | c::EPOLLEXCLUSIVE;
+    let outer = cx.file_or(epfd, Errno::EINVAL)?;
+    let open = cx.file_or(fd, Errno::EPERM)?;
+    if open.watched_queue(cx).is_none() {
+        return Err(Errno::EPERM);
+    }
+    let epoll = outer.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
+    if Rc::ptr_eq(&outer, &open) {
+        return Err(Errno::EINVAL);
+    }
+    let inner = open.downcast::<Epoll>();
+    if operation != c::EPOLL_CTL_DEL && events & c::EPOLLEXCLUSIVE != 0 {
+        let bad = operation == c::EPOLL_CTL_MOD || inner.is_some() || events & !EXCLUSIVE != 0;
+        if bad {
+            return Err(Errno::EINVAL);
+        }
+    }
+    match operation {
+        c::EPOLL_CTL_ADD => {
+            if let Some(inner) = inner {
+                epoll.check_nesting(inner)?;
+            }
+            epoll.add(cx, fd, &open, events, data)
+        }
+        c::EPOLL_CTL_MOD => epoll.modify(fd, &open, events, data),
+        c::EPOLL_CTL_DEL => epoll.delete(fd, &open),
+        _ => Err(Errno::EINVAL),
     }
 }
 

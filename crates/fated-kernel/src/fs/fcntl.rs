@@ -1,27 +1,26 @@
 //! What fcntl(2), dup(2), close(2) and their kin do with descriptors and with the flags of open files.
 //!
-//! The kernel decides about numbers and limits by its own table. The real process has every descriptor too, as the real file or as
-//! a placeholder, so that it makes and closes them as well.
+//! The kernel assigns numbers (`EMFILE`, the lowest free one) and enforces limits by its own table. The real process has the same
+//! descriptors, on the real file or on a placeholder, so it opens and closes them too.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
-use crate::fs::fdtable::Slot;
-use crate::fs::file::OpenFile;
+use crate::fs::file::{OpenFile, Slot};
 use crate::fs::flock;
-use crate::fs::host::is_real;
 use crate::fs::locks::FileId;
-use crate::ipc::pipe::{End, Pipe};
+use crate::ipc::pipe::Pipe;
+use crate::ipc::pipe::end::End;
 use crate::outcome::{Outcome, Step, SysResult};
 use alloc::{rc::Rc, vec::Vec};
 use linux_raw_sys::general as c;
 use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_WRONLY};
 
 impl Cx {
-    /// The call as the guest made it, carried out now where others could see when.
+    /// Carries out the call unchanged: at once if another task could notice when it happens.
     ///
-    /// A call that passes happens when its task runs on. Until then another thread could use the number that is being closed,
-    /// or a task that waits for a file lock could look in vain.
+    /// A call that passes is carried out when its task runs on. Until then another thread could still use the number that is being closed,
+    /// and a task that waits for a file lock would not get it.
     fn pass_in_order(&self, number: u32, args: [u64; 6]) -> SysResult {
         let shared = Rc::strong_count(&self.task.files.borrow()) > 1;
         if shared || self.kernel.locks.is_awaited() {
@@ -37,7 +36,7 @@ impl Cx {
         flock::given_up_by(self, &self.task.files.borrow(), closed)
     }
 
-    /// They are closed.
+    /// Releases these locks once the descriptors are closed.
     fn locks_released(&self, given_up: Vec<FileId>) {
         if !given_up.is_empty() {
             flock::give_up(self, &self.task.files.borrow(), given_up);
@@ -59,7 +58,7 @@ pub fn close(cx: &Cx, fd: i32, call: [u64; 6]) -> SysResult {
 const CLOSE_RANGE_UNSHARE: u32 = 2;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
-/// Closes the descriptors from `first` to `last`, or lets exec close them.
+/// close_range(2): closes the descriptors from `first` to `last`, or sets their close-on-exec flags.
 pub fn close_range(cx: &Cx, first: u32, last: u32, flags: u32, call: [u64; 6]) -> SysResult {
     if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
         return Err(Errno::EINVAL);
@@ -89,7 +88,7 @@ pub fn close_range(cx: &Cx, first: u32, last: u32, flags: u32, call: [u64; 6]) -
     result
 }
 
-/// A call that makes the lowest free number from `min` on another one for the same open file.
+/// dup(2) and `F_DUPFD`: duplicates a descriptor to the lowest free number from `min` on.
 pub fn duplicate(cx: &Cx, number: u32, args: [u64; 6], min: usize, cloexec: bool) -> SysResult {
     let slot = cx.open_slot(args[0] as i32)?.with_cloexec(cloexec);
     if min as u64 >= cx.descriptor_limit() && number == c::__NR_fcntl {
@@ -105,7 +104,7 @@ pub fn duplicate(cx: &Cx, number: u32, args: [u64; 6], min: usize, cloexec: bool
     Ok(Outcome::Value(fd))
 }
 
-/// The same, onto a number that may be taken.
+/// dup2(2) and dup3(2): duplicates a descriptor to a number that may be open already.
 pub fn replace(cx: &Cx, number: u32, args: [u64; 6], cloexec: bool) -> SysResult {
     let (from, to) = (args[0] as i32, args[1] as i32);
     if from == to {
@@ -137,7 +136,7 @@ pub fn replace(cx: &Cx, number: u32, args: [u64; 6], cloexec: bool) -> SysResult
 pub fn set_cloexec(cx: &Cx, fd: i32, cloexec: bool) -> Step {
     let files = cx.task.files.borrow();
     let slot = files.slot(fd);
-    // Many set what is set.
+    // Programs often set a flag that is set already.
     if matches!(slot, Slot::Host(_) | Slot::Open(_)) && slot.cloexec() == cloexec {
         return Step::Value(0);
     }
@@ -165,10 +164,10 @@ pub fn make_pipe(cx: &Cx, addr: u64, flags: u32) -> Result<u64, Errno> {
     let (mut read_end, mut write_end) = ([0; 4], [0; 4]);
     read_end.copy_from_slice(&numbers[..4]);
     write_end.copy_from_slice(&numbers[4..]);
-    let pipe = Pipe::new(&cx.kernel);
+    let pipe = Pipe::new(cx.kernel.next_serial(), cx.kernel.timers.now());
     for (number, mode) in [(read_end, 0), (write_end, O_WRONLY)] {
         let mode = mode | flags & (O_NONBLOCK | c::O_DIRECT);
-        let open = OpenFile::new(cx, pipe.open(mode), mode);
+        let open = OpenFile::new(cx, End::open(&pipe, mode), mode);
         cx.task.files.borrow().set(i32::from_le_bytes(number), open, flags & O_CLOEXEC != 0);
     }
     Ok(0)
@@ -177,7 +176,7 @@ pub fn make_pipe(cx: &Cx, addr: u64, flags: u32) -> Result<u64, Errno> {
 /// Carries out another command of fcntl(2).
 pub fn other(cx: &Cx, fd: i32, command: u32, arg: u64) -> Step {
     match cx.file(fd) {
-        Some(open) if !is_real(&open) => emulated(&open, command, arg).into(),
+        Some(open) if !open.is_real() => emulated(&open, command, arg).into(),
         Some(open) => match (open.downcast::<Directory>(), command) {
             (Some(directory), c::F_GETFL) => directory.flags().map_or(Step::Pass, |flags| Step::Value(flags.into())),
             (Some(directory), c::F_SETFL) => {

@@ -1,7 +1,7 @@
 //! The table of descriptors (`struct files_struct`): which numbers are open, on what, and what exec closes.
 //!
-//! The kernel gives out the numbers: the lowest free one, below the soft `RLIMIT_NOFILE`. The real process has the same numbers,
-//! on the real file or on a placeholder, so that calls which pass need no translation.
+//! The kernel assigns the numbers: the lowest free one, below the soft `RLIMIT_NOFILE` (else `EMFILE`). The real process has the same numbers, on
+//! the real file or on a placeholder, so calls that pass need no translation.
 //!
 //! A regular file that is only read is the real Linux's alone. It has an entry without an allocation ([`HostFile`]), and reads of
 //! it pass.
@@ -9,16 +9,15 @@
 //! Invariants: a number that is open in the real process is not [`Slot::Free`] here. When an open passes and the engine does
 //! not report its result, its number is [`Slot::Passed`]; no other open passes before that is settled.
 
-use crate::fs::file::OpenFile;
 use crate::fs::locks::Held;
 use alloc::{rc::Rc, vec::Vec};
 use core::cell::{Cell, OnceCell, RefCell};
 
 /// A descriptor of an open file that the kernel knows.
 #[derive(Clone, Debug)]
-pub struct Descriptor {
+pub struct Descriptor<O> {
     /// The open file description.
-    pub open: Rc<OpenFile>,
+    pub open: O,
     /// Closed by exec.
     pub cloexec: bool,
 }
@@ -50,21 +49,21 @@ impl HostFile {
 
 /// What stands at a number.
 #[derive(Clone, Debug, Default)]
-pub enum Slot {
+pub enum Slot<O> {
     /// Nothing.
     #[default]
     Free,
-    /// A file of the real Linux, if the open that passed has succeeded: whoever needs to know asks once.
+    /// A file of the real Linux, if the open that passed has succeeded: the first to need that asks the real Linux.
     Passed(HostFile),
     /// A file of the real Linux.
     Host(HostFile),
     /// An open file that the kernel knows.
-    Open(Descriptor),
+    Open(Descriptor<O>),
 }
 
-const _: () = assert!(size_of::<Slot>() == 16, "forks copy tables");
+const _: () = assert!(size_of::<Slot<Rc<()>>>() == 16, "forks copy tables");
 
-impl Slot {
+impl<O> Slot<O> {
     /// Whether nothing is open there.
     #[must_use]
     pub fn is_free(&self) -> bool {
@@ -83,7 +82,7 @@ impl Slot {
 
     /// The same open file with another close-on-exec flag.
     #[must_use]
-    pub fn with_cloexec(self, cloexec: bool) -> Slot {
+    pub fn with_cloexec(self, cloexec: bool) -> Slot<O> {
         match self {
             Slot::Free => Slot::Free,
             Slot::Passed(file) => Slot::Passed(HostFile::new(file.id(), cloexec)),
@@ -97,28 +96,34 @@ impl Slot {
     }
 }
 
-/// A table of descriptors. Threads share one; a fork copies it.
-#[derive(Debug, Default)]
-pub struct Files {
+/// A table of descriptors. Threads share one; a fork copies it. `O` is an open file description.
+#[derive(Debug)]
+pub struct FdTable<O> {
     /// By number.
-    slots: RefCell<Vec<Slot>>,
+    slots: RefCell<Vec<Slot<O>>>,
     /// No number below this one is free.
     next: Cell<usize>,
     /// How many slots are [`Slot::Passed`].
     passed: Cell<usize>,
-    /// The record locks that are owned by whoever shares the table, once there have been some.
+    /// The record locks of the tasks that share the table, once there have been some.
     pub locked: OnceCell<Held>,
 }
 
-/// Where a descriptor stands. Nothing does where a negative number leads.
+/// The index of a descriptor. A negative number has an index beyond every table.
 fn index(fd: i32) -> usize {
     fd as u32 as usize
 }
 
-impl Files {
+impl<O> Default for FdTable<O> {
+    fn default() -> FdTable<O> {
+        FdTable { slots: RefCell::default(), next: Cell::new(0), passed: Cell::new(0), locked: OnceCell::new() }
+    }
+}
+
+impl<O: Clone> FdTable<O> {
     /// The open file at `fd`, if the kernel knows it.
     #[must_use]
-    pub fn get(&self, fd: i32) -> Option<Rc<OpenFile>> {
+    pub fn get(&self, fd: i32) -> Option<O> {
         match self.slots.borrow().get(index(fd))? {
             Slot::Open(descriptor) => Some(descriptor.open.clone()),
             _ => None,
@@ -127,12 +132,12 @@ impl Files {
 
     /// What stands at `fd`.
     #[must_use]
-    pub fn slot(&self, fd: i32) -> Slot {
+    pub fn slot(&self, fd: i32) -> Slot<O> {
         self.slots.borrow().get(index(fd)).cloned().unwrap_or_default()
     }
 
-    /// Puts something at a number, and returns what stood there. The caller drops that, as an open file may act at its end.
-    pub fn put(&self, fd: i32, slot: Slot) -> Slot {
+    /// Puts a slot at a number, and returns the old one. The caller drops that, since the end of an open file can have effects.
+    pub fn put(&self, fd: i32, slot: Slot<O>) -> Slot<O> {
         let at = index(fd);
         if fd < 0 {
             return Slot::Free;
@@ -157,8 +162,8 @@ impl Files {
         old
     }
 
-    /// Enters an open file whose placeholder the real process has. What stood there is closed.
-    pub fn set(&self, fd: i32, open: Rc<OpenFile>, cloexec: bool) {
+    /// Enters an open file, for which the real process has a placeholder. The old one at this number is closed.
+    pub fn set(&self, fd: i32, open: O, cloexec: bool) {
         drop(self.put(fd, Slot::Open(Descriptor { open, cloexec })));
     }
 
@@ -170,7 +175,7 @@ impl Files {
     }
 
     /// Frees a number, and returns what stood there.
-    pub fn remove(&self, fd: i32) -> Slot {
+    pub fn remove(&self, fd: i32) -> Slot<O> {
         self.put(fd, Slot::Free)
     }
 
@@ -188,13 +193,13 @@ impl Files {
         free
     }
 
-    /// Whether it isn't known of some number whether it is open.
+    /// Whether any number is [`Slot::Passed`].
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         self.passed.get() > 0
     }
 
-    /// The real Linux has been asked about `fd`: if an open has passed, it has come to this.
+    /// Settles `fd`: the real Linux has been asked whether it is open.
     pub fn settle(&self, fd: i32, is_open: bool) {
         if self.is_unsettled()
             && let Slot::Passed(file) = self.slot(fd)
@@ -203,7 +208,7 @@ impl Files {
         }
     }
 
-    /// The numbers of which it isn't known whether they are open.
+    /// The numbers that are [`Slot::Passed`].
     #[must_use]
     pub fn unsettled(&self) -> Vec<i32> {
         if !self.is_unsettled() {
@@ -214,7 +219,7 @@ impl Files {
     }
 
     /// A file of the real Linux is known to the kernel from now on.
-    pub fn make_known(&self, id: u64, open: &Rc<OpenFile>) {
+    pub fn make_known(&self, id: u64, open: &O) {
         let mut slots = self.slots.borrow_mut();
         for slot in slots.iter_mut() {
             if let Slot::Host(file) = slot
@@ -234,10 +239,10 @@ impl Files {
 
     /// A copy, as fork makes it.
     #[must_use]
-    pub fn copy(&self) -> Rc<Files> {
+    pub fn copy(&self) -> Rc<FdTable<O>> {
         let slots = self.slots.borrow();
         let len = slots.iter().rposition(|slot| !slot.is_free()).map_or(0, |last| last + 1);
-        Rc::new(Files {
+        Rc::new(FdTable {
             slots: RefCell::new(slots.get(..len).unwrap_or_default().to_vec()),
             next: Cell::new(self.next.get().min(len)),
             passed: self.passed.clone(),
@@ -254,7 +259,7 @@ impl Files {
 
     /// Drops what exec closes.
     pub fn close_on_exec(&self) {
-        let closed: Vec<Slot> = self.closed_by_exec().into_iter().map(|fd| self.remove(fd)).collect();
+        let closed: Vec<Slot<O>> = self.closed_by_exec().into_iter().map(|fd| self.remove(fd)).collect();
         drop(closed);
     }
 }
@@ -263,7 +268,9 @@ impl Files {
 mod tests {
     use super::*;
 
-    fn host(id: u64) -> Slot {
+    type Files = FdTable<Rc<()>>;
+
+    fn host(id: u64) -> Slot<Rc<()>> {
         Slot::Host(HostFile::new(id, false))
     }
 

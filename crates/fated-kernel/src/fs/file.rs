@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::fdtable::{self, FdTable};
 use crate::fs::inode::FileStat;
 use crate::fs::locks::Held;
 use crate::fs::poll;
@@ -68,6 +69,10 @@ pub trait File: Debug {
     fn is_native(&self) -> bool {
         false
     }
+    /// Whether the real Linux has it: its status is that of the real descriptor.
+    fn is_real(&self) -> bool {
+        self.is_native()
+    }
     /// Opens it anew through `/proc/PID/fd/N`: another open file for the same object, where it has one.
     fn reopen(&self, _cx: &Cx, _flags: u32) -> Result<Rc<dyn File>, Errno> {
         Err(Errno::ENXIO)
@@ -129,6 +134,12 @@ impl OpenFile {
         self.flags.get() & O_ACCMODE != 0
     }
 
+    /// Whether a file or directory of the real Linux stands behind it.
+    #[must_use]
+    pub fn is_real(&self) -> bool {
+        self.file.is_real()
+    }
+
     /// The queue to wait in for a change of readiness.
     #[must_use]
     pub fn watched_queue<'a>(&'a self, cx: &'a Cx) -> Option<&'a WaitQueue> {
@@ -151,6 +162,11 @@ impl OpenFile {
         self.file.as_any().downcast_ref()
     }
 }
+
+/// A table of descriptors of open files.
+pub type Files = FdTable<Rc<OpenFile>>;
+/// What stands at a number of such a table.
+pub type Slot = fdtable::Slot<Rc<OpenFile>>;
 
 /// The inode that Linux has behind most objects without a place in a file system.
 pub const ANON_INODE: u64 = 9;

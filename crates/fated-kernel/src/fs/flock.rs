@@ -1,16 +1,15 @@
 //! flock(2) and the locks of fcntl(2).
 //!
-//! A lock is taken on the real file first, without waiting, as somebody outside of the run may hold it; then in
+//! A lock is taken on the real file first, without waiting, as a process outside of the run may hold it; then in
 //! [`Locks`](crate::fs::locks::Locks). What isn't free is tried again when a lock of a guest has been released: an unlock, a
 //! close, an exec or the end of a process. When an outsider holds it, those are the moments at which the run looks again.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::descriptors::settle;
-use crate::fs::fdtable::{Files, Slot};
-use crate::fs::file::OpenFile;
+use crate::fs::file::{Files, OpenFile, Slot};
 use crate::fs::host::file::NativeFile;
-use crate::fs::locks::{FileId, Held, Kind, Lock, Owner, Span, Wish};
+use crate::fs::locks::{FileId, Held, Lock, LockKind, Owner, Span, Wish};
 use crate::outcome::{Outcome, SysResult};
 use crate::sched::Woken;
 use crate::sched::wait_queue::WaitQueue;
@@ -25,7 +24,7 @@ pub struct LockCall {
     /// The arguments.
     pub args: [u64; 6],
     /// What it changes.
-    pub kind: Kind,
+    pub kind: LockKind,
     /// An owner that is the open file description, not the process.
     pub of_description: bool,
     /// Whether it takes a shared (`false`) or exclusive lock; `None`: it releases.
@@ -106,7 +105,7 @@ fn attempt(cx: &Cx, call: &LockCall) -> Result<(), (Errno, Option<Wish>)> {
         }
         Err(error @ (Errno::EAGAIN | Errno::EACCES)) => {
             let wish = wish(cx, call).ok();
-            if let Some(wish) = wish.filter(|wish| wish.kind == Kind::Flock) {
+            if let Some(wish) = wish.filter(|wish| wish.kind == LockKind::Flock) {
                 // A lock that couldn't be changed to the other kind is lost.
                 locks.clear(wish.file, wish.kind, wish.lock.owner, Span::ALL);
                 locks.wake();
@@ -121,8 +120,8 @@ fn attempt(cx: &Cx, call: &LockCall) -> Result<(), (Errno, Option<Wish>)> {
 fn wish(cx: &Cx, call: &LockCall) -> Result<Wish, Errno> {
     let fd = call.args[0] as i32;
     let span = match call.kind {
-        Kind::Flock => Span::ALL,
-        Kind::Record => read_request(cx, fd, call.args[2])?.span.ok_or(Errno::EINVAL)?,
+        LockKind::Flock => Span::ALL,
+        LockKind::Record => read_request(cx, fd, call.args[2])?.span.ok_or(Errno::EINVAL)?,
     };
     let file = file_id(cx, fd)?;
     let owner = owner(cx, fd, call.of_description)?;
@@ -146,7 +145,7 @@ pub async fn lock(cx: Cx, call: LockCall) -> SysResult {
         if matches!(wish.lock.owner, Owner::Table(_)) {
             cx.kernel.locks.check_deadlock(&wish)?;
         }
-        let queue = WaitQueue::new(&cx.kernel);
+        let queue = WaitQueue::default();
         let _waits = cx.kernel.locks.wait(wish, queue.clone());
         if cx.sleep(&[&queue], None).await == Woken::Signal {
             return Err(Errno::ERESTARTSYS);
@@ -170,7 +169,7 @@ pub fn get_lock(cx: &Cx, args: [u64; 6], of_description: bool) -> Result<u64, Er
     let Ok(Request { kind, span: Some(span) }) = request else { return Ok(0) };
     let owner = owner(cx, fd as i32, of_description)?;
     let lock = Lock { owner, pid: cx.process().pid, span, exclusive: kind == c::F_WRLCK };
-    let wish = Wish { file: file_id(cx, fd as i32)?, kind: Kind::Record, lock };
+    let wish = Wish { file: file_id(cx, fd as i32)?, kind: LockKind::Record, lock };
     let Some(held) = cx.kernel.locks.conflict(&wish) else { return Ok(0) };
     let kind = if held.exclusive { c::F_WRLCK } else { c::F_RDLCK };
     let len = if held.span.last == Span::END { 0 } else { held.span.last - held.span.first + 1 };
@@ -193,6 +192,6 @@ pub fn given_up_by(cx: &Cx, files: &Files, closed: impl Iterator<Item = i32>) ->
 /// Releases them.
 pub fn give_up(cx: &Cx, files: &Rc<Files>, locked: Vec<FileId>) {
     for file in locked {
-        cx.kernel.locks.clear(file, Kind::Record, Owner::Table(Rc::as_ptr(files) as usize), Span::ALL);
+        cx.kernel.locks.clear(file, LockKind::Record, Owner::Table(Rc::as_ptr(files) as usize), Span::ALL);
     }
 }

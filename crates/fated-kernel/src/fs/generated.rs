@@ -1,27 +1,24 @@
 //! Generated inodes: the files whose contents the kernel makes from its own state and from fixed tables, so that they are the same on
-//! every machine. The file systems that have them are [`proc`], [`sysfs`] and [`devtmpfs`]; the table of mounts
-//! ([`crate::fs::mount`]) says where.
+//! every machine. What a file system of them has is behind [`Dir`] and [`Source`]; [`filesystems`](super::filesystems) knows them all.
 //!
 //! Invariant: a generated inode is found anew at each look-up and keeps no state of its own. Its number depends on its path alone.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::devtmpfs::Device;
-use crate::fs::dirent::{Entry, Listing};
+use crate::fs::devtmpfs::device::Device;
 use crate::fs::inode::{BLOCK_SIZE, FileStat, kind};
 use crate::fs::mount::FileSystem;
-use crate::fs::proc::MagicLink;
-use crate::fs::static_tree::{self, Row};
-use crate::fs::{devtmpfs, proc, sysfs};
-use alloc::{string::String, vec::Vec};
+use crate::process::task::{Process, Task};
+use alloc::{format, rc::Rc, string::String, vec::Vec};
+use core::fmt::Debug;
 
 /// A generated file.
 #[derive(Clone, Debug)]
 pub enum Inode {
     /// A directory.
-    Directory(Dir),
+    Directory(Rc<dyn Dir>),
     /// A file whose contents are made when it is read.
-    File(Source),
+    File(Rc<dyn Source>),
     /// A symbolic link to a path.
     Link(Vec<u8>),
     /// A link to an object rather than to a path.
@@ -31,34 +28,80 @@ pub enum Inode {
 }
 
 /// A generated directory.
-#[derive(Clone, Debug)]
-pub enum Dir {
-    /// One of proc.
-    Proc(proc::Dir),
-    /// One of sysfs, by its path.
-    Sysfs(&'static str),
-    /// The root of devtmpfs.
-    Devtmpfs,
+pub trait Dir: Debug {
+    /// Its permissions.
+    fn mode(&self) -> u32 {
+        0o555
+    }
+    /// Its user and group.
+    fn owner(&self) -> (u32, u32) {
+        (0, 0)
+    }
+    /// The names in it, without `.` and `..`.
+    fn names(&self, cx: &Cx) -> Vec<String>;
 }
 
 /// Where the contents of a generated file come from.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// A file of proc.
-    Proc(proc::File),
-    /// A file of sysfs.
-    Sysfs(&'static Row),
+pub trait Source: Debug {
+    /// The file's permissions.
+    fn mode(&self) -> u32;
+    /// Its user and group.
+    fn owner(&self) -> (u32, u32) {
+        (0, 0)
+    }
+    /// The contents now.
+    fn bytes(&self, cx: &Cx) -> Result<Vec<u8>, Errno>;
+    /// Writes `text`, where Linux allows it.
+    fn write(&self, _cx: &Cx, _text: &[u8]) -> Result<(), Errno> {
+        Err(Errno::EIO)
+    }
 }
 
-/// What stands at `path`, an absolute path without links. `None`: the path belongs to the real Linux.
-pub fn lookup(cx: &Cx, path: &[u8]) -> Option<Result<Inode, Errno>> {
-    let (mount, below) = cx.kernel.mounts.find(path)?;
-    Some(match mount.fs {
-        FileSystem::Host => return None,
-        FileSystem::Proc => proc::lookup(cx, below),
-        FileSystem::Sysfs => sysfs::lookup(below),
-        FileSystem::Devtmpfs => devtmpfs::lookup(below),
-    })
+/// A magic link.
+#[derive(Clone, Debug)]
+pub enum MagicLink {
+    /// `/proc/PID/fd/N`.
+    Descriptor(Rc<Task>, i32),
+    /// `cwd` of a task.
+    WorkingDirectory(Rc<Task>),
+    /// `exe` or `root` of a task.
+    Path(Rc<Task>, &'static str),
+}
+
+impl MagicLink {
+    /// Its permissions. Those of a descriptor tell how it is open.
+    fn mode(&self) -> u32 {
+        let MagicLink::Descriptor(task, fd) = self else { return 0o777 };
+        match task.files.borrow().get(*fd) {
+            Some(open) => (u32::from(open.readable()) * 0o500) | (u32::from(open.writable()) * 0o300),
+            None => real_flags(task, *fd).map_or(0o700, |flags| [0o500, 0o300, 0o700, 0o700][flags as usize & 3]),
+        }
+    }
+
+    /// `st_size`, which Linux makes up.
+    fn size(&self) -> u64 {
+        if let MagicLink::Descriptor(..) = self { 64 } else { 0 }
+    }
+
+    fn owner(&self) -> (u32, u32) {
+        let (MagicLink::Descriptor(task, _) | MagicLink::Path(task, _) | MagicLink::WorkingDirectory(task)) = self;
+        owner_of(&task.process)
+    }
+}
+
+/// The owner of what `/proc` shows of a process: its effective user and group.
+#[must_use]
+pub fn owner_of(process: &Process) -> (u32, u32) {
+    let credentials = process.credentials.borrow();
+    (credentials.uid[1], credentials.gid[1])
+}
+
+/// The flags of a descriptor that only Linux knows.
+fn real_flags(task: &Task, fd: i32) -> Option<u32> {
+    let info = task.guest.proc_file(&format!("fdinfo/{fd}")).ok()?;
+    let text = String::from_utf8_lossy(&info).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    u32::from_str_radix(value.trim(), 8).ok()
 }
 
 impl Inode {
@@ -104,15 +147,15 @@ impl Inode {
 
     fn owner(&self) -> (u32, u32) {
         match self {
-            Inode::Directory(Dir::Proc(dir)) => dir.owner(),
-            Inode::File(Source::Proc(file)) => file.owner(),
+            Inode::Directory(dir) => dir.owner(),
+            Inode::File(source) => source.owner(),
             Inode::MagicLink(link) => link.owner(),
             _ => (0, 0),
         }
     }
 
     /// The kind for a directory's entry (`DT_*`).
-    fn entry_kind(&self) -> u8 {
+    pub(super) fn entry_kind(&self) -> u8 {
         match self {
             Inode::Directory(_) => entry::DIRECTORY,
             Inode::File(_) => entry::REGULAR,
@@ -139,66 +182,4 @@ pub fn number_of(path: &[u8]) -> u64 {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
     0x1_0000_0000 + u64::from(hash)
-}
-
-impl Dir {
-    fn mode(&self) -> u32 {
-        match self {
-            Dir::Proc(dir) => dir.mode(),
-            Dir::Sysfs(_) | Dir::Devtmpfs => 0o555,
-        }
-    }
-
-    /// The entries of the directory at `path`, `.` and `..` included.
-    pub fn entries(&self, cx: &Cx, path: &[u8]) -> Listing {
-        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        let parent = path.get(..end.max(1)).unwrap_or(path);
-        let mut listing = Listing::default();
-        let mut push = |name: &[u8], ino, kind| listing.push(Entry { name, ino, kind });
-        push(b".", number_of(path), entry::DIRECTORY);
-        push(b"..", number_of(parent), entry::DIRECTORY);
-        for name in self.names(cx) {
-            let whole = [path, b"/", name.as_bytes()].concat();
-            match lookup(cx, &whole) {
-                Some(Ok(inode)) => push(name.as_bytes(), inode.stat(cx, &whole).ino, inode.entry_kind()),
-                // A real directory is mounted there.
-                None => push(name.as_bytes(), number_of(&whole), entry::DIRECTORY),
-                Some(Err(_)) => {}
-            }
-        }
-        listing
-    }
-
-    fn names(&self, cx: &Cx) -> Vec<String> {
-        match self {
-            Dir::Proc(dir) => dir.names(cx),
-            Dir::Sysfs(path) => sysfs::TREE.names(path),
-            Dir::Devtmpfs => devtmpfs::names(),
-        }
-    }
-}
-
-impl Source {
-    fn mode(&self) -> u32 {
-        match self {
-            Source::Proc(file) => file.mode(),
-            Source::Sysfs(row) => row.mode,
-        }
-    }
-
-    /// The contents now.
-    pub fn bytes(&self, cx: &Cx) -> Result<Vec<u8>, Errno> {
-        match self {
-            Source::Proc(file) => file.bytes(cx),
-            Source::Sysfs(row) => Ok((row.make)(cx).into_bytes()),
-        }
-    }
-
-    /// Writes `text`, where Linux allows it.
-    pub fn write(&self, cx: &Cx, text: &[u8]) -> Result<(), Errno> {
-        match self {
-            Source::Proc(file) => file.write(cx, text),
-            Source::Sysfs(row) => static_tree::write(cx, row, text),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! What an inode tells of its file: kind, status, times, device numbers.
+//! The attributes of an inode: kind, status, times, device numbers.
 
 /// What stands at a path or behind a descriptor: the fields of `struct statx` (statx(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! File locks: flock(2), and the record locks of fcntl(2) that belong to a process or to an open file description.
+//! File locks: flock(2), and the record locks of fcntl(2) (`F_SETLK`, `F_OFD_SETLK`) that belong to a process or to an open file description.
 //!
 //! The state of all locks that guests hold, and who waits for one. It mirrors the locks of the real files: those are taken first,
-//! as somebody outside of the run may hold one too. So the kernel knows what Linux doesn't say: which guest holds a lock, who can
-//! go on when it is released, and which processes would wait for each other for ever.
+//! as a process outside of the run may hold one too. So the kernel knows what Linux doesn't say: which guest holds a lock, who can
+//! go on when it is released, and which processes would wait for each other (`EDEADLK`).
 //!
 //! Invariants: the locks of one owner in one file don't overlap, lie in order and are as few as possible; the owners of a file come
 //! in the order of their first lock. A lock of a process ends with any close of a descriptor of that file, the locks of an open
@@ -28,7 +28,7 @@ pub type FileId = (u64, u64);
 
 /// The two kinds of locks, which don't see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LockKind {
     /// flock(2): of the whole file.
     Flock,
     /// fcntl(2): of ranges.
@@ -94,7 +94,7 @@ impl Lock {
 pub struct Ranges(Vec<Lock>);
 
 impl Ranges {
-    /// The first lock of somebody else that keeps `wish` from being granted.
+    /// The first lock of another owner that conflicts with `wish`.
     #[must_use]
     pub fn conflict(&self, wish: &Lock) -> Option<Lock> {
         self.0.iter().find(|lock| lock.conflicts(wish)).copied()
@@ -150,10 +150,10 @@ struct FileLocks {
 }
 
 impl FileLocks {
-    fn of(&mut self, kind: Kind) -> &mut Ranges {
+    fn of(&mut self, kind: LockKind) -> &mut Ranges {
         match kind {
-            Kind::Flock => &mut self.flocks,
-            Kind::Record => &mut self.records,
+            LockKind::Flock => &mut self.flocks,
+            LockKind::Record => &mut self.records,
         }
     }
 
@@ -162,13 +162,13 @@ impl FileLocks {
     }
 }
 
-/// What somebody wants to lock.
+/// A lock that a call asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish {
     /// The file.
     pub file: FileId,
     /// How.
-    pub kind: Kind,
+    pub kind: LockKind,
     /// What.
     pub lock: Lock,
 }
@@ -190,7 +190,7 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Whether anyone waits.
+    /// Whether a task waits for a lock.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         !self.waiters.borrow().is_empty()
@@ -208,7 +208,7 @@ impl Locks {
     }
 
     /// Releases what `owner` holds in a part of a file.
-    pub fn clear(&self, file: FileId, kind: Kind, owner: Owner, span: Span) {
+    pub fn clear(&self, file: FileId, kind: LockKind, owner: Owner, span: Span) {
         let mut files = self.files.borrow_mut();
         if let Some(locks) = files.get_mut(&file) {
             locks.of(kind).clear(owner, span);
@@ -251,7 +251,7 @@ impl Locks {
             if matches!(holder, Owner::Description(_)) {
                 break;
             }
-            let waits = |waiter: &&Waiter| waiter.wish.kind == Kind::Record && waiter.wish.lock.owner == holder;
+            let waits = |waiter: &&Waiter| waiter.wish.kind == LockKind::Record && waiter.wish.lock.owner == holder;
             match waiters.iter().find(waits) {
                 Some(waiter) => blocked = waiter.wish,
                 None => break,

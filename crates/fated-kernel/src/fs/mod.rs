@@ -1,6 +1,7 @@
 //! File systems, and what open files have in common.
 
 pub mod attr;
+pub mod chdir;
 pub mod cpumask;
 pub mod cwd;
 pub mod dcache;
@@ -12,12 +13,14 @@ pub mod eventpoll;
 pub mod fcntl;
 pub mod fdtable;
 pub mod file;
+pub mod filesystems;
 pub mod flock;
 pub mod fs_struct;
 pub mod generated;
 pub mod host;
 pub mod inode;
 pub mod locks;
+pub mod magic_link;
 pub mod mount;
 pub mod namei;
 pub mod names;

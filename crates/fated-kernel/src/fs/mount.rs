@@ -178,18 +178,6 @@ impl Mounts {
         self.0.iter().rev().find_map(|mount| mount.below(path).map(|rest| (mount, rest)))
     }
 
-    /// Whether `path`, an absolute path without links, belongs to files that the kernel generates.
-    #[must_use]
-    pub fn is_generated(&self, path: &[u8]) -> bool {
-        self.find(path).is_some_and(|(mount, _)| mount.fs.is_generated())
-    }
-
-    /// Whether something is mounted at `path`.
-    #[must_use]
-    pub fn is_mount_point(&self, path: &[u8]) -> bool {
-        self.0.iter().any(|mount| mount.path.as_bytes() == path)
-    }
-
     /// The mount whose generated inodes have this `st_dev`.
     #[must_use]
     pub fn of_device(&self, dev: u64) -> Option<&Mount> {

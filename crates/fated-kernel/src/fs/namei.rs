@@ -13,15 +13,14 @@ use crate::errno::Errno;
 use crate::fs::cwd::{self, Cwd};
 use crate::fs::directory::Directory;
 use crate::fs::file::OpenFile;
-use crate::fs::generated::{self, Inode};
+use crate::fs::filesystems;
+use crate::fs::generated::{Inode, MagicLink};
+use crate::fs::host::has_name;
 use crate::fs::inode::{FileStat, kind};
-use crate::fs::proc::{Destination, MagicLink};
+use crate::fs::magic_link::{self, Destination};
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use alloc::{rc::Rc, vec::Vec};
 
-/// `AT_FDCWD`.
-pub const AT_FDCWD: i32 = -100;
-/// `AT_SYMLINK_NOFOLLOW`.
-pub const NOFOLLOW: u32 = 0x100;
 /// How many links a path may lead over (`MAXSYMLINKS`).
 const MAX_LINKS: u32 = 40;
 
@@ -106,7 +105,7 @@ fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
     if let Some(open) = cx.file(dirfd)
         && let Some(directory) = open.downcast::<Directory>()
     {
-        if !directory.is_real() {
+        if !open.is_real() {
             return Ok(Base::Generated(directory.path().into()));
         }
         if let Some(parent) = RealParent::of(open, path) {
@@ -118,12 +117,6 @@ fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
         return Err(Errno::ENOTDIR);
     }
     cx.task.guest.proc_link(&alloc::format!("fd/{dirfd}")).map(|path| Base::Path(path.into()))
-}
-
-/// Whether `path`, which Linux says is that of a directory, leads to it. It doesn't if the directory has been removed or is deeper than
-/// any path can be long.
-pub(crate) fn has_name(path: &[u8]) -> bool {
-    path.first() == Some(&b'/') && !path.ends_with(b" (deleted)")
 }
 
 /// Whether a path is one name.
@@ -340,7 +333,7 @@ impl Walker<'_> {
     }
 
     fn look(&self) -> Result<Found, Errno> {
-        if let Some(found) = generated::lookup(self.cx, &self.at) {
+        if let Some(found) = filesystems::lookup(self.cx, &self.at) {
             return found.map(Found::Generated);
         }
         let path = if self.at.is_empty() { b"/" } else { &*self.at };
@@ -430,7 +423,7 @@ impl Walker<'_> {
         self.count_link()?;
         self.over_magic_link = true;
         let at_end = self.rest.iter().all(|&byte| byte == b'/');
-        self.found = match link.follow(self.cx)? {
+        self.found = match magic_link::follow(self.cx, link)? {
             Destination::Path(path) => {
                 self.at = if path == b"/" { Vec::new() } else { path };
                 None

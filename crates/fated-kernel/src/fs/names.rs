@@ -7,8 +7,9 @@ use crate::errno::Errno;
 use crate::fs::attr::{Effect, means_descriptor, note, real_descriptor};
 use crate::fs::host::carry_out::{PathArg, carry_out};
 use crate::fs::inode::kind;
-use crate::fs::namei::{AT_FDCWD, Found, Lookup, NOFOLLOW, lookup, lookup_parent};
+use crate::fs::namei::{Found, Lookup, lookup, lookup_parent};
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use alloc::vec::Vec;
 use linux_raw_sys::general::{AT_SYMLINK_FOLLOW, RENAME_EXCHANGE};
 

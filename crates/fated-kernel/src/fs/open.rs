@@ -7,18 +7,20 @@
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::devtmpfs::device::{self, Device};
 use crate::fs::devtmpfs::random::Random;
-use crate::fs::devtmpfs::{self, Device};
 use crate::fs::directory::Directory;
 use crate::fs::file::{File, OpenFile};
 use crate::fs::generated::Inode;
 use crate::fs::host::carry_out::{PathArg, carry_out, pass};
 use crate::fs::host::file::NativeFile;
+use crate::fs::host::has_name;
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::namei::{self, Found, Lookup, RealParent, lookup};
 use crate::fs::permission::{is_busy, permitted};
 use crate::fs::seq_file::SeqFile;
 use crate::ipc::fifo;
+use crate::ipc::pipe::end::End;
 use crate::outcome::{Outcome, SysResult};
 use crate::sched::Woken;
 use crate::tty::stream::open_terminal;
@@ -198,7 +200,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
         kind::DIRECTORY if !request.writes() && !request.has(O_CREAT) => {
             let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
             let path = real_path(cx, target, fd);
-            if namei::has_name(&path) {
+            if has_name(&path) {
                 cx.kernel.fs.note_directory(&path, stat);
             }
             Ok(Begun::Over(track(cx, request, fd, Directory::real(cx, stat, path, request.flags))))
@@ -208,7 +210,7 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
             let virtualized = cx.kernel.fs.virtualized(&cx.kernel, stat);
             Ok(Begun::Fifo(Box::new(Fifo { flags: request.flags, stat: virtualized, path: target.path.clone() })))
         }
-        kind::CHARACTER => match devtmpfs::of(stat) {
+        kind::CHARACTER => match device::of(stat) {
             Some(device) => open_device(cx, request, device, target).map(Begun::Over),
             None => Err(Errno::ENXIO),
         },
@@ -268,7 +270,7 @@ fn track(cx: &Cx, request: Request, fd: u64, file: Rc<dyn File>) -> Outcome {
 /// The same for a regular file that was opened for more than reading.
 fn track_file(cx: &Cx, request: Request, fd: u64, number: u64, real: &FileStat) -> Outcome {
     let writes = request.writes().then(|| cx.kernel.fs.written.begin(real));
-    track(cx, request, fd, Rc::new(NativeFile { vino: number, writes }))
+    track(cx, request, fd, Rc::new(NativeFile { ino: number, writes }))
 }
 
 /// Creates a file, or one without a name (`O_TMPFILE`).
@@ -302,7 +304,7 @@ pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
     // An end that was opened and closed while this one slept counts, too.
     let others = |(readers, writers): (u64, u64)| if wanted == 4 { writers } else { readers };
     let before = others(pipe.opened());
-    let end = pipe.open(flags);
+    let end = End::open(&pipe, flags);
     let waits = wanted != 6 && !nonblocking;
     let there = |(readers, writers): (bool, bool)| if wanted == 4 { writers } else { readers };
     while waits && !there(pipe.ends()) && others(pipe.opened()) == before {

@@ -10,7 +10,7 @@ pub fn permitted(cx: &Cx, stat: &FileStat, mode: u32) -> Result<(), Errno> {
     if cx.process().credentials.borrow().may(Act::Access(stat, mode)) { Ok(()) } else { Err(Errno::EACCES) }
 }
 
-/// Whether a file can't be written to because it is a program that runs. Without the right to write that isn't the reason.
+/// Whether a file can't be written to because it is a program that runs (`ETXTBSY`). Without the right to write that isn't the reason.
 pub fn is_busy(cx: &Cx, real: &FileStat) -> bool {
     cx.kernel.fs.running.has(real) && permitted(cx, real, 2).is_ok()
 }

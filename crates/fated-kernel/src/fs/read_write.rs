@@ -40,9 +40,9 @@ impl UserBuffer {
         match self {
             UserBuffer::One(addr, len) => {
                 check_range(addr, len)?;
-                Ok(Buffers::one(cx, addr, len))
+                Ok(Buffers::one(cx.memory(), addr, len))
             }
-            UserBuffer::Many(addr, count) => Buffers::many(cx, addr, count),
+            UserBuffer::Many(addr, count) => Buffers::many(cx.memory(), addr, count),
         }
     }
 }

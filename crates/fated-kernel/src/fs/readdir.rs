@@ -1,4 +1,4 @@
-//! Reading directories: finding the one behind a descriptor.
+//! getdents64(2): finds the directory behind a descriptor.
 
 use crate::cx::Cx;
 use crate::errno::Errno;

@@ -7,19 +7,19 @@ use crate::fs::file::OpenFile;
 use crate::fs::poll;
 use crate::sched::Woken;
 use crate::sched::wait_queue::WaitQueue;
-use alloc::{rc::Rc, vec::Vec};
+use alloc::{rc::Rc, vec, vec::Vec};
 
-/// What a regular file is always ready for.
+/// The bits that always hold for a regular file.
 const ALWAYS: u32 = poll::IN | poll::OUT | poll::RDNORM | poll::WRNORM;
 
 /// What a descriptor is, as far as readiness goes.
 #[derive(Clone, Debug)]
 pub enum Behind {
-    /// Nobody asks: a negative number in poll(2).
+    /// A negative number in poll(2), which is ignored.
     Nothing,
     /// It isn't open.
     Closed,
-    /// A file of the real Linux, which never makes anyone wait.
+    /// A file of the real Linux, which is always ready.
     Native,
     /// A file of the kernel's own.
     Open(Rc<OpenFile>),
@@ -38,7 +38,7 @@ impl Behind {
         }
     }
 
-    /// What holds now of `wanted`, and of what is told unasked.
+    /// The bits of `wanted` that hold now, and those that are always reported: `POLLERR`, `POLLHUP`, `POLLNVAL`.
     #[must_use]
     pub fn ready(&self, wanted: u32) -> u32 {
         match self {
@@ -50,7 +50,7 @@ impl Behind {
     }
 }
 
-/// A descriptor and what is wanted of it.
+/// A descriptor and the bits that are wanted of it.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The descriptor.
@@ -59,9 +59,23 @@ pub struct Asked {
     pub wanted: u32,
 }
 
+impl Asked {
+    /// Asks for `wanted` of what stands at `fd`.
+    #[must_use]
+    pub fn of(cx: &Cx, fd: i32, wanted: u32) -> Asked {
+        Asked { behind: Behind::of(cx, fd), wanted }
+    }
+
+    /// What holds now, as [`Behind::ready`] says.
+    #[must_use]
+    pub fn ready(&self) -> u32 {
+        self.behind.ready(self.wanted)
+    }
+}
+
 /// Waits until one of them is ready. `false`: the time is over.
 pub async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<bool, Errno> {
-    let ready = || asked.iter().any(|asked| asked.behind.ready(asked.wanted) != 0);
+    let ready = || asked.iter().any(|asked| asked.ready() != 0);
     loop {
         if ready() {
             return Ok(true);
@@ -83,4 +97,56 @@ pub async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<boo
             Woken::Signal => return Err(Errno::EINTR),
         }
     }
+}
+
+/// What each of the three sets of select(2) stands for.
+const SETS: [u32; 3] = [
+    poll::RDNORM | poll::RDBAND | poll::IN | poll::HUP | poll::ERR,
+    poll::WRBAND | poll::WRNORM | poll::OUT | poll::ERR,
+    poll::PRI,
+];
+
+/// Waits until a descriptor in one of the three sets of select(2) is ready. Returns how many bits are set in the sets of those that are
+/// ready, and these sets.
+pub async fn select_ready(
+    cx: &Cx,
+    count: usize,
+    sets: &[Vec<u8>; 3],
+    deadline: Option<u64>,
+) -> Result<(u64, [Vec<u8>; 3]), Errno> {
+    let has = |set: &[u8], fd: usize| set.get(fd / 8).is_some_and(|byte| byte >> (fd % 8) & 1 == 1);
+    let mut asked = Vec::new();
+    let mut numbers = Vec::new();
+    for fd in 0..count {
+        let wants = sets.iter().zip(SETS).filter(|(set, _)| has(set, fd)).fold(0, |all, (_, bits)| all | bits);
+        if wants == 0 {
+            continue;
+        }
+        let behind = Behind::of(cx, fd as i32);
+        if matches!(behind, Behind::Closed) {
+            return Err(Errno::EBADF);
+        }
+        numbers.push(fd);
+        asked.push(Asked { behind, wanted: wants });
+    }
+    // Unlike poll(2), select(2) reports errors only in the sets that were given.
+    wait(cx, &asked, deadline).await.map_err(|error| match error {
+        Errno::EINTR => Errno::ERESTARTNOHAND,
+        error => error,
+    })?;
+    let mut ready = 0;
+    let mut results = [vec![0u8; sets[0].len()], vec![0u8; sets[1].len()], vec![0u8; sets[2].len()]];
+    for (fd, asked) in numbers.into_iter().zip(&asked) {
+        let now = asked.ready();
+        for ((set, result), bits) in sets.iter().zip(&mut results).zip(SETS) {
+            if has(set, fd)
+                && now & bits != 0
+                && let Some(byte) = result.get_mut(fd / 8)
+            {
+                *byte |= 1 << (fd % 8);
+                ready += 1;
+            }
+        }
+    }
+    Ok((ready, results))
 }

@@ -15,7 +15,7 @@ use linux_raw_sys::general::{O_ACCMODE, O_PATH, O_WRONLY};
 /// An open generated file.
 #[derive(Debug)]
 pub struct SeqFile {
-    source: Source,
+    source: Rc<dyn Source>,
     path: Vec<u8>,
     reads: bool,
     writes: bool,
@@ -26,7 +26,7 @@ pub struct SeqFile {
 impl SeqFile {
     /// Opens it with the access mode in `flags`; with `O_PATH` it can be neither read nor written.
     #[must_use]
-    pub fn new(source: Source, path: Vec<u8>, flags: u32) -> Rc<SeqFile> {
+    pub fn new(source: Rc<dyn Source>, path: Vec<u8>, flags: u32) -> Rc<SeqFile> {
         let access = flags & O_ACCMODE;
         let (reads, writes) = if flags & O_PATH == 0 { (access != O_WRONLY, access != 0) } else { (false, false) };
         Rc::new(SeqFile { source, path, reads, writes, bytes: RefCell::default(), position: Cell::new(0) })

@@ -9,7 +9,7 @@ use crate::fs::file::OpenFile;
 use crate::fs::host::file::NativeFile;
 use crate::fs::poll;
 use crate::fs::read_write::wait_for;
-use crate::ipc::pipe::End;
+use crate::ipc::pipe::end::End;
 use crate::mm::iov_iter::{Buffers, MAX_COUNT};
 use crate::outcome::{Outcome, SysResult};
 use alloc::rc::Rc;
@@ -33,7 +33,7 @@ impl Scratch<'_> {
     }
 
     fn buffers(&self, len: u64) -> Buffers {
-        Buffers::one(self.cx, self.addr, len)
+        Buffers::one(self.cx.memory(), self.addr, len)
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::directory::Directory;
 use crate::fs::inode::FileStat;
-use crate::fs::namei::{AT_FDCWD, Found, Lookup, NOFOLLOW, RealParent, lookup};
+use crate::fs::namei::{Found, Lookup, RealParent, lookup};
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use linux_raw_sys::general::AT_EMPTY_PATH;
 
 /// stat(2) of `path` from `dirfd`; `flags` are `AT_*`.
@@ -44,5 +46,31 @@ pub fn stat_target(cx: &Cx, target: &Lookup) -> Result<FileStat, Errno> {
         }
         Found::Generated(inode) => Ok(inode.stat(cx, &target.path)),
         Found::Open(open) => open.file.stat(cx),
+    }
+}
+
+impl Cx {
+    /// fstat(2) of a descriptor that only the real Linux knows.
+    #[inline(never)]
+    fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
+        let mut real = self.task.guest.stat(fd, b"", 0);
+        self.task.files.borrow().settle(fd, real.is_ok());
+        if let Ok(stat) = &mut real {
+            self.kernel.fs.virtualize_in_place(&self.kernel, stat);
+        }
+        real
+    }
+
+    /// fstat(2).
+    pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
+        match self.file(fd) {
+            Some(open) if !open.is_real() => open.file.stat(self),
+            open => {
+                if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
+                    return Ok(self.kernel.fs.virtualized(&self.kernel, &known));
+                }
+                self.stat_real(fd)
+            }
+        }
     }
 }

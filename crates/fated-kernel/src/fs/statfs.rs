@@ -4,8 +4,9 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::inode::{self, FileStat, kind};
 use crate::fs::mount::Mount;
-use crate::fs::namei::{AT_FDCWD, Found, lookup};
+use crate::fs::namei::{Found, lookup};
 use crate::fs::stat::stat_target;
+use crate::ports::AT_FDCWD;
 use linux_raw_sys::general::{MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME};
 
 /// What statfs(2) returns.

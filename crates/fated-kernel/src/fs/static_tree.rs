@@ -3,6 +3,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::generated::Source;
 use alloc::{
     string::{String, ToString},
     vec::Vec,
@@ -21,6 +22,29 @@ pub struct Row {
 impl core::fmt::Debug for Row {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.path)
+    }
+}
+
+/// Such a file as an inode.
+#[derive(Debug)]
+pub struct StaticFile(pub &'static Row);
+
+impl Source for StaticFile {
+    fn mode(&self) -> u32 {
+        self.0.mode
+    }
+
+    fn bytes(&self, cx: &Cx) -> Result<Vec<u8>, Errno> {
+        Ok((self.0.make)(cx).into_bytes())
+    }
+
+    /// Only what stands there already can be set: it is a setting of the whole machine.
+    fn write(&self, cx: &Cx, text: &[u8]) -> Result<(), Errno> {
+        if self.0.mode & 0o200 == 0 {
+            return Err(Errno::EIO);
+        }
+        let same = (self.0.make)(cx).as_bytes().trim_ascii() == text.trim_ascii();
+        if same { Ok(()) } else { Err(Errno::EPERM) }
     }
 }
 
@@ -43,7 +67,7 @@ pub struct Tree {
 
 /// What stands at a path of a tree.
 #[derive(Clone, Copy, Debug)]
-pub enum Found {
+pub enum Node {
     /// A file.
     File(&'static Row),
     /// A directory, with its path.
@@ -63,17 +87,17 @@ fn below<'a>(path: &'a str, parent: &[u8]) -> Option<&'a str> {
 
 impl Tree {
     /// What stands at `path`, which is empty for the root. A name behind a file is `ENOTDIR`.
-    pub fn lookup(&self, path: &[u8]) -> Result<Found, Errno> {
+    pub fn lookup(&self, path: &[u8]) -> Result<Node, Errno> {
         if let Some((_, to)) = self.links.iter().find(|(link, _)| link.as_bytes() == path) {
-            return Ok(Found::Link(to));
+            return Ok(Node::Link(to));
         }
         let mut missing = Errno::ENOENT;
         for row in self.files {
             if row.path.as_bytes() == path {
-                return Ok(Found::File(row));
+                return Ok(Node::File(row));
             }
             if below(row.path, path).is_some() {
-                return Ok(Found::Directory(row.path.get(..path.len()).unwrap_or_default()));
+                return Ok(Node::Directory(row.path.get(..path.len()).unwrap_or_default()));
             }
             if path.strip_prefix(row.path.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
                 missing = Errno::ENOTDIR;
@@ -94,15 +118,6 @@ impl Tree {
     }
 }
 
-/// Writes to a setting of the whole machine: only what stands there already can be set.
-pub fn write(cx: &Cx, row: &Row, text: &[u8]) -> Result<(), Errno> {
-    if row.mode & 0o200 == 0 {
-        return Err(Errno::EIO);
-    }
-    let same = (row.make)(cx).as_bytes().trim_ascii() == text.trim_ascii();
-    if same { Ok(()) } else { Err(Errno::EPERM) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,9 +134,9 @@ mod tests {
     #[test]
     fn directories_are_what_paths_lead_through() {
         let show = |path: &str| match TREE.lookup(path.as_bytes()) {
-            Ok(Found::File(row)) => alloc::format!("file {}", row.path),
-            Ok(Found::Directory(path)) => alloc::format!("directory {path}"),
-            Ok(Found::Link(to)) => alloc::format!("link {to}"),
+            Ok(Node::File(row)) => alloc::format!("file {}", row.path),
+            Ok(Node::Directory(path)) => alloc::format!("directory {path}"),
+            Ok(Node::Link(to)) => alloc::format!("link {to}"),
             Err(error) => error.to_string(),
         };
         for (path, expected) in [

@@ -5,10 +5,9 @@ use crate::errno::Errno;
 use crate::fs::file::{File, anonymous_stat};
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
-use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
-use alloc::{rc::Rc, vec::Vec};
+use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::Cell;
 
@@ -26,8 +25,8 @@ const MAX: u64 = u64::MAX - 1;
 impl EventFd {
     /// A counter that starts at `count`. A read takes all of it, or 1 if it is a semaphore.
     #[must_use]
-    pub fn new(kernel: &Rc<Kernel>, count: u32, semaphore: bool) -> EventFd {
-        EventFd { count: Cell::new(count.into()), semaphore, changed: WaitQueue::new(kernel) }
+    pub fn new(count: u32, semaphore: bool) -> EventFd {
+        EventFd { count: Cell::new(count.into()), semaphore, changed: WaitQueue::default() }
     }
 }
 

@@ -16,7 +16,7 @@ const LAST: &str = "entries";
 /// The head of a journal.
 #[derive(Clone, Debug)]
 pub struct Header {
-    /// What the kernel was told. The seed is only needed where a run goes on behind its journal.
+    /// The options of the kernel. The seed is only needed where a run goes on behind its journal.
     pub config: Config,
     /// The program and its arguments.
     pub command: Vec<Vec<u8>>,

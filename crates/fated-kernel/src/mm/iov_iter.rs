@@ -1,10 +1,10 @@
 //! The buffers of read and write calls: one or many pieces of guest memory, passed through from front to back.
 
-use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::ports::Memory;
 use alloc::{
     rc::Rc,
+    vec,
     vec::{IntoIter, Vec},
 };
 
@@ -27,19 +27,23 @@ pub struct Buffers {
 impl Buffers {
     /// The one piece of read(2) and write(2).
     #[must_use]
-    pub fn one(cx: &Cx, addr: u64, len: u64) -> Buffers {
+    pub fn one(memory: Rc<dyn Memory>, addr: u64, len: u64) -> Buffers {
         let left = len.min(MAX_COUNT);
-        Buffers { memory: cx.task.guest.clone(), piece: (addr, left), more: IntoIter::default(), left }
+        Buffers { memory, piece: (addr, left), more: IntoIter::default(), left }
     }
 
     /// The `count` pieces that `struct iovec`s at `addr` name.
-    pub fn many(cx: &Cx, addr: u64, count: u64) -> Result<Buffers, Errno> {
+    pub fn many(memory: Rc<dyn Memory>, addr: u64, count: u64) -> Result<Buffers, Errno> {
         if count > IOV_MAX {
             return Err(Errno::EINVAL);
         }
         let mut parts = Vec::with_capacity(count as usize);
         let mut left = 0u64;
-        for pair in cx.read_vec(addr, count as usize * 16)?.chunks_exact(16) {
+        let mut pairs = vec![0; count as usize * 16];
+        if memory.read(addr, &mut pairs) < pairs.len() {
+            return Err(Errno::EFAULT);
+        }
+        for pair in pairs.chunks_exact(16) {
             let (mut base, mut len) = ([0; 8], [0; 8]);
             base.copy_from_slice(&pair[..8]);
             len.copy_from_slice(&pair[8..]);
@@ -51,7 +55,7 @@ impl Buffers {
             parts.push((u64::from_le_bytes(base), len));
             left += len;
         }
-        Ok(Buffers { memory: cx.task.guest.clone(), piece: (0, 0), more: parts.into_iter(), left })
+        Ok(Buffers { memory, piece: (0, 0), more: parts.into_iter(), left })
     }
 
     /// How many bytes are still to come.

@@ -55,7 +55,7 @@ impl Socket {
     /// Two sockets that are connected to each other (socketpair(2)).
     #[must_use]
     pub fn pair(cx: &Cx, kind: Kind) -> [Rc<Socket>; 2] {
-        let queues = [(); 2].map(|()| WaitQueue::new(&cx.kernel));
+        let queues = [(); 2].map(|()| WaitQueue::default());
         Endpoint::pair(queues, kind, sender(cx)).map(|endpoint| Socket::new(cx, kind, Protocol::Unix(endpoint)))
     }
 

@@ -1,6 +1,6 @@
 //! Who a process is, and what it may do (credentials(7)).
 //!
-//! Credentials are bookkeeping of the kernel's own: real files keep the rights of the real user. Capabilities are not kept one by one;
+//! Credentials are bookkeeping of the kernel's own: real files keep the rights of the real user. Capabilities (`CAP_*`) are not kept one by one;
 //! all of them go with the effective user id 0. [`Credentials::may`] is the one place that decides what a process may do.
 
 use crate::errno::Errno;
@@ -41,7 +41,7 @@ pub const KEEP: u32 = u32::MAX;
 
 /// Which of the two triples a call sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum IdKind {
     /// The user ids.
     User,
     /// The group ids.
@@ -91,15 +91,15 @@ impl Credentials {
         }
     }
 
-    fn ids(&mut self, kind: Kind) -> &mut [u32; 3] {
+    fn ids(&mut self, kind: IdKind) -> &mut [u32; 3] {
         match kind {
-            Kind::User => &mut self.uid,
-            Kind::Group => &mut self.gid,
+            IdKind::User => &mut self.uid,
+            IdKind::Group => &mut self.gid,
         }
     }
 
     /// Sets real, effective and saved id (setresuid(2), setresgid(2)). Root may set each to anything, others to one of the three.
-    pub fn set(&mut self, kind: Kind, wanted: [u32; 3]) -> Result<(), Errno> {
+    pub fn set(&mut self, kind: IdKind, wanted: [u32; 3]) -> Result<(), Errno> {
         let root = self.may(Act::Privileged);
         let ids = self.ids(kind);
         if !root && wanted.iter().any(|id| *id != KEEP && !ids.contains(id)) {
@@ -113,8 +113,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Sets the effective id, and for root the other two as well (setuid(2), setgid(2)).
-    pub fn set_effective(&mut self, kind: Kind, id: u32) -> Result<(), Errno> {
+    /// Sets the effective id, and for root the other two too (setuid(2), setgid(2)).
+    pub fn set_effective(&mut self, kind: IdKind, id: u32) -> Result<(), Errno> {
         if id == KEEP {
             return Err(Errno::EINVAL);
         }
@@ -130,7 +130,7 @@ impl Credentials {
 
     /// Sets real and effective id (setreuid(2), setregid(2)). The saved one follows the effective one unless only the latter is set, to
     /// the real one.
-    pub fn set_real_and_effective(&mut self, kind: Kind, real: u32, effective: u32) -> Result<(), Errno> {
+    pub fn set_real_and_effective(&mut self, kind: IdKind, real: u32, effective: u32) -> Result<(), Errno> {
         let before = self.ids(kind)[0];
         let saved = if real != KEEP || (effective != KEEP && effective != before) { effective } else { KEEP };
         self.set(kind, [real, effective, saved])
@@ -175,15 +175,15 @@ mod tests {
     #[test]
     fn ids_are_set_as_far_as_one_has_them() {
         let mut root = user(0);
-        assert_eq!(root.set_effective(Kind::User, 5), Ok(()));
+        assert_eq!(root.set_effective(IdKind::User, 5), Ok(()));
         assert_eq!(root.uid, [5; 3]);
-        assert_eq!(root.set_effective(Kind::User, 0), Err(Errno::EPERM));
-        assert_eq!(root.set_effective(Kind::User, KEEP), Err(Errno::EINVAL));
+        assert_eq!(root.set_effective(IdKind::User, 0), Err(Errno::EPERM));
+        assert_eq!(root.set_effective(IdKind::User, KEEP), Err(Errno::EINVAL));
         let mut two = Credentials { uid: [5, 6, 7], ..Credentials::default() };
-        assert_eq!(two.set_real_and_effective(Kind::User, KEEP, 5), Ok(()));
+        assert_eq!(two.set_real_and_effective(IdKind::User, KEEP, 5), Ok(()));
         assert_eq!(two.uid, [5, 5, 7]);
-        assert_eq!(two.set_real_and_effective(Kind::User, 5, 7), Ok(()));
+        assert_eq!(two.set_real_and_effective(IdKind::User, 5, 7), Ok(()));
         assert_eq!(two.uid, [5, 7, 7]);
-        assert_eq!(two.set(Kind::User, [8, KEEP, KEEP]), Err(Errno::EPERM));
+        assert_eq!(two.set(IdKind::User, [8, KEEP, KEEP]), Err(Errno::EPERM));
     }
 }

@@ -5,7 +5,7 @@
 //! forgets it (`Kernel::end_task`, or `Kernel::detach` where the family ends it by itself).
 
 use crate::cx::Cx;
-use crate::fs::fdtable::Files;
+use crate::fs::file::Files;
 use crate::host::Kernel;
 use crate::ipc::futex::{robust, wait_wake};
 use crate::process::family::{ExitCode, Signal};
@@ -94,7 +94,7 @@ impl Kernel {
             process.timers.clear(self);
             process.executable.take();
             self.processes.borrow_mut().remove(&process.pid);
-            self.fs.process_ended(self, process, task.comm.get());
+            self.zombies.enter(&self.family.borrow(), process.pid, task.comm.get());
             self.end_borrowing(process);
             self.disassociate_terminal(process.pid);
         }

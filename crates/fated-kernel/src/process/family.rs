@@ -85,6 +85,7 @@ impl Owner for Consequences<'_> {
     /// There are no tracers among guests: ptrace(2) is refused.
     fn taken(&mut self, _: Tid, _: Signal) {}
 
+    /// An orphaned process group with a stopped member gets SIGHUP and SIGCONT.
     fn orphaned(&mut self, group: Pgid) {
         self.kernel.send_to_group(group, SigInfo::new(nr::HUP, SI_KERNEL));
         self.kernel.send_to_group(group, SigInfo::new(nr::CONT, SI_KERNEL));

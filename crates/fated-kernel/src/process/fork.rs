@@ -143,7 +143,7 @@ fn new_task(cx: &Cx, guest: Rc<dyn RealTask>, tid: Tid, request: &Request) -> Rc
         clear_child_tid: Cell::new(if clears_tid { request.child_tid } else { 0 }),
         comm: Cell::new(parent.comm.get()),
         attributes: Cell::new(parent.attributes.get().inherited()),
-        ..Task::new(tid, process, guest)
+        ..Task::new(kernel, tid, process, guest)
     });
     kernel.enter(&child);
     kernel.ids_in_use.set(kernel.ids_in_use.get() + 1);
@@ -160,10 +160,10 @@ fn new_process(kernel: &Rc<Kernel>, pid: Pid, parent: Option<&Process>) -> Rc<Pr
         pid,
         tasks: RefCell::default(),
         pending: Pending::default(),
-        signalled: WaitQueue::new(kernel),
+        signalled: WaitQueue::default(),
         dying: Cell::new(false),
-        ended: WaitQueue::new(kernel),
-        released: WaitQueue::new(kernel),
+        ended: WaitQueue::default(),
+        released: WaitQueue::default(),
         borrowing: Cell::new(false),
         timers: ProcessTimers::default(),
         limits: parent.map(|parent| parent.limits.clone()).unwrap_or_default(),
@@ -222,7 +222,7 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn RealTas
     let cwd = WorkingDirectory::Real { path: Some(boot.cwd.as_slice().into()), generation: 0 };
     let fs = FsStruct::new(cwd, boot.umask);
     let mm = Cell::new(kernel.new_mm());
-    let task = Rc::new(Task { fs: RefCell::new(fs), mm, ..Task::new(tid, process, guest) });
+    let task = Rc::new(Task { fs: RefCell::new(fs), mm, ..Task::new(kernel, tid, process, guest) });
     // Linux named it after the path by which it was started, which may be a link to the program.
     let name = task.guest.proc_file("comm").unwrap_or_default();
     task.set_comm_from(if name.is_empty() { &boot.exe } else { name.trim_ascii_end() });

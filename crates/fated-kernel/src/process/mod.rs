@@ -17,3 +17,4 @@ pub mod task;
 pub mod thread_group;
 pub mod usage;
 pub mod wait;
+pub mod zombies;

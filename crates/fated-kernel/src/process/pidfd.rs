@@ -30,8 +30,8 @@ impl PidFd {
 
     /// Refers to a process that has ended and has not been waited for.
     #[must_use]
-    pub fn of_zombie(cx: &Cx, pid: Pid) -> PidFd {
-        PidFd { pid, process: None, ended: WaitQueue::new(&cx.kernel) }
+    pub fn of_zombie(pid: Pid) -> PidFd {
+        PidFd { pid, process: None, ended: WaitQueue::default() }
     }
 
     /// Opens a descriptor that refers to a living process (`CLONE_PIDFD`).

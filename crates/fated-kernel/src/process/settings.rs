@@ -84,7 +84,7 @@ impl Settings {
         }
     }
 
-    /// Whether the process wants to be told that this is a 32-bit machine (`PER_LINUX32`).
+    /// Whether uname(2) shows the process a 32-bit machine (`PER_LINUX32`).
     #[must_use]
     pub fn is_linux32(&self) -> bool {
         const PER_MASK: u64 = 0xff;

@@ -4,8 +4,9 @@
 //! ([`crate::process::family`]). A task belongs to one thread group all its life.
 
 use crate::arch::Call;
-use crate::fs::fdtable::Files;
+use crate::fs::file::Files;
 use crate::fs::fs_struct::FsStruct;
+use crate::host::Kernel;
 use crate::id::Tid;
 pub use crate::mm::MmId;
 use crate::outcome::Waiting;
@@ -16,7 +17,11 @@ use crate::sched::Rest;
 use crate::sched::attributes::Attributes;
 use crate::sched::entity::{Entity, Scheduled};
 use crate::signal::{Actions, Pending, SigSet};
-use alloc::{rc::Rc, string::String, vec::Vec};
+use alloc::{
+    rc::{Rc, Weak},
+    string::String,
+    vec::Vec,
+};
 use core::cell::{Cell, RefCell};
 use core::fmt;
 
@@ -26,6 +31,8 @@ pub struct Task {
     pub tid: Cell<Tid>,
     /// Its thread group.
     pub process: Rc<Process>,
+    /// The kernel of its host.
+    pub(crate) kernel: Weak<Kernel>,
     /// The real task behind it.
     pub guest: Rc<dyn RealTask>,
     /// The future of the call that it is in, if that call waits.
@@ -110,10 +117,11 @@ pub struct AltStack {
 
 impl Task {
     /// A task that has nothing of its own yet.
-    pub(crate) fn new(tid: Tid, process: Rc<Process>, guest: Rc<dyn RealTask>) -> Task {
+    pub(crate) fn new(kernel: &Rc<Kernel>, tid: Tid, process: Rc<Process>, guest: Rc<dyn RealTask>) -> Task {
         Task {
             tid: Cell::new(tid),
             process,
+            kernel: Rc::downgrade(kernel),
             guest,
             work: RefCell::default(),
             rest: Cell::new(Rest::Ready),

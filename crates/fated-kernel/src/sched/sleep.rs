@@ -6,9 +6,8 @@ use crate::cx::Cx;
 use crate::host::Kernel;
 use crate::process::task::Task;
 use crate::sched::state::{Rest, Woken};
-use crate::sched::wait_queue::{Entry, WaitQueue};
-use crate::time::expiry::Expiry;
-use crate::time::timers::TimerId;
+use crate::sched::wait_queue::{Entry, Sleeper, WaitQueue};
+use crate::time::timers::{Expire, TimerId};
 use alloc::{rc::Rc, vec::Vec};
 use core::future::Future;
 use core::pin::Pin;
@@ -23,6 +22,21 @@ impl Kernel {
         }
         task.rest.set(Rest::Waking(why));
         self.scheduler.push(task);
+    }
+}
+
+impl Sleeper for Task {
+    fn wake(self: Rc<Self>, why: Woken) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            kernel.wake(&self, why);
+        }
+    }
+}
+
+/// The time of its sleep is over.
+impl Expire<Kernel> for Task {
+    fn expire(self: Rc<Self>, kernel: &Rc<Kernel>) {
+        kernel.wake(&self, Woken::Timeout);
     }
 }
 
@@ -54,8 +68,8 @@ impl Future for Sleep<'_> {
             return Poll::Ready(Woken::Timeout);
         }
         task.rest.set(Rest::Asleep { interruptible: self.interruptible });
-        let entries = self.queues.iter().map(|queue| queue.add_task(task)).collect();
-        let timer = self.deadline.map(|at| self.cx.kernel.timers.start(at, Expiry::Wake(task.clone())));
+        let entries = self.queues.iter().map(|queue| queue.add_sleeper(task.clone())).collect();
+        let timer = self.deadline.map(|at| self.cx.kernel.timers.start(at, task.clone()));
         self.entries = entries;
         self.timer = timer;
         self.started = true;

@@ -2,8 +2,6 @@
 //!
 //! Invariants: waiters are woken in the order of their arrival. An entry leaves its queue when it is dropped.
 
-use crate::host::Kernel;
-use crate::process::task::Task;
 use crate::sched::state::Woken;
 use alloc::{
     collections::VecDeque,
@@ -13,15 +11,21 @@ use alloc::{
 use core::cell::RefCell;
 use core::fmt::Debug;
 
-/// What reacts to a change without being a task: an epoll instance, a timer.
+/// What sleeps in a queue until it is woken: a task.
+pub trait Sleeper: Debug {
+    /// Wakes it, if it sleeps.
+    fn wake(self: Rc<Self>, why: Woken);
+}
+
+/// What reacts to a change without sleeping: an interest of an epoll instance.
 pub trait Watcher: Debug {
     /// The change has happened.
-    fn fire(&self, kernel: &Rc<Kernel>);
+    fn fire(&self);
 }
 
 #[derive(Debug)]
 enum Waiter {
-    Task(Rc<Task>),
+    Sleeper(Rc<dyn Sleeper>),
     Watcher(Weak<dyn Watcher>),
 }
 
@@ -33,9 +37,8 @@ struct Waiters {
 }
 
 /// A queue of waiters (Linux: `wait_queue_head`). Clones are the same queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct WaitQueue {
-    kernel: Weak<Kernel>,
     waiters: Rc<RefCell<Waiters>>,
 }
 
@@ -48,12 +51,6 @@ pub struct Entry {
 }
 
 impl WaitQueue {
-    /// An empty queue.
-    #[must_use]
-    pub fn new(kernel: &Rc<Kernel>) -> WaitQueue {
-        WaitQueue { kernel: Rc::downgrade(kernel), waiters: Rc::default() }
-    }
-
     /// Whether there is no waiter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -68,9 +65,9 @@ impl WaitQueue {
         Entry { waiters: self.waiters.clone(), number }
     }
 
-    /// Queues a task.
-    pub fn add_task(&self, task: &Rc<Task>) -> Entry {
-        self.add(Waiter::Task(task.clone()))
+    /// Queues a sleeper.
+    pub fn add_sleeper(&self, sleeper: Rc<dyn Sleeper>) -> Entry {
+        self.add(Waiter::Sleeper(sleeper))
     }
 
     /// Queues a watcher; it stays until the entry is dropped.
@@ -78,21 +75,20 @@ impl WaitQueue {
         self.add(Waiter::Watcher(watcher))
     }
 
-    /// Wakes all waiters, first come first.
+    /// Wakes all waiters, first come first, and the sleepers before the watchers.
     pub fn wake(&self) {
         if self.is_empty() {
             return;
         }
-        let Some(kernel) = self.kernel.upgrade() else { return };
         let mut watchers = Vec::new();
         for (_, waiter) in &self.waiters.borrow().list {
             match waiter {
-                Waiter::Task(task) => kernel.wake(task, Woken::Event),
+                Waiter::Sleeper(sleeper) => sleeper.clone().wake(Woken::Event),
                 Waiter::Watcher(watcher) => watchers.extend(watcher.upgrade()),
             }
         }
         for watcher in watchers {
-            watcher.fire(&kernel);
+            watcher.fire();
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::signal::set::SigSet;
 /// What a process does when it takes a signal: `struct kernel_sigaction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Action {
-    /// 0 for the default, 1 to ignore, else the handler's address.
+    /// 0 for the default (`SIG_DFL`), 1 to ignore (`SIG_IGN`), else the handler's address.
     pub handler: u64,
     /// `SA_*`.
     pub flags: u64,

@@ -16,7 +16,7 @@ impl Kernel {
             return true;
         }
         let queued = task.pending.add(info);
-        self.notice(task, info.signal());
+        self.complete_signal(task, info.signal());
         task.process.signalled.wake();
         queued
     }
@@ -33,7 +33,7 @@ impl Kernel {
         let tasks = process.tasks.borrow().clone();
         let waiter = tasks.iter().find(|task| task.sigwait.get().has(signal));
         if let Some(task) = tasks.iter().find(wants).or(waiter) {
-            self.notice(task, signal);
+            self.complete_signal(task, signal);
         }
         process.signalled.wake();
         queued
@@ -88,7 +88,7 @@ impl Kernel {
     }
 
     /// A signal has become pending that `task` may take: wakes the task, or ends its process if that is all the signal does.
-    fn notice(self: &Rc<Self>, task: &Rc<Task>, signal: i32) {
+    fn complete_signal(self: &Rc<Self>, task: &Rc<Task>, signal: i32) {
         let fatal = self.is_fatal(task, signal);
         let stopped = task.halted.get() && signal != nr::KILL;
         if fatal && !stopped && !self.is_current(task) {

@@ -4,9 +4,8 @@
 //! the same point of the run.
 
 use crate::host::Kernel;
-use crate::sched::wait_queue::Watcher;
 use crate::signal::{SI_KERNEL, SigInfo};
-use crate::time::expiry::Expiry;
+use crate::time::timers::Expire;
 use alloc::rc::Rc;
 
 /// A signal on its way.
@@ -17,8 +16,8 @@ struct UserSignal {
     at: u64,
 }
 
-impl Watcher for UserSignal {
-    fn fire(&self, kernel: &Rc<Kernel>) {
+impl Expire<Kernel> for UserSignal {
+    fn expire(self: Rc<Self>, kernel: &Rc<Kernel>) {
         kernel.user_signals.set(kernel.user_signals.get() - 1);
         kernel.journal.signal(self.signal, self.at);
         kernel.send_to_foreground(self.signal);
@@ -39,7 +38,7 @@ impl Kernel {
     fn set_user_signal(&self, signal: i32, at: u64) {
         self.user_signals.set(self.user_signals.get() + 1);
         let moment = self.config.epoch_ns.saturating_add(at);
-        self.timers.set_last(moment, Expiry::Fire(Rc::new(UserSignal { signal, at })));
+        self.timers.set_last(moment, Rc::new(UserSignal { signal, at }));
     }
 
     /// Sets the signal that the journal has next, if it has one next.

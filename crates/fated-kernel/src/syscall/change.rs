@@ -5,9 +5,9 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::attr::{Effect, on_descriptor, on_path};
 use crate::fs::host::carry_out::PathArg;
-use crate::fs::namei::NOFOLLOW;
-use crate::fs::{cwd, names};
+use crate::fs::{chdir, names};
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::NOFOLLOW;
 use linux_raw_sys::general::*;
 
 /// What kind of change a call makes, and where its paths are.
@@ -61,7 +61,7 @@ fn change_of(number: u32) -> Option<Change> {
         Attributes, DescriptorAttributes, DescriptorLook, DescriptorSize, Directory, Link, Look, Make, Remove, Rename,
         Size,
     };
-    let (first, second) = (PathArg::plain(0), PathArg::plain(1));
+    let (first, second) = (PathArg::from_cwd(0), PathArg::from_cwd(1));
     let (at, at_second) = (PathArg::at(0), PathArg::at(2));
     Some(match number {
         __NR_mkdir | __NR_mknod => Make(first),
@@ -126,7 +126,7 @@ pub fn change(cx: &Cx, call: Call) -> SysResult {
         Change::DescriptorAttributes => on_descriptor(cx, call, Some(Effect::Changed)),
         Change::DescriptorLook => on_descriptor(cx, call, None),
         Change::DescriptorSize => on_descriptor(cx, call, Some(Effect::Touched)),
-        Change::Directory(Some(arg)) => cwd::change(cx, call, arg).map(Outcome::Value),
-        Change::Directory(None) => cwd::change_to_descriptor(cx, call).map(Outcome::Value),
+        Change::Directory(Some(arg)) => chdir::change(cx, call, arg).map(Outcome::Value),
+        Change::Directory(None) => chdir::change_to_descriptor(cx, call).map(Outcome::Value),
     }
 }

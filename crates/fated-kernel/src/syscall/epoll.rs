@@ -2,12 +2,9 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::eventpoll::Epoll;
-use crate::fs::file::File;
-use crate::fs::poll;
+use crate::fs::eventpoll::{self, Epoll};
 use crate::fs::read_write::check_range;
 use crate::outcome::SysResult;
-use crate::sched::Woken;
 use crate::syscall::Args;
 use crate::syscall::poll::{deadline_of_ms, moment, restore_mask, set_mask};
 use linux_raw_sys::general as c;
@@ -32,13 +29,10 @@ pub fn epoll_create1(cx: &Cx, a: Args) -> Result<u64, Errno> {
 }
 
 fn make(cx: &Cx, flags: u32) -> Result<u64, Errno> {
-    Ok(cx.install(Epoll::new(&cx.kernel), flags | O_RDWR)? as u64)
+    Ok(cx.install(Epoll::new(), flags | O_RDWR)? as u64)
 }
 
 pub fn epoll_ctl(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    /// What an exclusive interest may have.
-    const EXCLUSIVE: u32 =
-        poll::IN | poll::OUT | poll::ERR | poll::HUP | c::EPOLLWAKEUP | c::EPOLLET | c::EPOLLEXCLUSIVE;
     let [epfd, operation, fd, event_addr, ..] = a;
     let (operation, fd) = (operation as u32, fd as i32);
     let (events, data) = if operation == c::EPOLL_CTL_DEL {
@@ -48,33 +42,7 @@ pub fn epoll_ctl(cx: &Cx, a: Args) -> Result<u64, Errno> {
         let [e0, e1, e2, e3, data @ ..] = event;
         (u32::from_le_bytes([e0, e1, e2, e3]), u64::from_le_bytes(data))
     };
-    let outer = cx.file_or(epfd as i32, Errno::EINVAL)?;
-    let open = cx.file_or(fd, Errno::EPERM)?;
-    if open.watched_queue(cx).is_none() {
-        return Err(Errno::EPERM);
-    }
-    let epoll = outer.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
-    if alloc::rc::Rc::ptr_eq(&outer, &open) {
-        return Err(Errno::EINVAL);
-    }
-    let inner = open.downcast::<Epoll>();
-    if operation != c::EPOLL_CTL_DEL && events & c::EPOLLEXCLUSIVE != 0 {
-        let bad = operation == c::EPOLL_CTL_MOD || inner.is_some() || events & !EXCLUSIVE != 0;
-        if bad {
-            return Err(Errno::EINVAL);
-        }
-    }
-    match operation {
-        c::EPOLL_CTL_ADD => {
-            if let Some(inner) = inner {
-                epoll.check_nesting(inner)?;
-            }
-            epoll.add(cx, fd, &open, events, data)?;
-        }
-        c::EPOLL_CTL_MOD => epoll.modify(fd, &open, events, data)?,
-        c::EPOLL_CTL_DEL => epoll.delete(fd, &open)?,
-        _ => return Err(Errno::EINVAL),
-    }
+    eventpoll::control(cx, epfd as i32, operation, fd, events, data)?;
     Ok(0)
 }
 
@@ -105,25 +73,11 @@ async fn wait(cx: &Cx, a: Args, deadline: Option<u64>) -> Result<u64, Errno> {
     check_range(a[1], (max * EVENT) as u64)?;
     let open = cx.file_or(a[0] as i32, Errno::EINVAL)?;
     let epoll = open.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
-    loop {
-        let mut to = a[1];
-        let count = epoll.collect(max, |bits, data| {
-            let mut event = [0; EVENT];
-            event[..4].copy_from_slice(&bits.to_le_bytes());
-            event[4..].copy_from_slice(&data.to_le_bytes());
-            cx.write(to, &event)?;
-            to = to.wrapping_add(EVENT as u64);
-            Ok(())
-        })?;
-        if count > 0 {
-            return Ok(count as u64);
-        }
-        let Some(queue) = epoll.queue() else { return Ok(0) };
-        let _awaiting = cx.await_streams(epoll.streams().into_iter());
-        match cx.sleep(&[queue], deadline).await {
-            Woken::Event => {}
-            Woken::Timeout => return Ok(0),
-            Woken::Signal => return Err(Errno::EINTR),
-        }
-    }
+    let give = |index: usize, bits: u32, data: u64| {
+        let mut event = [0; EVENT];
+        event[..4].copy_from_slice(&bits.to_le_bytes());
+        event[4..].copy_from_slice(&data.to_le_bytes());
+        cx.write(a[1].wrapping_add((index * EVENT) as u64), &event)
+    };
+    Ok(epoll.wait(cx, max, deadline, give).await? as u64)
 }

@@ -20,7 +20,7 @@ fn make(cx: &Cx, count: u32, flags: u32) -> Result<u64, Errno> {
     if flags & !(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = EventFd::new(&cx.kernel, count, flags & EFD_SEMAPHORE != 0);
+    let file = EventFd::new(count, flags & EFD_SEMAPHORE != 0);
     let fd = cx.install(Rc::new(file), flags & !EFD_SEMAPHORE | O_RDWR)?;
     Ok(fd as u64)
 }

@@ -4,7 +4,6 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
 use crate::fs::fcntl;
-use crate::fs::host::is_real;
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::syscall::{Args, now};
 use linux_raw_sys::general as c;
@@ -61,14 +60,14 @@ pub fn fcntl(cx: &Cx, a: Args) -> Step {
         c::F_DUPFD_CLOEXEC => now(fcntl::duplicate(cx, c::__NR_fcntl, a, arg as u32 as usize, true)),
         c::F_SETFD => fcntl::set_cloexec(cx, fd as i32, arg & u64::from(c::FD_CLOEXEC) != 0),
         c::F_GETFD => fcntl::cloexec(cx, fd as i32),
-        // The placeholder knows.
+        // The placeholder has it.
         c::F_DUPFD_QUERY => Step::Pass,
         c::F_GETLK | c::F_SETLK | c::F_SETLKW | c::F_OFD_GETLK | c::F_OFD_SETLK | c::F_OFD_SETLKW => {
             crate::syscall::lock::fcntl(cx, a)
         }
         c::F_SETSIG if arg == 0 => now(cx.check_open(fd as i32).map(|()| 0)),
         c::F_GETOWN_EX => now(cx.check_open(fd as i32).and_then(|()| cx.write_words(arg, &[0])).map(|()| 0)),
-        // No events: nothing is watched any more, which is how it is.
+        // No events: this ends the watch, and there is none.
         c::F_NOTIFY if arg & !DN_MULTISHOT == 0 => now(cx.check_open(fd as i32).map(|()| 0)),
         c::F_SETOWN | c::F_SETOWN_EX | c::F_SETSIG | c::F_NOTIFY | c::F_SETLEASE => {
             // Signals that the real Linux would send.
@@ -91,7 +90,7 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
             Ok(Outcome::Pass)
         }
         io::FIONBIO => match open {
-            Some(open) if !is_real(&open) => {
+            Some(open) if !open.is_real() => {
                 let on = cx.read_u32(arg)? != 0;
                 open.flags.set(open.flags.get() & !O_NONBLOCK | if on { O_NONBLOCK } else { 0 });
                 Ok(0.into())
@@ -103,8 +102,8 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
             _ => Ok(Outcome::Pass),
         },
         _ => match open {
-            Some(open) if !is_real(&open) => open.file.ioctl(cx, request, arg).map(Outcome::Value),
-            // What the real Linux says of these is the same everywhere.
+            Some(open) if !open.is_real() => open.file.ioctl(cx, request, arg).map(Outcome::Value),
+            // The results of the real Linux are the same on every machine.
             _ if matches!(request, io::FIONREAD | io::FIOQSIZE | io::TCGETS | io::TIOCGWINSZ) => Ok(Outcome::Pass),
             _ => Err(cx.check_open(fd).err().unwrap_or(match request {
                 FICLONE | FICLONERANGE => Errno::EOPNOTSUPP,
@@ -114,6 +113,6 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
     }
 }
 
-/// Sharing blocks depends on the real file system, so none can.
+/// Whether blocks can be shared depends on the real file system, so no file system of a guest supports it.
 const FICLONE: u32 = 0x4004_9409;
 const FICLONERANGE: u32 = 0x4020_940d;

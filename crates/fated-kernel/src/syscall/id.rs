@@ -1,9 +1,9 @@
-//! Ids of processes, groups, sessions and users; capabilities.
+//! Calls on ids of processes, process groups, sessions, users and groups, and on capabilities.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Pid, Tid};
-use crate::process::credentials::{Act, Credentials, Kind};
+use crate::process::credentials::{Act, Credentials, IdKind};
 use crate::process::session;
 use crate::syscall::Args;
 use alloc::vec::Vec;
@@ -99,7 +99,7 @@ pub fn getresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
     write_three(cx, a, cx.process().credentials.borrow().gid)
 }
 
-/// Changes the credentials of the calling process. fated-wait reports the real user id of each task.
+/// Changes the credentials of the calling process. fated-wait gets the real user id, which it reports in `siginfo_t`.
 fn change(cx: &Cx, how: impl FnOnce(&mut Credentials) -> Result<(), Errno>) -> Result<u64, Errno> {
     let uid = {
         let mut credentials = cx.process().credentials.borrow_mut();
@@ -114,30 +114,30 @@ fn change(cx: &Cx, how: impl FnOnce(&mut Credentials) -> Result<(), Errno>) -> R
 }
 
 pub fn setuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_effective(Kind::User, a[0] as u32))
+    change(cx, |it| it.set_effective(IdKind::User, a[0] as u32))
 }
 
 pub fn setgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_effective(Kind::Group, a[0] as u32))
+    change(cx, |it| it.set_effective(IdKind::Group, a[0] as u32))
 }
 
 pub fn setreuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_real_and_effective(Kind::User, a[0] as u32, a[1] as u32))
+    change(cx, |it| it.set_real_and_effective(IdKind::User, a[0] as u32, a[1] as u32))
 }
 
 pub fn setregid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_real_and_effective(Kind::Group, a[0] as u32, a[1] as u32))
+    change(cx, |it| it.set_real_and_effective(IdKind::Group, a[0] as u32, a[1] as u32))
 }
 
 pub fn setresuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set(Kind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
+    change(cx, |it| it.set(IdKind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
 pub fn setresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set(Kind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
+    change(cx, |it| it.set(IdKind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
-/// The file-system id is always the effective one.
+/// setfsuid(2): the file system user id always equals the effective one.
 pub fn setfsuid(cx: &Cx, _a: Args) -> Result<u64, Errno> {
     geteuid(cx)
 }
@@ -184,7 +184,8 @@ const CAP_VERSION_3: u32 = 0x2008_0522;
 /// All capabilities up to CAP_CHECKPOINT_RESTORE.
 const ALL_CAPS: u64 = (1 << 41) - 1;
 
-/// How many words of capabilities the version in the header has. An unknown version is replaced there by the one to use.
+/// How many 32-bit words a capability set has in the version that the header names. An unknown version is replaced in the header by the
+/// preferred one, as Linux does.
 fn cap_words(cx: &Cx, header: u64) -> Result<usize, Errno> {
     match cx.read_u32(header)? {
         CAP_VERSION_1 => Ok(1),
@@ -196,7 +197,7 @@ fn cap_words(cx: &Cx, header: u64) -> Result<usize, Errno> {
     }
 }
 
-/// Root has all capabilities, others none.
+/// capget(2): a process with effective user id 0 has all capabilities, any other has none.
 pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let words = match cap_words(cx, a[0]) {
         Err(Errno::EINVAL) if a[1] == 0 => return Ok(0),
@@ -222,7 +223,7 @@ pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// Giving capabilities up succeeds and has no effect: they all go with the effective user id.
+/// capset(2) succeeds and has no effect: capabilities depend on the effective user id alone.
 pub fn capset(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let words = cap_words(cx, a[0])?;
     let pid = cx.read_u32(a[0].wrapping_add(4))?;

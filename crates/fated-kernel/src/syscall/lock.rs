@@ -4,7 +4,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::flock;
 use crate::fs::flock::LockCall;
-use crate::fs::locks::Kind;
+use crate::fs::locks::LockKind;
 use crate::outcome::Step;
 use crate::syscall::{Args, later, now};
 use linux_raw_sys::general as c;
@@ -19,7 +19,7 @@ pub fn flock(cx: &Cx, a: Args) -> Step {
     };
     let mut args = a;
     args[1] = u64::from(operation | c::LOCK_NB);
-    let call = LockCall { number: c::__NR_flock, args, kind: Kind::Flock, of_description: true, exclusive };
+    let call = LockCall { number: c::__NR_flock, args, kind: LockKind::Flock, of_description: true, exclusive };
     begin(cx, call, operation & c::LOCK_NB == 0)
 }
 
@@ -44,7 +44,7 @@ fn decode(cx: &Cx, a: Args) -> Result<Step, Errno> {
     };
     let mut args = a;
     args[1] = u64::from(if of_description { c::F_OFD_SETLK } else { c::F_SETLK });
-    let call = LockCall { number: c::__NR_fcntl, args, kind: Kind::Record, of_description, exclusive };
+    let call = LockCall { number: c::__NR_fcntl, args, kind: LockKind::Record, of_description, exclusive };
     Ok(begin(cx, call, matches!(command, c::F_SETLKW | c::F_OFD_SETLKW)))
 }
 

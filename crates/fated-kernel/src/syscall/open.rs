@@ -23,8 +23,8 @@ fn decode<'a>(cx: &Cx, call: &'a Call) -> Result<Request<'a>, Errno> {
     let a = &call.args;
     let request = |arg, flags: u64| Request { call, arg, flags: flags as u32, resolve: 0 };
     Ok(match call.number as u32 {
-        __NR_open => request(PathArg::plain(0), a[1]),
-        __NR_creat => request(PathArg::plain(0), (O_CREAT | O_WRONLY | O_TRUNC).into()),
+        __NR_open => request(PathArg::from_cwd(0), a[1]),
+        __NR_creat => request(PathArg::from_cwd(0), (O_CREAT | O_WRONLY | O_TRUNC).into()),
         __NR_openat => request(PathArg::at(0), a[2]),
         _ => {
             // struct open_how: flags, mode, resolve.

@@ -8,9 +8,11 @@ use crate::fs::attr::means_descriptor;
 use crate::fs::cwd;
 use crate::fs::generated::Inode;
 use crate::fs::host::carry_out::{PathArg, pass};
-use crate::fs::namei::{Found, NOFOLLOW, lookup};
+use crate::fs::magic_link;
+use crate::fs::namei::{Found, lookup};
 use crate::fs::permission::permitted;
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::NOFOLLOW;
 use crate::syscall::Args;
 use linux_raw_sys::general::{__NR_access, __NR_faccessat, __NR_faccessat2, __NR_readlink, AT_EACCESS, AT_EMPTY_PATH};
 
@@ -19,7 +21,7 @@ use linux_raw_sys::general::{__NR_access, __NR_faccessat, __NR_faccessat2, __NR_
 pub fn access(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let (arg, mode, flags) = match call.number as u32 {
-        __NR_access => (PathArg::plain(0), a[1] as u32, 0),
+        __NR_access => (PathArg::from_cwd(0), a[1] as u32, 0),
         __NR_faccessat => (PathArg::at(0), a[2] as u32, 0),
         __NR_faccessat2 => (PathArg::at(0), a[2] as u32, a[3] as u32),
         _ => return Err(Errno::ENOSYS),
@@ -44,7 +46,7 @@ pub fn access(cx: &Cx, call: Call) -> SysResult {
 pub fn readlink(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let (arg, to, size) = match call.number as u32 {
-        __NR_readlink => (PathArg::plain(0), a[1], a[2] as i32),
+        __NR_readlink => (PathArg::from_cwd(0), a[1], a[2] as i32),
         _ => (PathArg::at(0), a[2], a[3] as i32),
     };
     if size <= 0 {
@@ -59,7 +61,7 @@ pub fn readlink(cx: &Cx, call: Call) -> SysResult {
     let text = match &target.found {
         Found::Real(_) => return pass(cx, call, &[(arg, &target)]),
         Found::Generated(Inode::Link(text)) => text.clone(),
-        Found::Generated(Inode::MagicLink(link)) => link.text(cx)?,
+        Found::Generated(Inode::MagicLink(link)) => magic_link::text(cx, link)?,
         _ => return Err(Errno::EINVAL),
     };
     let len = text.len().min(size as usize);

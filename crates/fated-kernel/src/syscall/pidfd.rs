@@ -4,8 +4,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::descriptors::slot_of;
 use crate::fs::directory::Directory;
-use crate::fs::fdtable::Slot;
-use crate::fs::file::OpenFile;
+use crate::fs::file::{OpenFile, Slot};
 use crate::id::{Pid, Tid};
 use crate::process::pidfd::PidFd;
 use crate::signal::kill::{from_caller, kill, kill_group, queue_to_process, queue_to_task};
@@ -28,7 +27,7 @@ pub fn pidfd_open(cx: &Cx, a: Args) -> Result<u64, Errno> {
     }
     let file = match cx.kernel.process(pid) {
         Some(process) => PidFd::new(&process),
-        None => PidFd::of_zombie(cx, pid),
+        None => PidFd::of_zombie(pid),
     };
     Ok(cx.install(Rc::new(file), flags | O_CLOEXEC | O_RDWR)? as u64)
 }

@@ -1,4 +1,4 @@
-//! prctl(2), arch_prctl(2) and personality(2). What they only keep is in [`crate::process::settings`].
+//! prctl(2), arch_prctl(2) and personality(2). [`crate::process::settings`] has the values that are only stored.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -120,7 +120,7 @@ fn set_name(cx: &Cx, addr: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `PR_CAP_AMBIENT`: the set is empty, and nobody may add to it.
+/// `PR_CAP_AMBIENT`: the ambient set is always empty, and no process may raise a capability in it.
 fn ambient(command: u64, capability: u64, rest: [u64; 2]) -> Result<u64, Errno> {
     let valid = capability < CAPABILITIES && rest == [0, 0];
     match command as u32 {
@@ -131,7 +131,7 @@ fn ambient(command: u64, capability: u64, rest: [u64; 2]) -> Result<u64, Errno> 
     }
 }
 
-/// arch_prctl(2). The real Linux sets the segment bases. Features that differ from processor to processor don't exist.
+/// arch_prctl(2). The real Linux sets the segment bases. Features that only some processors have are reported as missing.
 pub fn arch_prctl(cx: &Cx, a: Args) -> SysResult {
     const SET_GS: u32 = 0x1001;
     const SET_FS: u32 = 0x1002;
@@ -153,7 +153,7 @@ pub fn arch_prctl(cx: &Cx, a: Args) -> SysResult {
     }
 }
 
-/// personality(2). The bits are kept only: addresses are never random, and that bit shows as unset all the same.
+/// personality(2). The bits are only stored: addresses are never randomized, whether or not `ADDR_NO_RANDOMIZE` is set.
 pub(crate) fn personality(cx: &Cx, wanted: u32) -> Result<u64, Errno> {
     const QUERY: u32 = u32::MAX;
     let settings = &cx.process().settings;

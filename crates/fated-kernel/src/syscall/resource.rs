@@ -77,7 +77,7 @@ fn set(cx: &Cx, process: &Rc<Process>, number: u32, new: Limit, from: u64) -> Re
     let limits = &process.limits;
     limits.check(number, new, cx.process().credentials.borrow().may(Act::Privileged))?;
     if number == RLIMIT_NOFILE && new.soft > DESCRIPTORS.soft {
-        // The real process needs that many as well, and sets them itself.
+        // The real process needs the same limit, and sets it itself.
         if !Rc::ptr_eq(process, cx.process()) {
             return Err(Errno::EPERM);
         }

@@ -71,7 +71,7 @@ pub async fn sendto(cx: Cx, a: Args) -> SysResult {
     if name != 0 && name_len as u32 != 0 {
         socket(&open)?.check_destination()?;
     }
-    send(&cx, &open, Buffers::one(&cx, addr, len), flags as u32, Ancillary::default()).await
+    send(&cx, &open, Buffers::one(cx.memory(), addr, len), flags as u32, Ancillary::default()).await
 }
 
 async fn send(cx: &Cx, open: &OpenFile, mut from: Buffers, flags: u32, mut with: Ancillary) -> SysResult {
@@ -105,7 +105,7 @@ pub async fn recvfrom(cx: Cx, a: Args) -> SysResult {
     let [fd, addr, len, flags, name, name_len] = a;
     crate::fs::read_write::check_range(addr, len)?;
     let open = find(&cx, fd)?;
-    let received = receive(&cx, &open, Buffers::one(&cx, addr, len), flags as u32).await?;
+    let received = receive(&cx, &open, Buffers::one(cx.memory(), addr, len), flags as u32).await?;
     if name != 0 {
         // The other end has no name.
         cx.write_u32(name_len, 0)?;
@@ -154,7 +154,7 @@ async fn receive(cx: &Cx, open: &OpenFile, mut to: Buffers, flags: u32) -> Resul
 pub async fn sendmsg(cx: Cx, a: Args) -> SysResult {
     let open = find(&cx, a[0])?;
     let header = Header::read(&cx, a[1])?;
-    let from = Buffers::many(&cx, header.iov, header.iov_len)?;
+    let from = Buffers::many(cx.memory(), header.iov, header.iov_len)?;
     let with = read_control(&cx, &header)?;
     if header.named {
         socket(&open)?.check_destination()?;
@@ -167,7 +167,7 @@ pub async fn recvmsg(cx: Cx, a: Args) -> SysResult {
     let flags = flags as u32;
     let open = find(&cx, fd)?;
     let header = Header::read(&cx, addr)?;
-    let to = Buffers::many(&cx, header.iov, header.iov_len)?;
+    let to = Buffers::many(cx.memory(), header.iov, header.iov_len)?;
     let received = receive(&cx, &open, to, flags).await?;
     let mut told = flags & MSG_CMSG_CLOEXEC;
     if received.truncated {

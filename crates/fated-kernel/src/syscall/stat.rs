@@ -1,4 +1,4 @@
-//! stat(2) and its kin, statfs(2), utimensat(2): the layout of what they take and tell.
+//! stat(2) and its kin, statfs(2), utimensat(2): the layout of their arguments and results.
 
 use crate::arch::Call;
 use crate::cx::Cx;
@@ -6,10 +6,10 @@ use crate::errno::Errno;
 use crate::fs::attr::{self, Time, TimesRequest, means_descriptor};
 use crate::fs::host::carry_out::PathArg;
 use crate::fs::inode::{self, FileStat};
-use crate::fs::namei::{AT_FDCWD, NOFOLLOW};
 use crate::fs::stat;
 use crate::fs::statfs::{self, StatFs};
 use crate::outcome::SysResult;
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use crate::syscall::Args;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
@@ -51,7 +51,7 @@ pub fn statx(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// The path of a call; no path at all is as good as an empty one.
+/// The path of a call. A null pointer stands for an empty path.
 fn stat_path(cx: &Cx, dirfd: i32, path: u64, flags: u32) -> Result<FileStat, Errno> {
     if flags & !(NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
@@ -189,7 +189,7 @@ pub fn utimes(cx: &Cx, call: Call) -> SysResult {
     let a = call.args;
     let number = call.number as u32;
     let (arg, path, times, flags) = match number {
-        __NR_utime | __NR_utimes => (PathArg::plain(0), a[0], a[1], 0),
+        __NR_utime | __NR_utimes => (PathArg::from_cwd(0), a[0], a[1], 0),
         __NR_futimesat => (PathArg::at(0), a[1], a[2], 0),
         _ => (PathArg::at(0), a[1], a[2], a[3] as u32),
     };

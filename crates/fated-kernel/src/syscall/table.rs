@@ -30,7 +30,7 @@ pub enum Passage {
     Free,
     /// One stop, on the way in; then the simulated kernel answers or lets Linux do it, unchanged.
     Seen,
-    /// One or two stops: Linux answers, and the kernel virtualizes what would tell of the machine.
+    /// One or two stops: Linux answers, and the kernel virtualizes what depends on the machine.
     Virtualized,
     /// One stop; the call never reaches Linux as the guest made it.
     Emulated,

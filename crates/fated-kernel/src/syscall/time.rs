@@ -55,7 +55,7 @@ pub fn gettimeofday(cx: &Cx, a: Args) -> Result<u64, Errno> {
         cx.write_timeval(to, cx.kernel.timers.now())?;
     }
     if zone != 0 {
-        // The kernel's time zone is UTC until somebody sets it.
+        // The kernel's time zone is UTC until it is set.
         cx.write(zone, &[0; 8])?;
     }
     Ok(0)

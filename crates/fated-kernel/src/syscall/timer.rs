@@ -8,7 +8,7 @@ use crate::syscall::Args;
 use crate::time::clock_id::check_timer_clock;
 use crate::time::interval::{self, Interval};
 use crate::time::posix;
-use crate::time::timer::{Notify, Setting};
+use crate::time::timer::{Notify, TimerSpec};
 use crate::time::timers::SECOND;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{
@@ -17,7 +17,7 @@ use linux_raw_sys::general::{
 
 /// alarm(2).
 pub fn alarm(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    let new = Setting { interval: 0, value: u64::from(a[0] as u32) * SECOND };
+    let new = TimerSpec { interval: 0, value: u64::from(a[0] as u32) * SECOND };
     let left = interval::set(&cx.kernel, cx.process(), Interval::Real, new).value / 1000;
     let (seconds, micros) = (left / 1_000_000, left % 1_000_000);
     // Rounded, but never to 0 while one is pending.
@@ -35,10 +35,10 @@ pub fn getitimer(cx: &Cx, a: Args) -> Result<u64, Errno> {
 pub fn setitimer(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [which, from, old_to, ..] = a;
     let new = if from == 0 {
-        Setting::default()
+        TimerSpec::default()
     } else {
         let interval = cx.read_timeval(from)?.unwrap_or(0);
-        Setting { interval, value: cx.read_timeval(from.wrapping_add(16))?.unwrap_or(0) }
+        TimerSpec { interval, value: cx.read_timeval(from.wrapping_add(16))?.unwrap_or(0) }
     };
     let old = interval::set(&cx.kernel, cx.process(), which_interval(which)?, new);
     if old_to != 0 {
@@ -56,7 +56,7 @@ fn which_interval(which: u64) -> Result<Interval, Errno> {
     }
 }
 
-fn write_itimerval(cx: &Cx, to: u64, setting: Setting) -> Result<(), Errno> {
+fn write_itimerval(cx: &Cx, to: u64, setting: TimerSpec) -> Result<(), Errno> {
     cx.write_timeval(to, setting.interval)?;
     cx.write_timeval(to.wrapping_add(16), setting.value)
 }
@@ -109,7 +109,7 @@ pub fn timer_settime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let interval = cx.read_timespec(from)?.unwrap_or(0);
     let value = cx.read_timespec(from.wrapping_add(16))?.unwrap_or(0);
     let absolute = flags as u32 & TIMER_ABSTIME != 0;
-    let old = posix::set(&cx.kernel, cx.process(), id as i32, Setting { interval, value }, absolute)?;
+    let old = posix::set(&cx.kernel, cx.process(), id as i32, TimerSpec { interval, value }, absolute)?;
     if old_to != 0 {
         write_itimerspec(cx, old_to, old)?;
     }
@@ -125,7 +125,7 @@ pub fn timer_gettime(cx: &Cx, a: Args) -> Result<u64, Errno> {
 }
 
 /// Writes a `struct itimerspec`.
-pub(super) fn write_itimerspec(cx: &Cx, to: u64, setting: Setting) -> Result<(), Errno> {
+pub(super) fn write_itimerspec(cx: &Cx, to: u64, setting: TimerSpec) -> Result<(), Errno> {
     cx.write_timespec(to, setting.interval)?;
     cx.write_timespec(to.wrapping_add(16), setting.value)
 }

@@ -6,7 +6,7 @@ use crate::fs::file::OpenFile;
 use crate::process::credentials::Act;
 use crate::syscall::Args;
 use crate::syscall::timer::write_itimerspec;
-use crate::time::timer::Setting;
+use crate::time::timer::TimerSpec;
 use crate::time::timerfd::TimerFd;
 use alloc::rc::Rc;
 use linux_raw_sys::general as c;
@@ -49,7 +49,7 @@ pub fn timerfd_settime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let open = find(cx, fd)?;
     let timer = open.downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
     let old = timer.get(&cx.kernel);
-    timer.set(&cx.kernel, Setting { interval, value }, flags & c::TFD_TIMER_ABSTIME != 0);
+    timer.set(&cx.kernel, TimerSpec { interval, value }, flags & c::TFD_TIMER_ABSTIME != 0);
     if old_addr != 0 {
         write_itimerspec(cx, old_addr, old)?;
     }

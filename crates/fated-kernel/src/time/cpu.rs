@@ -20,7 +20,7 @@ fn expire(cx: &Cx) {
     for timer in on_cpu_time {
         let due = timer.due.get().filter(|&due| due <= timer.clock.now(&kernel.timers));
         if due.is_some() && !timer.sent.get() {
-            timer.expire(kernel);
+            timer.send(kernel);
         }
     }
 }

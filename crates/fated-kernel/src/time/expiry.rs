@@ -1,19 +1,7 @@
-//! Time passes: what a timer does when it expires.
+//! Time passes, and timers expire.
 
 use crate::host::Kernel;
-use crate::process::task::Task;
-use crate::sched::Woken;
-use crate::sched::wait_queue::Watcher;
 use alloc::rc::Rc;
-
-/// What is to be done when a timer expires.
-#[derive(Clone, Debug)]
-pub enum Expiry {
-    /// A task wakes: its sleep has timed out.
-    Wake(Rc<Task>),
-    /// A watcher fires.
-    Fire(Rc<dyn Watcher>),
-}
 
 /// The outcome of a jump in time.
 pub(crate) enum Jump {
@@ -48,10 +36,7 @@ impl Kernel {
     #[cold]
     fn run_expired_timers(self: &Rc<Self>) {
         while let Some(expiry) = self.timers.pop_expired() {
-            match expiry {
-                Expiry::Wake(task) => self.wake(&task, Woken::Timeout),
-                Expiry::Fire(watcher) => watcher.fire(self),
-            }
+            expiry.expire(self);
         }
         if self.timers.is_at_horizon() {
             // The end of the call has to see that.

@@ -3,11 +3,10 @@
 
 use crate::host::Kernel;
 use crate::process::task::Process;
-use crate::sched::wait_queue::Watcher;
 use crate::signal::{SI_KERNEL, SI_TIMER, SigInfo, nr};
 use crate::time::clock::Clock;
-use crate::time::expiry::Expiry;
-use crate::time::timer::{Notify, ProcessTimers, Setting, Timer};
+use crate::time::timer::{Notify, ProcessTimers, Timer, TimerSpec};
+use crate::time::timers::Expire;
 use alloc::rc::Rc;
 
 /// Which interval timer.
@@ -26,12 +25,12 @@ const LEAST_NS: u64 = 1000;
 
 /// Reads an interval timer of a process.
 #[must_use]
-pub fn get(kernel: &Kernel, process: &Rc<Process>, which: Interval) -> Setting {
+pub fn get(kernel: &Kernel, process: &Rc<Process>, which: Interval) -> TimerSpec {
     timer(process, which).setting(kernel, LEAST_NS)
 }
 
 /// Sets an interval timer of a process; returns what it read before.
-pub fn set(kernel: &Kernel, process: &Rc<Process>, which: Interval, new: Setting) -> Setting {
+pub fn set(kernel: &Kernel, process: &Rc<Process>, which: Interval, new: TimerSpec) -> TimerSpec {
     let timer = timer(process, which);
     let old = timer.setting(kernel, LEAST_NS);
     timer.set(kernel, new);
@@ -77,12 +76,12 @@ impl ProcessTimers {
 
 impl Timer {
     /// What is left of it now; see [`Timer::setting_at`].
-    pub(super) fn setting(&self, kernel: &Kernel, least: u64) -> Setting {
+    pub(super) fn setting(&self, kernel: &Kernel, least: u64) -> TimerSpec {
         self.setting_at(self.clock.now(&kernel.timers), least)
     }
 
     /// Arms it for a time from now, or disarms it.
-    pub(super) fn set(self: &Rc<Self>, kernel: &Kernel, new: Setting) {
+    pub(super) fn set(self: &Rc<Self>, kernel: &Kernel, new: TimerSpec) {
         if new.value == 0 {
             self.disarm(kernel);
         } else {
@@ -101,7 +100,7 @@ impl Timer {
         self.due.set(Some(due));
         match self.clock.moment(&kernel.timers, due) {
             _ if matches!(self.notify, Notify::Nobody) => {}
-            Some(moment) => self.queued.set(Some(kernel.timers.start(moment, Expiry::Fire(self.clone())))),
+            Some(moment) => self.queued.set(Some(kernel.timers.start(moment, self.clone()))),
             None => {
                 if let Some(process) = kernel.process(self.process) {
                     process.timers.cpu.set(true);
@@ -121,7 +120,7 @@ impl Timer {
     }
 
     /// It has expired: its signal is sent.
-    pub(super) fn expire(&self, kernel: &Rc<Kernel>) {
+    pub(super) fn send(&self, kernel: &Rc<Kernel>) {
         self.queued.set(None);
         if self.interval.get() == 0 {
             self.due.set(None);
@@ -172,8 +171,8 @@ impl Timer {
     }
 }
 
-impl Watcher for Timer {
-    fn fire(&self, kernel: &Rc<Kernel>) {
-        self.expire(kernel);
+impl Expire<Kernel> for Timer {
+    fn expire(self: Rc<Self>, kernel: &Rc<Kernel>) {
+        self.send(kernel);
     }
 }

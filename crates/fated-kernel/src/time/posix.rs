@@ -6,7 +6,7 @@ use crate::process::task::Process;
 use crate::signal::{SI_TIMER, SigInfo, nr};
 use crate::time::clock::Clock;
 use crate::time::interval;
-use crate::time::timer::{Notify, Setting, Timer};
+use crate::time::timer::{Notify, Timer, TimerSpec};
 use alloc::rc::Rc;
 use linux_raw_sys::general::RLIMIT_SIGPENDING;
 
@@ -48,7 +48,13 @@ fn find(process: &Process, id: i32) -> Result<Rc<Timer>, Errno> {
 }
 
 /// Sets a timer, to a moment of its clock (`absolute`) or to a time from now; returns what it read before.
-pub fn set(kernel: &Rc<Kernel>, process: &Process, id: i32, new: Setting, absolute: bool) -> Result<Setting, Errno> {
+pub fn set(
+    kernel: &Rc<Kernel>,
+    process: &Process,
+    id: i32,
+    new: TimerSpec,
+    absolute: bool,
+) -> Result<TimerSpec, Errno> {
     let timer = find(process, id)?;
     let old = timer.setting(kernel, LEAST_NS);
     timer.overrun.set(0);
@@ -61,7 +67,7 @@ pub fn set(kernel: &Rc<Kernel>, process: &Process, id: i32, new: Setting, absolu
 }
 
 /// Reads a timer.
-pub fn get(kernel: &Kernel, process: &Process, id: i32) -> Result<Setting, Errno> {
+pub fn get(kernel: &Kernel, process: &Process, id: i32) -> Result<TimerSpec, Errno> {
     Ok(find(process, id)?.setting(kernel, LEAST_NS))
 }
 

@@ -51,7 +51,7 @@ pub enum Notify {
 
 /// What `struct itimerspec` and `struct itimerval` hold, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Setting {
+pub struct TimerSpec {
     /// Between two expiries; 0 for a timer that expires once.
     pub interval: u64,
     /// Until the next expiry; 0 for a timer that is not armed.
@@ -108,7 +108,7 @@ impl Timer {
     }
 
     /// What is left of it when its clock reads `now`; `least` if it has expired and its signal has not been taken.
-    pub(super) fn setting_at(&self, now: u64, least: u64) -> Setting {
+    pub(super) fn setting_at(&self, now: u64, least: u64) -> TimerSpec {
         let interval = self.interval.get();
         let silent = matches!(self.notify, Notify::Nobody);
         if silent || self.sent.get() {
@@ -122,6 +122,6 @@ impl Timer {
             Some(_) if !silent => least,
             _ => 0,
         };
-        Setting { interval, value }
+        TimerSpec { interval, value }
     }
 }

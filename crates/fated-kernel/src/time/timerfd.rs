@@ -1,7 +1,7 @@
 //! Timers as files (timerfd_create(2)).
 //!
-//! Invariant: after a periodic timer has expired, it is started again only when somebody reads it, as in Linux. The expirations
-//! in between are counted then, so a timer that nobody reads costs nothing.
+//! Invariant: after a periodic timer has expired, it is started again only when it is read, as in Linux. The expirations
+//! in between are counted then, so a timer that is not read costs nothing.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -10,10 +10,9 @@ use crate::fs::inode::FileStat;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::sched::wait_queue::{WaitQueue, Watcher};
-use crate::time::expiry::Expiry;
-use crate::time::timer::Setting;
-use crate::time::timers::TimerId;
+use crate::sched::wait_queue::WaitQueue;
+use crate::time::timer::TimerSpec;
+use crate::time::timers::{Expire, TimerId};
 use alloc::{
     rc::{Rc, Weak},
     vec::Vec,
@@ -44,8 +43,8 @@ pub struct TimerFd {
 #[derive(Debug)]
 struct Tick(Weak<TimerFd>);
 
-impl Watcher for Tick {
-    fn fire(&self, _kernel: &Rc<Kernel>) {
+impl Expire<Kernel> for Tick {
+    fn expire(self: Rc<Self>, _kernel: &Rc<Kernel>) {
         if let Some(timer) = self.0.upgrade() {
             timer.queued.set(None);
             timer.expired.set(true);
@@ -68,13 +67,13 @@ impl TimerFd {
             ticks: Cell::new(0),
             expired: Cell::new(false),
             queued: Cell::new(None),
-            changed: WaitQueue::new(kernel),
+            changed: WaitQueue::default(),
         })
     }
 
     /// Arms it for a time from now (with `absolute`: a moment of its clock), or disarms it.
-    pub fn set(&self, kernel: &Kernel, new: Setting, absolute: bool) {
-        let Setting { interval, value } = new;
+    pub fn set(&self, kernel: &Kernel, new: TimerSpec, absolute: bool) {
+        let TimerSpec { interval, value } = new;
         self.cancel(kernel);
         self.ticks.set(0);
         self.expired.set(false);
@@ -99,7 +98,7 @@ impl TimerFd {
     }
 
     /// What is left until the next expiration, and the interval.
-    pub fn get(&self, kernel: &Kernel) -> Setting {
+    pub fn get(&self, kernel: &Kernel) -> TimerSpec {
         let missed = self.restart(kernel);
         self.ticks.set(self.ticks.get().saturating_add(missed));
         let value = match self.queued.get() {
@@ -107,12 +106,12 @@ impl TimerFd {
             Some(_) => self.at.get().saturating_sub(kernel.timers.now()).max(1),
             None => 0,
         };
-        Setting { interval: self.interval.get(), value }
+        TimerSpec { interval: self.interval.get(), value }
     }
 
     fn arm(&self, kernel: &Kernel, at: u64) {
         self.at.set(at);
-        self.queued.set(Some(kernel.timers.start(at, Expiry::Fire(Rc::new(Tick(self.me.clone()))))));
+        self.queued.set(Some(kernel.timers.start(at, Rc::new(Tick(self.me.clone())))));
     }
 
     fn cancel(&self, kernel: &Kernel) {

@@ -3,7 +3,9 @@
 //! Invariants: time never goes back. Timers expire in a total order: by time, then in the order in which they were started.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
+use core::fmt::Debug;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -11,6 +13,12 @@ pub const SECOND: u64 = 1_000_000_000;
 const NEVER: u64 = i64::MAX as u64;
 /// How long a host has been up when its run starts.
 const UPTIME_AT_START: u64 = 100 * SECOND;
+
+/// What does something when its timer expires: a task whose sleep ends, a timer of a process. `H` is the host.
+pub trait Expire<H>: Debug {
+    /// The moment has come.
+    fn expire(self: Rc<Self>, host: &Rc<H>);
+}
 
 /// The time of a host and its pending timers. `E` says what is to be done when a timer expires.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub struct Streams {
     turns: Cell<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// The `POLL*` bits that guests see.
     ready: u32,
@@ -72,7 +72,7 @@ impl Streams {
         woken.iter().any(|(_, waited)| *waited)
     }
 
-    /// Whether anyone waits for a stream.
+    /// Whether a task waits for a stream.
     pub(crate) fn are_awaited(&self) -> bool {
         !self.awaited.borrow().is_empty()
     }
@@ -84,9 +84,8 @@ impl Streams {
     }
 
     /// Woken when input comes in.
-    pub(super) fn queue(&self, stream: i32, new: impl FnOnce() -> WaitQueue) -> WaitQueue {
-        let new = || State { ready: 0, piece: 0, asked: false, queue: new() };
-        self.states.borrow_mut().entry(stream).or_insert_with(new).queue.clone()
+    pub(super) fn queue(&self, stream: i32) -> WaitQueue {
+        self.states.borrow_mut().entry(stream).or_default().queue.clone()
     }
 
     /// The `POLL*` bits of a stream that guests see.

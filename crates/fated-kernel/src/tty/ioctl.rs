@@ -18,14 +18,14 @@ enum Way {
 }
 
 /// A device of a terminal whose line is one of the standard streams.
-pub(super) struct Device<'a> {
+pub(super) struct TerminalDevice<'a> {
     pub terminal: &'a Terminal,
     pub console: &'a dyn Console,
     /// The number of the stream.
     pub number: i32,
 }
 
-impl Device<'_> {
+impl TerminalDevice<'_> {
     /// Carries out a request.
     pub(super) fn ioctl(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
         match request {
@@ -68,12 +68,12 @@ impl Device<'_> {
         Ok(value as u64)
     }
 
-    /// Who controls what is this kernel's matter: the real terminal controls fated.
+    /// Requests on the controlling session and the foreground group, which are this kernel's. The real terminal controls fated.
     fn control(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
         let terminal = self.terminal;
         match request {
             c::TIOCSPGRP => {
-                // Of all requests only this one doesn't fail with EIO in an orphaned group.
+                // In an orphaned group, all other requests fail with EIO.
                 let orphaned = |error| if error == Errno::EIO { Errno::ENOTTY } else { error };
                 terminal.check_background(cx, nr::TTOU).map_err(orphaned)?;
                 if !terminal.is_of(cx) {

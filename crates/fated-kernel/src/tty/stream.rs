@@ -5,8 +5,8 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::devtmpfs;
-use crate::fs::devtmpfs::Device;
+use crate::fs::devtmpfs::device;
+use crate::fs::devtmpfs::device::Device;
 use crate::fs::file::{File, OpenFile, anonymous_name, anonymous_stat};
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::poll;
@@ -100,7 +100,7 @@ impl Stream {
             cx.kernel.terminal.note_settings(&termios);
             cx.kernel.terminal.clone()
         });
-        let device = if terminal.is_some() { Some(Device::Tty) } else { devtmpfs::of(&real) };
+        let device = if terminal.is_some() { Some(Device::Tty) } else { device::of(&real) };
         let stat = match device {
             Some(device) => device.stat(&cx.kernel),
             None => {
@@ -118,7 +118,7 @@ impl Stream {
             reads: !is_pipe || number == 0,
             writes: !is_pipe || number != 0,
             stat,
-            ready: cx.kernel.streams.queue(number, || WaitQueue::new(&cx.kernel)),
+            ready: cx.kernel.streams.queue(number),
         })
     }
 
@@ -227,7 +227,7 @@ impl File for Stream {
             return Ok(0);
         }
         let Some(terminal) = &self.terminal else { return Err(Errno::ENOTTY) };
-        ioctl::Device { terminal, console: &*self.console, number: self.number }.ioctl(cx, request, arg)
+        ioctl::TerminalDevice { terminal, console: &*self.console, number: self.number }.ioctl(cx, request, arg)
     }
 
     fn name(&self) -> Vec<u8> {

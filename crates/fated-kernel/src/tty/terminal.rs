@@ -1,8 +1,8 @@
 //! A terminal, as state: who has it and how it is set. It knows nothing of the files that are devices of it.
 //!
 //! Invariant: it controls one session at most, and has a foreground group only while it controls one. There is an exception: as long
-//! as nobody can open the terminal that fated runs on, as none of its streams is one, the first process group is in the foreground of
-//! it, so that the user's Ctrl-C has somebody to reach.
+//! as no guest can open the terminal that fated runs on, since none of its streams is one, the first process group is in the foreground of
+//! it, so that the user's Ctrl-C reaches it.
 
 use crate::id::{Pgid, Sid};
 use core::cell::Cell;
@@ -53,7 +53,7 @@ impl Terminal {
         self.foreground.set(Some(group));
     }
 
-    /// Nobody has it any more; returns the group that was in the foreground.
+    /// No session has it any more; returns the group that was in the foreground.
     pub(super) fn take_away(&self) -> Option<Pgid> {
         self.session.set(None);
         self.foreground.take()

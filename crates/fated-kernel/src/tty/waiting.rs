@@ -18,7 +18,7 @@ impl Kernel {
         self.streams.check(&*self.console)
     }
 
-    /// Counts a turn while a task waits for input, so that none waits for ever.
+    /// Counts a turn while a task waits for input, so that none waits without end.
     #[inline]
     pub(crate) fn count_turn(&self) {
         if self.streams.are_awaited() {

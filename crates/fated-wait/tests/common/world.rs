@@ -535,43 +535,10 @@ impl World {
             if effects == Effects::new() {
                 continue;
             }
-            let mut fx = Effects::new();
-            for &(old, new) in &effects.execed {
-                let label = self.label(old);
-                if old != new.into() && label < self.size() {
-                    // The leader's role ends; its number lives on.
-                    let leader = self.label(new.into());
-                    let actor = self.cast[label].clone();
-                    if leader < self.size() {
-                        self.cast[leader].tid = tid(PID_MAX);
-                    }
-                    self.cast[label] = Actor { tid: new.into(), ..actor };
-                    self.roles.remove(&old);
-                    self.roles.insert(new.into(), label);
-                }
-                if let Some(actor) = self.cast.get_mut(label) {
-                    actor.execing = false;
-                }
-            }
-            for signal in &effects.signals {
-                self.signal(*signal, &mut fx);
-            }
-            for &pgid in &effects.orphaned {
-                let members: Vec<Pid> = self.family.members(pgid).collect();
-                for pid in members {
-                    let _ = self.sigcont(pid, &mut fx);
-                }
-            }
-            for &(tid, signal) in &effects.taken {
-                if signal == Signal::SIGSTOP {
-                    self.resumed_with(tid, Some(signal), &mut fx);
-                } else if self.family.state(tid) == Some(TaskState::Running) {
-                    self.family.settle(tid, &mut fx).expect("alive");
-                }
-            }
-            for (&tid, restart) in
-                effects.resumed.iter().map(|tid| (tid, true)).chain(effects.wake.iter().map(|tid| (tid, false)))
-            {
+            let mut turn = Turn { world: self, fx: Effects::new(), again: Vec::new() };
+            effects.apply(&mut turn);
+            let Turn { mut fx, again, .. } = turn;
+            for (tid, restart) in again {
                 let label = self.label(tid);
                 if label < self.size() {
                     self.deliver(label, &mut fx);
@@ -631,6 +598,67 @@ impl World {
         let again = WaitRequest { options: request.options | WNOWAIT, ..request };
         matches!(self.family.wait(tid, &again, &mut Effects::new()), Ok(WaitOutcome::Found(_)))
     }
+}
+
+/// Carries out the effects of one event.
+struct Turn<'a> {
+    world: &'a mut World,
+    /// What follows from that.
+    fx: Effects,
+    /// Who looks at its wait again, and whether it calls wait anew.
+    again: Vec<(Tid, bool)>,
+}
+
+impl Owner for Turn<'_> {
+    fn execed(&mut self, old: Tid, new: Pid) {
+        let world = &mut *self.world;
+        let label = world.label(old);
+        if old != new.into() && label < world.size() {
+            // The leader's role ends; its number lives on.
+            let leader = world.label(new.into());
+            let actor = world.cast[label].clone();
+            if leader < world.size() {
+                world.cast[leader].tid = tid(PID_MAX);
+            }
+            world.cast[label] = Actor { tid: new.into(), ..actor };
+            world.roles.remove(&old);
+            world.roles.insert(new.into(), label);
+        }
+        if let Some(actor) = world.cast.get_mut(label) {
+            actor.execing = false;
+        }
+    }
+
+    fn stopped(&mut self, _: Tid) {}
+
+    fn resumed(&mut self, tid: Tid) {
+        self.again.push((tid, true));
+    }
+
+    fn signal(&mut self, sent: &SignalSent) {
+        self.world.signal(*sent, &mut self.fx);
+    }
+
+    fn taken(&mut self, tid: Tid, signal: Signal) {
+        if signal == Signal::SIGSTOP {
+            self.world.resumed_with(tid, Some(signal), &mut self.fx);
+        } else if self.world.family.state(tid) == Some(TaskState::Running) {
+            self.world.family.settle(tid, &mut self.fx).expect("alive");
+        }
+    }
+
+    fn orphaned(&mut self, group: Pgid) {
+        let members: Vec<Pid> = self.world.family.members(group).collect();
+        for pid in members {
+            let _ = self.world.sigcont(pid, &mut self.fx);
+        }
+    }
+
+    fn wake(&mut self, tid: Tid) {
+        self.again.push((tid, false));
+    }
+
+    fn freed(&mut self, _: Tid) {}
 }
 
 fn raw(wait: Wait, id: u32, pgid: u32) -> RawWait {

@@ -1,40 +1,13 @@
 //! devtmpfs: the device nodes that every host has. Other devices are as if their driver were missing.
 
+pub mod device;
 pub mod random;
 
+use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::devtmpfs::device::ALL;
 use crate::fs::generated::{Dir, Inode};
-use crate::fs::inode::{BLOCK_SIZE, FileStat, device_number, device_parts, kind};
-use crate::fs::mount::FileSystem;
-use crate::host::Kernel;
-use alloc::{string::String, vec::Vec};
-
-/// A device that can be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
-    /// `/dev/null`.
-    Null,
-    /// `/dev/zero`.
-    Zero,
-    /// `/dev/full`.
-    Full,
-    /// `/dev/random`.
-    Random,
-    /// `/dev/urandom`.
-    Urandom,
-    /// `/dev/tty`: the terminal of the session.
-    Tty,
-}
-
-/// All devices, with their names in `/dev` and their numbers (`Documentation/admin-guide/devices.txt`).
-const ALL: [(Device, &str, u64, u64); 6] = [
-    (Device::Full, "full", 1, 7),
-    (Device::Null, "null", 1, 3),
-    (Device::Random, "random", 1, 8),
-    (Device::Tty, "tty", 5, 0),
-    (Device::Urandom, "urandom", 1, 9),
-    (Device::Zero, "zero", 1, 5),
-];
+use alloc::{rc::Rc, string::String, vec::Vec};
 
 /// The symbolic links, by name and target.
 const LINKS: [(&str, &str); 4] = [
@@ -49,7 +22,7 @@ const MOUNT_POINTS: [&str; 1] = ["shm"];
 /// What stands at `path` below the root.
 pub fn lookup(path: &[u8]) -> Result<Inode, Errno> {
     if path.is_empty() {
-        return Ok(Inode::Directory(Dir::Devtmpfs));
+        return Ok(Inode::Directory(Rc::new(Root)));
     }
     if let Some((_, to)) = LINKS.iter().find(|(name, _)| name.as_bytes() == path) {
         return Ok(Inode::Link(to.as_bytes().to_vec()));
@@ -58,61 +31,15 @@ pub fn lookup(path: &[u8]) -> Result<Inode, Errno> {
     device.map(|(device, ..)| Inode::Device(*device)).ok_or(Errno::ENOENT)
 }
 
-/// The names in the root, in order.
-#[must_use]
-pub fn names() -> Vec<String> {
-    let (devices, links) = (ALL.iter().map(|(_, name, ..)| *name), LINKS.iter().map(|(name, _)| *name));
-    let mut names: Vec<_> = devices.chain(links).chain(MOUNT_POINTS).map(String::from).collect();
-    names.sort_unstable();
-    names
-}
+/// The root.
+#[derive(Debug)]
+struct Root;
 
-/// The device that a real device node stands for.
-#[must_use]
-pub fn of(real: &FileStat) -> Option<Device> {
-    if !real.is(kind::CHARACTER) {
-        return None;
-    }
-    let (major, minor) = device_parts(real.rdev);
-    ALL.iter().find(|it| (it.2, it.3) == (u64::from(major), u64::from(minor))).map(|(device, ..)| *device)
-}
-
-impl Device {
-    fn row(self) -> (usize, &'static str, u64, u64) {
-        let at = ALL.iter().position(|(device, ..)| *device == self).unwrap_or(0);
-        ALL.get(at).map_or((0, "null", 1, 3), |&(_, name, major, minor)| (at, name, major, minor))
-    }
-
-    /// Its name in `/dev`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.row().1
-    }
-
-    /// Whether the real device does the same on every machine, so that Linux may have it.
-    #[must_use]
-    pub fn is_native(self) -> bool {
-        matches!(self, Device::Null | Device::Zero | Device::Full)
-    }
-
-    /// fstat(2), wherever its node stands.
-    #[must_use]
-    pub fn stat(self, kernel: &Kernel) -> FileStat {
-        const FIRST_INODE: u64 = 4;
-        let (at, _, major, minor) = self.row();
-        let booted = kernel.timers.of_uptime(0) as i64;
-        FileStat {
-            mode: kind::CHARACTER | 0o666,
-            nlink: 1,
-            dev: kernel.mounts.generated().find(|mount| mount.fs == FileSystem::Devtmpfs).map_or(0, |mount| mount.dev),
-            rdev: device_number(major, minor),
-            ino: FIRST_INODE + at as u64,
-            blksize: BLOCK_SIZE,
-            atime_ns: booted,
-            mtime_ns: booted,
-            ctime_ns: booted,
-            btime_ns: Some(booted),
-            ..FileStat::default()
-        }
+impl Dir for Root {
+    fn names(&self, _cx: &Cx) -> Vec<String> {
+        let (devices, links) = (ALL.iter().map(|(_, name, ..)| *name), LINKS.iter().map(|(name, _)| *name));
+        let mut names: Vec<_> = devices.chain(links).chain(MOUNT_POINTS).map(String::from).collect();
+        names.sort_unstable();
+        names
     }
 }

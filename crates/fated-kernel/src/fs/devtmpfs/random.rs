@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::devtmpfs::Device;
+use crate::fs::devtmpfs::device::Device;
 use crate::fs::file::File;
 use crate::fs::inode::FileStat;
 use crate::fs::poll;

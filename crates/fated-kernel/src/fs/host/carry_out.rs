@@ -3,8 +3,9 @@
 use crate::arch::Call;
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::namei::{AT_FDCWD, Lookup, lookup, lookup_parent};
+use crate::fs::namei::{Lookup, lookup, lookup_parent};
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::AT_FDCWD;
 use alloc::vec::Vec;
 
 /// The arguments of a call.
@@ -53,7 +54,7 @@ pub struct PathArg {
 impl PathArg {
     /// A path from the working directory.
     #[must_use]
-    pub const fn plain(path: usize) -> PathArg {
+    pub const fn from_cwd(path: usize) -> PathArg {
         PathArg { dirfd: None, path }
     }
 

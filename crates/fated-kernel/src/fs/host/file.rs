@@ -12,7 +12,7 @@ use core::any::Any;
 #[derive(Debug)]
 pub struct NativeFile {
     /// The inode number that guests see.
-    pub vino: u64,
+    pub ino: u64,
     /// Keeps it from being started as a program, if it is open for writing.
     pub writes: Option<Rc<Use>>,
 }
@@ -21,13 +21,13 @@ impl NativeFile {
     /// A file whose times the kernel doesn't keep: it is only read.
     #[must_use]
     pub fn untracked() -> NativeFile {
-        NativeFile { vino: 0, writes: None }
+        NativeFile { ino: 0, writes: None }
     }
 
     /// Notes that `open`, if it is such a file, is about to be changed through a descriptor.
     pub fn note_change(cx: &Cx, open: &OpenFile) {
-        if let Some(file) = open.downcast::<NativeFile>().filter(|file| file.vino != 0) {
-            cx.kernel.fs.touched(&cx.kernel, file.vino);
+        if let Some(file) = open.downcast::<NativeFile>().filter(|file| file.ino != 0) {
+            cx.kernel.fs.touched(&cx.kernel, file.ino);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The numbers and times that stand for those of real inodes.
 //!
 //! A run may see hundreds of thousands of files, and everything known about them lies in memory that its processes share. So a number
-//! takes four bytes, next to those of neighbouring inodes, and times are kept only for files whose times somebody has asked for.
+//! takes four bytes, next to those of neighbouring inodes, and times are kept only for files whose times have been asked for.
 
 use crate::fs::inode::Times;
 use alloc::{vec, vec::Vec};
@@ -15,12 +15,12 @@ type Group = [u32; GROUP as usize];
 
 /// Where the numbers of a group of inodes stand.
 #[derive(Clone, Copy, Debug, Default)]
-struct Row {
+struct Bucket {
     /// The real inode numbers, divided by [`GROUP`].
     inos: u64,
     /// Which of the devices.
     device: u32,
-    /// Which of the groups, counted from 1; 0 for a row that isn't in use.
+    /// Which of the groups, counted from 1; 0 for a bucket that isn't in use.
     group: u32,
 }
 
@@ -30,9 +30,9 @@ pub struct Inodes {
     /// The real devices, of which there are few.
     devices: Vec<u64>,
     /// A hash table with open addressing, whose size is a power of two. Nothing is ever removed, and nobody asks for its order.
-    table: Vec<Row>,
-    /// The row that was found last: what is looked up next is often its neighbour.
-    last: Row,
+    table: Vec<Bucket>,
+    /// The bucket that was found last: what is looked up next is often its neighbour.
+    last: Bucket,
     /// The numbers; 0 for an inode that hasn't been met.
     groups: Vec<Group>,
     /// By number: which of `times` are the inode's, counted from 1.
@@ -49,9 +49,9 @@ impl Inodes {
         let mask = self.table.len().wrapping_sub(1);
         let hash = ((inos / NEIGHBOURS) ^ (u64::from(device) << 48)).wrapping_mul(SPREAD);
         let mut at = ((hash >> 32) * NEIGHBOURS + inos % NEIGHBOURS) as usize & mask;
-        while let Some(row) = self.table.get(at)
-            && row.group != 0
-            && (row.inos, row.device) != (inos, device)
+        while let Some(bucket) = self.table.get(at)
+            && bucket.group != 0
+            && (bucket.inos, bucket.device) != (inos, device)
         {
             at = (at + 1) & mask;
         }
@@ -64,23 +64,23 @@ impl Inodes {
             self.devices.len() - 1
         });
         let (inos, device) = (ino / GROUP, device as u32);
-        let row = self.row(inos, device)?;
-        let group = row.group as usize - 1;
+        let bucket = self.bucket(inos, device)?;
+        let group = bucket.group as usize - 1;
         self.groups.get_mut(group)?.get_mut((ino % GROUP) as usize)
     }
 
-    fn row(&mut self, inos: u64, device: u32) -> Option<Row> {
+    fn bucket(&mut self, inos: u64, device: u32) -> Option<Bucket> {
         if self.last.group != 0 && (self.last.inos, self.last.device) == (inos, device) {
             return Some(self.last);
         }
         let mut at = self.find(inos, device);
-        if self.table.get(at).is_none_or(|row| row.group == 0) {
+        if self.table.get(at).is_none_or(|bucket| bucket.group == 0) {
             if self.groups.len() * 2 >= self.table.len() {
                 self.grow();
                 at = self.find(inos, device);
             }
             self.groups.push(Group::default());
-            *self.table.get_mut(at)? = Row { inos, device, group: u32::try_from(self.groups.len()).ok()? };
+            *self.table.get_mut(at)? = Bucket { inos, device, group: u32::try_from(self.groups.len()).ok()? };
         }
         self.last = *self.table.get(at)?;
         Some(self.last)
@@ -90,11 +90,11 @@ impl Inodes {
     fn grow(&mut self) {
         const SMALLEST: usize = 64;
         let size = (self.table.len() * 2).max(SMALLEST);
-        let old = core::mem::replace(&mut self.table, vec![Row::default(); size]);
-        for row in old.into_iter().filter(|row| row.group != 0) {
-            let at = self.find(row.inos, row.device);
+        let old = core::mem::replace(&mut self.table, vec![Bucket::default(); size]);
+        for bucket in old.into_iter().filter(|bucket| bucket.group != 0) {
+            let at = self.find(bucket.inos, bucket.device);
             if let Some(slot) = self.table.get_mut(at) {
-                *slot = row;
+                *slot = bucket;
             }
         }
     }

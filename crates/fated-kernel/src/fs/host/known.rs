@@ -5,14 +5,13 @@ use crate::fs::dcache::Dcache;
 use crate::fs::host::inodes::Inodes;
 use crate::fs::host::text_busy::Uses;
 use crate::fs::mount::FileSystem;
-use crate::id::Pid;
 use crate::ipc::pipe::Pipe;
 use alloc::{collections::BTreeMap, rc::Weak, vec::Vec};
 use core::cell::{Cell, OnceCell, RefCell};
 
 /// What the kernel knows of real files.
 #[derive(Debug)]
-pub struct Fs {
+pub struct HostFs {
     pub(super) epoch_ns: i64,
     pub(super) real_start_ns: i64,
     /// Numbers and times of the real files that the run has met.
@@ -25,8 +24,6 @@ pub struct Fs {
     pub dcache: Dcache,
     /// How many changes the run has made to files.
     pub(super) changes: Cell<u64>,
-    /// The names of processes that have ended.
-    pub(crate) names: RefCell<BTreeMap<Pid, [u8; 16]>>,
     /// Programs that run.
     pub running: Uses,
     /// Files that are open for writing.
@@ -35,11 +32,11 @@ pub struct Fs {
     pub(super) fifos: RefCell<BTreeMap<u64, Weak<Pipe>>>,
 }
 
-impl Fs {
+impl HostFs {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(config: &Config) -> Fs {
-        Fs {
+    pub fn new(config: &Config) -> HostFs {
+        HostFs {
             epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
             real_start_ns: config.real_start_ns,
             inodes: RefCell::default(),
@@ -47,7 +44,6 @@ impl Fs {
             covered: OnceCell::new(),
             dcache: Dcache::default(),
             changes: Cell::default(),
-            names: RefCell::default(),
             running: Uses::default(),
             written: Uses::default(),
             fifos: RefCell::default(),

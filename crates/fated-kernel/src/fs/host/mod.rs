@@ -1,7 +1,7 @@
 //! Real files, and what guests may know of them.
 //!
 //! A real file's name, contents, size, mode and owner are inputs of a run. Its inode number, device and times are not:
-//! they differ on a fresh copy of the same files. [`Fs`] gives each inode a number in the order of first sight, and times
+//! they differ on a fresh copy of the same files. [`HostFs`] gives each inode a number in the order of first sight, and times
 //! that it keeps from then on, so that only what the run itself does can change them.
 //!
 //! Invariants: no real inode number, device or time leaves this module. A path is looked up by [`crate::fs::namei`] before Linux
@@ -9,19 +9,15 @@
 //! ([`crate::fs::dcache`]), and a name in a real directory of which nothing but a directory is wanted.
 
 use crate::cx::Cx;
-use crate::errno::Errno;
-use crate::fs::directory::Directory;
-use crate::fs::file::OpenFile;
-use crate::fs::inode::FileStat;
+use crate::fs::devtmpfs::device;
+use crate::fs::inode::{BLOCK_SIZE, DIRECTORY_SIZE, FileStat, Times, device_number, kind};
+use crate::fs::mount::FileSystem;
 use crate::host::Kernel;
 use crate::ipc::pipe::Pipe;
+use crate::ports::AT_FDCWD;
 use crate::time::timers::SECOND;
 use alloc::rc::{Rc, Weak};
-
-use crate::fs::inode::{BLOCK_SIZE, DIRECTORY_SIZE, Times, device_number, kind};
-use crate::fs::mount::FileSystem;
-use crate::fs::{devtmpfs, namei};
-use known::Fs;
+use known::HostFs;
 
 pub mod carry_out;
 pub mod file;
@@ -29,7 +25,7 @@ pub mod inodes;
 pub mod known;
 pub mod text_busy;
 
-impl Fs {
+impl HostFs {
     /// The number of a real inode; the next free one at first sight.
     pub fn number(&self, dev: u64, ino: u64) -> u64 {
         self.inodes.borrow_mut().number(dev, ino)
@@ -104,7 +100,7 @@ impl Fs {
 
     /// Replaces what guests may not see of a real status.
     pub fn virtualize_in_place(&self, kernel: &Kernel, stat: &mut FileStat) {
-        if let Some(device) = devtmpfs::of(stat)
+        if let Some(device) = device::of(stat)
             && self.is_in_dev(stat.dev)
         {
             *stat = device.stat(kernel);
@@ -128,7 +124,7 @@ impl Fs {
     /// Whether a real device is one that no guest may see: that of the real `/proc` or `/sys`, wherever it is mounted.
     pub(crate) fn is_foreign(&self, cx: &Cx, device: u64) -> bool {
         let covered = self.covered.get_or_init(|| {
-            let device = |path: &[u8]| cx.task.guest.stat(namei::AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
+            let device = |path: &[u8]| cx.task.guest.stat(AT_FDCWD, path, 0).ok().map(|stat| stat.dev);
             let root = device(b"/");
             let mounts = cx.kernel.mounts.generated();
             let covered = mounts.filter_map(|mount| Some((mount.fs, device(mount.path.as_bytes())?)));
@@ -156,13 +152,13 @@ impl Fs {
     }
 
     /// The pipe behind the named pipe `number`.
-    pub(crate) fn fifo(&self, kernel: &Rc<Kernel>, number: u64) -> Rc<Pipe> {
+    pub(crate) fn fifo(&self, kernel: &Kernel, number: u64) -> Rc<Pipe> {
         let mut fifos = self.fifos.borrow_mut();
         if let Some(pipe) = fifos.get(&number).and_then(Weak::upgrade) {
             return pipe;
         }
         fifos.retain(|_, pipe| pipe.strong_count() > 0);
-        let pipe = Pipe::new(kernel);
+        let pipe = Pipe::new(kernel.next_serial(), kernel.timers.now());
         fifos.insert(number, Rc::downgrade(&pipe));
         pipe
     }
@@ -186,36 +182,10 @@ fn now(kernel: &Kernel) -> i64 {
     i64::try_from(kernel.timers.now()).unwrap_or(i64::MAX)
 }
 
-/// Whether a file or directory of the real Linux stands behind an open file.
-#[must_use]
-pub fn is_real(open: &OpenFile) -> bool {
-    open.file.is_native() || open.downcast::<Directory>().is_some_and(Directory::is_real)
-}
-
-impl Cx {
-    /// fstat(2) of a descriptor that only the real Linux knows.
-    #[inline(never)]
-    fn stat_real(&self, fd: i32) -> Result<FileStat, Errno> {
-        let mut real = self.task.guest.stat(fd, b"", 0);
-        self.task.files.borrow().settle(fd, real.is_ok());
-        if let Ok(stat) = &mut real {
-            self.kernel.fs.virtualize_in_place(&self.kernel, stat);
-        }
-        real
-    }
-
-    /// fstat(2).
-    pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
-        match self.file(fd) {
-            Some(open) if !is_real(&open) => open.file.stat(self),
-            open => {
-                if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {
-                    return Ok(self.kernel.fs.virtualized(&self.kernel, &known));
-                }
-                self.stat_real(fd)
-            }
-        }
-    }
+/// Whether `path`, which Linux says is that of a directory, leads to it. It doesn't if the directory has been removed or is deeper than
+/// any path can be long.
+pub(crate) fn has_name(path: &[u8]) -> bool {
+    path.first() == Some(&b'/') && !path.ends_with(b" (deleted)")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use alloc::{
 };
 use core::cell::RefCell;
 
-/// One or several uses of a file: it lasts as long as somebody keeps this.
+/// One or several uses of a file: it lasts as long as this value.
 #[derive(Debug)]
 pub struct Use;
 
@@ -20,7 +20,7 @@ pub struct Use;
 pub struct Uses(RefCell<BTreeMap<(u64, u64), Weak<Use>>>);
 
 impl Uses {
-    /// Somebody begins to use a file.
+    /// A use of a file begins.
     pub fn begin(&self, real: &FileStat) -> Rc<Use> {
         /// Uses that have ended are forgotten when there may be more of them than others.
         const FEW: usize = 64;
@@ -36,7 +36,7 @@ impl Uses {
         })
     }
 
-    /// Whether somebody uses a file.
+    /// Whether a file is in use.
     #[must_use]
     pub fn has(&self, real: &FileStat) -> bool {
         self.0.borrow().get(&(real.dev, real.ino)).is_some_and(|one| one.strong_count() > 0)

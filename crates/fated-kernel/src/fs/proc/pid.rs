@@ -1,41 +1,34 @@
-//! `/proc/PID`: what one process, or one thread of it, is and has (proc(5)). Ids, times and relations are the kernel's own.
+//! `/proc/PID`: the files and directories of a process or of one thread of it (proc(5)). Ids, times and relations are the kernel's own.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::cpumask;
-use crate::fs::descriptors::{settle, slot_of};
-use crate::fs::generated::{self, Inode, Source};
-use crate::fs::proc::{Dir, File, MagicLink, Part, maps, zombie};
+use crate::fs::generated::{Dir, Inode, MagicLink, Source, owner_of};
+use crate::fs::proc::array::{Part, comm, comm_text, limits, stat, statm, status};
+use crate::fs::proc::{fd, maps, zombie};
 use crate::host::Kernel;
 use crate::id::{Pid, Tid};
-use crate::process::limits::{INFINITY, Resource};
 use crate::process::settings::Setting;
-use crate::process::task::Task;
-use crate::sched::Rest;
-use crate::signal::SigSet;
-use crate::time::timers::SECOND;
+use crate::process::task::{Process, Task};
 use alloc::{
     format,
     rc::Rc,
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt::Write as _;
-use linux_raw_sys::general::RLIMIT_SIGPENDING;
 
 /// A file of a process.
-pub struct Row {
+struct Row {
     name: &'static str,
     /// Its permissions.
-    pub mode: u32,
+    mode: u32,
     /// Makes its contents.
-    pub make: Make,
+    make: Make,
     /// Whether only the process as a whole has it.
     whole: bool,
 }
 
 /// Makes the contents of a file of a process.
-pub type Make = fn(&Cx, &Rc<Task>, Part) -> Result<Vec<u8>, Errno>;
+type Make = fn(&Cx, &Rc<Task>, Part) -> Result<Vec<u8>, Errno>;
 
 impl core::fmt::Debug for Row {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -111,8 +104,63 @@ pub fn pids(kernel: &Kernel) -> Vec<Pid> {
     kernel.family.borrow().processes().collect()
 }
 
-fn directory(dir: Dir) -> Inode {
-    Inode::Directory(generated::Dir::Proc(dir))
+/// A directory of a process.
+#[derive(Debug)]
+enum Directory {
+    /// `/proc/PID`, or one below its `task`.
+    Task(Rc<Task>, Part),
+    /// `/proc/PID/task`.
+    Threads(Rc<Process>),
+    /// `/proc/PID/net`.
+    Net(Rc<Task>),
+}
+
+impl Dir for Directory {
+    fn owner(&self) -> (u32, u32) {
+        match self {
+            Directory::Task(task, _) | Directory::Net(task) => owner_of(&task.process),
+            Directory::Threads(process) => owner_of(process),
+        }
+    }
+
+    fn names(&self, _cx: &Cx) -> Vec<String> {
+        match self {
+            Directory::Task(_, part) => names(*part),
+            Directory::Threads(process) => {
+                let mut tids: Vec<Tid> = process.tasks.borrow().iter().map(|task| task.tid.get()).collect();
+                tids.sort_unstable();
+                tids.iter().map(|tid| format!("{tid}")).collect()
+            }
+            Directory::Net(_) => net_names(),
+        }
+    }
+}
+
+/// A file of a task.
+#[derive(Debug)]
+struct TaskFile(&'static Row, Rc<Task>, Part);
+
+impl Source for TaskFile {
+    fn mode(&self) -> u32 {
+        self.0.mode
+    }
+
+    fn owner(&self) -> (u32, u32) {
+        owner_of(&self.1.process)
+    }
+
+    fn bytes(&self, cx: &Cx) -> Result<Vec<u8>, Errno> {
+        let TaskFile(row, task, part) = self;
+        if task.is_gone() { Err(Errno::ESRCH) } else { (row.make)(cx, task, *part) }
+    }
+
+    fn write(&self, _cx: &Cx, text: &[u8]) -> Result<(), Errno> {
+        write(self.0, &self.1, text)
+    }
+}
+
+fn directory(dir: Directory) -> Inode {
+    Inode::Directory(Rc::new(dir))
 }
 
 /// Splits the first component off a path.
@@ -128,8 +176,8 @@ pub fn lookup(cx: &Cx, path: &[u8]) -> Result<Inode, Errno> {
         return zombie::lookup(cx, number(name).and_then(Pid::new).ok_or(Errno::ENOENT)?, inside);
     };
     match inside {
-        None => Ok(directory(Dir::Task(task, Part::Process))),
-        Some(b"task") => Ok(directory(Dir::Threads(task.process.clone()))),
+        None => Ok(directory(Directory::Task(task, Part::Process))),
+        Some(b"task") => Ok(directory(Directory::Threads(task.process.clone()))),
         Some(inside) => match inside.strip_prefix(b"task/") {
             None => lookup_inside(&task, Part::Process, inside),
             Some(thread) => {
@@ -138,7 +186,7 @@ pub fn lookup(cx: &Cx, path: &[u8]) -> Result<Inode, Errno> {
                 let thread = cx.kernel.task(thread).filter(|it| Rc::ptr_eq(&it.process, &task.process));
                 let thread = thread.ok_or(Errno::ENOENT)?;
                 match inside {
-                    None => Ok(directory(Dir::Task(thread, Part::Thread))),
+                    None => Ok(directory(Directory::Task(thread, Part::Thread))),
                     Some(inside) => lookup_inside(&thread, Part::Thread, inside),
                 }
             }
@@ -161,32 +209,29 @@ fn number(name: &[u8]) -> Option<u32> {
 fn lookup_inside(task: &Rc<Task>, part: Part, name: &[u8]) -> Result<Inode, Errno> {
     let link = |name| Ok(Inode::MagicLink(MagicLink::Path(task.clone(), name)));
     match name {
-        b"fd" => return Ok(directory(Dir::Descriptors(task.clone(), false))),
-        b"fdinfo" => return Ok(directory(Dir::Descriptors(task.clone(), true))),
+        b"fd" | b"fdinfo" => return Ok(fd::directory(task)),
         b"cwd" => return Ok(Inode::MagicLink(MagicLink::WorkingDirectory(task.clone()))),
         b"exe" => return link("exe"),
         b"root" => return link("root"),
-        b"net" => return Ok(directory(Dir::Net(task.clone()))),
+        b"net" => return Ok(directory(Directory::Net(task.clone()))),
         _ => {}
     }
     let descriptor = |name: &[u8]| {
         let fd = number(name).and_then(|fd| i32::try_from(fd).ok()).ok_or(Errno::ENOENT)?;
-        if is_open(task, fd) { Ok(fd) } else { Err(Errno::ENOENT) }
+        if fd::is_open(task, fd) { Ok(fd) } else { Err(Errno::ENOENT) }
     };
-    let file = |file| Inode::File(Source::Proc(file));
     if let Some(name) = name.strip_prefix(b"fd/") {
         return descriptor(name).map(|fd| Inode::MagicLink(MagicLink::Descriptor(task.clone(), fd)));
     }
     if let Some(name) = name.strip_prefix(b"fdinfo/") {
-        return descriptor(name).map(|fd| file(File::Descriptor(task.clone(), fd)));
+        return descriptor(name).map(|fd| fd::info_file(task, fd));
     }
     let row = ROWS.iter().find(|row| row.name.as_bytes() == name && (part == Part::Process || !row.whole));
-    row.map(|row| file(File::Task(row, task.clone(), part))).ok_or(Errno::ENOENT)
+    row.map(|row| Inode::File(Rc::new(TaskFile(row, task.clone(), part)))).ok_or(Errno::ENOENT)
 }
 
 /// The names in `/proc/PID`.
-#[must_use]
-pub fn names(part: Part) -> Vec<String> {
+fn names(part: Part) -> Vec<String> {
     let rows = ROWS.iter().filter(|row| part == Part::Process || !row.whole).map(|row| row.name);
     let task = (part == Part::Process).then_some("task");
     let mut names: Vec<_> = rows
@@ -200,63 +245,8 @@ pub fn names(part: Part) -> Vec<String> {
 }
 
 /// The names in `/proc/PID/net`.
-#[must_use]
-pub fn net_names() -> Vec<String> {
+fn net_names() -> Vec<String> {
     ROWS.iter().filter_map(|row| row.name.strip_prefix("net/")).map(ToString::to_string).collect()
-}
-
-fn is_open(task: &Task, fd: i32) -> bool {
-    !slot_of(task, fd).is_free()
-}
-
-/// The open descriptors of a task, in order.
-#[must_use]
-pub fn descriptors(task: &Task) -> Vec<i32> {
-    settle(task);
-    task.files.borrow().numbers()
-}
-
-/// `/proc/PID/fdinfo/N`.
-pub fn descriptor_info(cx: &Cx, task: &Task, fd: i32) -> Result<Vec<u8>, Errno> {
-    let known = task.files.borrow().get(fd);
-    match known {
-        Some(open) if !crate::fs::host::is_real(&open) => {
-            let ino = open.file.stat(cx).map_or(0, |stat| stat.ino);
-            text(format!("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t1\nino:\t{ino}\n", open.position.get(), open.flags.get()))
-        }
-        _ => {
-            let real = task.guest.stat(fd, b"", 0)?;
-            let ino = cx.kernel.fs.virtualized(&cx.kernel, &real).ino;
-            let info = task.guest.proc_file(&format!("fdinfo/{fd}"))?;
-            let mut shown = String::new();
-            for line in String::from_utf8_lossy(&info).lines() {
-                let _ = match line.split_once(':') {
-                    Some(("pos" | "flags", _)) => writeln!(shown, "{line}"),
-                    Some(("mnt_id", _)) => writeln!(shown, "mnt_id:\t1"),
-                    Some(("ino", _)) => writeln!(shown, "ino:\t{ino}"),
-                    _ => Ok(()),
-                };
-            }
-            text(shown)
-        }
-    }
-}
-
-/// The flags of a descriptor that only Linux knows.
-#[must_use]
-pub fn real_flags(task: &Task, fd: i32) -> Option<u32> {
-    let info = task.guest.proc_file(&format!("fdinfo/{fd}")).ok()?;
-    let text = String::from_utf8_lossy(&info).into_owned();
-    let value = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
-    u32::from_str_radix(value.trim(), 8).ok()
-}
-
-fn comm(task: &Task) -> Vec<u8> {
-    task.comm.get().iter().copied().take_while(|&byte| byte != 0).collect()
-}
-
-fn comm_text(task: &Task) -> String {
-    String::from_utf8_lossy(&comm(task)).into_owned()
 }
 
 fn children(cx: &Cx, task: &Task) -> String {
@@ -269,7 +259,7 @@ fn oom_score_adj(task: &Task) -> i64 {
 }
 
 /// Writes to a file of a process.
-pub fn write(_cx: &Cx, row: &Row, task: &Rc<Task>, bytes: &[u8]) -> Result<(), Errno> {
+fn write(row: &Row, task: &Rc<Task>, bytes: &[u8]) -> Result<(), Errno> {
     let given = core::str::from_utf8(bytes.trim_ascii()).map_err(|_| Errno::EINVAL)?;
     let number = |low: i64, high: i64| {
         let value = given.parse::<i64>().map_err(|_| Errno::EINVAL)?;
@@ -291,176 +281,4 @@ pub fn write(_cx: &Cx, row: &Row, task: &Rc<Task>, bytes: &[u8]) -> Result<(), E
     };
     task.process.settings.set(Setting::OomScoreAdj, value as u64);
     Ok(())
-}
-
-fn limits(task: &Task) -> String {
-    let show = |value: u64| if value == INFINITY { "unlimited".to_string() } else { value.to_string() };
-    let mut text = format!("{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
-    for (Resource { name, unit, .. }, limit) in task.process.limits.rows() {
-        let _ = writeln!(text, "{name:<25} {:<20} {:<20} {unit:<10}", show(limit.soft), show(limit.hard));
-    }
-    text
-}
-
-/// How others stand to a process.
-struct Relations {
-    parent: u32,
-    group: u32,
-    session: u32,
-    tracer: u32,
-}
-
-fn relations(cx: &Cx, task: &Task) -> Relations {
-    let family = cx.kernel.family.borrow();
-    let tid = task.tid.get();
-    Relations {
-        parent: family.parent(tid).map_or(0, Pid::get),
-        group: family.pgid(tid).map_or(0, |group| group.get()),
-        session: family.sid(tid).map_or(0, |session| session.get()),
-        tracer: family.trace(tid).map_or(0, |trace| trace.tracer.get()),
-    }
-}
-
-fn state(cx: &Cx, task: &Rc<Task>) -> (char, &'static str) {
-    match task.rest.get() {
-        _ if task.halted.get() => ('T', "stopped"),
-        Rest::Gone => ('Z', "zombie"),
-        Rest::Asleep { .. } => ('S', "sleeping"),
-        _ if Rc::ptr_eq(task, &cx.task) => ('R', "running"),
-        // One runs at a time; the others that could are asleep to one who looks.
-        _ => ('S', "sleeping"),
-    }
-}
-
-/// Caught and ignored signals.
-fn dispositions(task: &Task) -> (u64, u64) {
-    let actions = task.actions.borrow().clone();
-    let actions = actions.borrow();
-    let (mut caught, mut ignored) = (0, 0);
-    for signal in 1..=64 {
-        let bit = 1 << (signal - 1);
-        match actions.get(signal).handler {
-            0 => {}
-            1 => ignored |= bit,
-            _ => caught |= bit,
-        }
-    }
-    (caught, ignored)
-}
-
-fn bits(set: SigSet) -> u64 {
-    set.0
-}
-
-fn cpu_ns(task: &Task, part: Part) -> u64 {
-    if part == Part::Process { task.process.total_cpu_ns() } else { task.cpu_ns.get() }
-}
-
-fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
-    const TICK: u64 = SECOND / 100;
-    let process = &task.process;
-    let Relations { parent, group, session, .. } = relations(cx, task);
-    let sizes = maps::sizes(cx, task);
-    let (caught, ignored) = dispositions(task);
-    let booted = cx.kernel.timers.of_uptime(0);
-    let nice = process.nice.get();
-    let id = if part == Part::Process { process.pid.get() } else { task.tid.get().get() };
-    // Where code, data, stack, arguments and environment lie: Linux knows it, and it is the same in every run.
-    let real = task.guest.proc_file("stat").unwrap_or_default();
-    let real = String::from_utf8_lossy(&real).into_owned();
-    let fields: Vec<_> = real.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
-    let addresses = |numbers: core::ops::RangeInclusive<usize>| {
-        // The third field is the first one behind the name.
-        let field = |number: usize| fields.get(number - 3).copied().unwrap_or("0");
-        numbers.map(field).collect::<Vec<_>>().join(" ")
-    };
-    let terminal = cx.kernel.terminal.session().is_some_and(|controlled| controlled.get() == session);
-    let tty = if terminal { TTY } else { 0 };
-    let foreground = cx.kernel.terminal.foreground().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
-    let pending = if part == Part::Process { process.pending.set() } else { task.pending.set() };
-    format!(
-        "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \
-         18446744073709551615 {} 0 0 {} {} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 {} 0\n",
-        comm_text(task),
-        state(cx, task).0,
-        cpu_ns(task, part) / TICK,
-        20 + nice,
-        process.tasks.borrow().len(),
-        process.started_ns.saturating_sub(booted) / TICK,
-        sizes.total,
-        sizes.resident / 4096,
-        addresses(26..=28),
-        bits(pending),
-        bits(task.mask.get()),
-        addresses(45..=51),
-    )
-}
-
-/// `tty_nr` of a session with a terminal: `/dev/tty`'s own number.
-const TTY: u64 = crate::fs::inode::device_number(5, 0);
-
-fn statm(cx: &Cx, task: &Task) -> String {
-    let sizes = maps::sizes(cx, task);
-    let pages = |bytes: u64| bytes / 4096;
-    let data = pages(sizes.data + sizes.stack);
-    format!("{} {} 0 {} 0 {data} 0\n", pages(sizes.total), pages(sizes.resident), pages(sizes.text))
-}
-
-fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
-    let process = &task.process;
-    let Relations { parent, tracer, group, session } = relations(cx, task);
-    let credentials = process.credentials.borrow().clone();
-    let ids = |[real, effective, saved]: [u32; 3]| format!("{real}\t{effective}\t{saved}\t{effective}");
-    let groups: String = credentials.groups.iter().map(|group| format!("{group} ")).collect();
-    let sizes = maps::sizes(cx, task);
-    let (caught, ignored) = dispositions(task);
-    let (letter, word) = state(cx, task);
-    let pid = process.pid;
-    let id = if part == Part::Process { pid.get() } else { task.tid.get().get() };
-    let kib = |bytes: u64| bytes >> 10;
-    let affinity = task.attributes.get().affinity(cx.kernel.config.cpus);
-    let mask = cpumask::mask(affinity.iter(), cx.kernel.config.cpus.max(1));
-    let cpus = cpumask::ranges(affinity.iter());
-    let limit = process.limits.soft(RLIMIT_SIGPENDING);
-    let queued = 0;
-    let no_new_privs = process.settings.get(Setting::NoNewPrivs);
-    let mut text = format!(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{id}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n\
-         Uid:\t{}\nGid:\t{}\nFDSize:\t64\nGroups:\t{groups}\nNStgid:\t{pid}\nNSpid:\t{id}\nNSpgid:\t{group}\nNSsid:\t{session}\nKthread:\t0\n",
-        comm_text(task),
-        task.fs.borrow().umask(),
-        ids(credentials.uid),
-        ids(credentials.gid),
-    );
-    for (name, bytes) in [
-        ("VmPeak", sizes.total),
-        ("VmSize", sizes.total),
-        ("VmLck", 0),
-        ("VmPin", 0),
-        ("VmHWM", sizes.resident),
-        ("VmRSS", sizes.resident),
-        ("RssAnon", sizes.resident),
-        ("RssFile", 0),
-        ("RssShmem", 0),
-        ("VmData", sizes.data),
-        ("VmStk", sizes.stack),
-        ("VmExe", sizes.text),
-        ("VmLib", 0),
-        ("VmPTE", 4096),
-        ("VmSwap", 0),
-    ] {
-        let _ = writeln!(text, "{name}:\t{:>8} kB", kib(bytes));
-    }
-    const CAPABILITIES: u64 = 0;
-    let (threads, blocked) = (process.tasks.borrow().len(), bits(task.mask.get()));
-    let (own, shared) = (bits(task.pending.set()), bits(process.pending.set()));
-    let _ = write!(
-        text,
-        "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{threads}\nSigQ:\t{queued}/{limit}\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\n\
-         SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t{CAPABILITIES:016x}\nCapPrm:\t{CAPABILITIES:016x}\nCapEff:\t{CAPABILITIES:016x}\n\
-         CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{CAPABILITIES:016x}\nNoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
-         Speculation_Store_Bypass:\tvulnerable\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t{cpus}\nMems_allowed:\t1\n\
-         Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
-    );
-    text
 }

@@ -3,22 +3,21 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::generated::{self, Inode, Source};
-use crate::fs::proc::{Dir, File};
+use crate::fs::generated::{Dir, Inode, Source};
 use crate::id::{Pid, Tid};
-use crate::process::task::Process;
 use alloc::{
     format,
+    rc::Rc,
     string::{String, ToString},
     vec::Vec,
 };
 use fated_wait::TaskState;
 
 /// A file of such a process.
-pub struct Row {
+struct Row {
     name: &'static str,
     /// Makes its contents.
-    pub make: fn(&Cx, Pid) -> String,
+    make: fn(&Cx, Pid) -> String,
 }
 
 impl core::fmt::Debug for Row {
@@ -44,7 +43,7 @@ fn comm(cx: &Cx, pid: Pid) -> String {
     if is_init(pid) {
         return "init".into();
     }
-    let name = cx.kernel.fs.names.borrow().get(&pid).copied().unwrap_or_default();
+    let name = cx.kernel.zombies.name(pid).unwrap_or_default();
     let len = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     String::from_utf8_lossy(name.get(..len).unwrap_or_default()).into_owned()
 }
@@ -54,15 +53,33 @@ pub fn lookup(cx: &Cx, pid: Pid, rest: Option<&[u8]>) -> Result<Inode, Errno> {
     if !cx.kernel.family.borrow().exists(pid.into()) {
         return Err(Errno::ENOENT);
     }
-    let Some(name) = rest else { return Ok(Inode::Directory(generated::Dir::Proc(Dir::Ended(pid)))) };
+    let Some(name) = rest else { return Ok(Inode::Directory(Rc::new(ZombieDir))) };
     let row = ROWS.iter().find(|row| row.name.as_bytes() == name);
-    row.map(|row| Inode::File(Source::Proc(File::Ended(row, pid)))).ok_or(Errno::ENOENT)
+    row.map(|row| Inode::File(Rc::new(ZombieFile(row, pid)))).ok_or(Errno::ENOENT)
 }
 
-/// The names in `/proc/PID`.
-#[must_use]
-pub fn names() -> Vec<String> {
-    ROWS.iter().map(|row| row.name.to_string()).collect()
+/// `/proc/PID`.
+#[derive(Debug)]
+struct ZombieDir;
+
+impl Dir for ZombieDir {
+    fn names(&self, _cx: &Cx) -> Vec<String> {
+        ROWS.iter().map(|row| row.name.to_string()).collect()
+    }
+}
+
+/// A file in it.
+#[derive(Debug)]
+struct ZombieFile(&'static Row, Pid);
+
+impl Source for ZombieFile {
+    fn mode(&self) -> u32 {
+        0o444
+    }
+
+    fn bytes(&self, cx: &Cx) -> Result<Vec<u8>, Errno> {
+        Ok((self.0.make)(cx, self.1).into_bytes())
+    }
 }
 
 fn state(cx: &Cx, tid: Tid) -> (char, &'static str) {
@@ -102,18 +119,4 @@ fn status(cx: &Cx, pid: Pid) -> String {
          NSsid:\t{session}\nThreads:\t1\n",
         comm(cx, pid)
     )
-}
-
-impl crate::fs::host::known::Fs {
-    /// A process has ended. Its name is kept for readers of `/proc` until it is reaped.
-    pub fn process_ended(&self, kernel: &crate::host::Kernel, process: &Process, comm: [u8; 16]) {
-        /// So many names of reaped processes may be left.
-        const KEPT: usize = 1024;
-        let mut names = self.names.borrow_mut();
-        if names.len() >= KEPT {
-            let family = kernel.family.borrow();
-            names.retain(|&pid, _| family.state(pid.into()) == Some(TaskState::Zombie));
-        }
-        names.insert(process.pid, comm);
-    }
 }

@@ -3,9 +3,9 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::cpumask::{mask, ranges};
-use crate::fs::generated::{Dir, Inode, Source};
-use crate::fs::static_tree::{Found, Tree, rows};
-use alloc::{format, string::String};
+use crate::fs::generated::{Dir, Inode};
+use crate::fs::static_tree::{Node, StaticFile, Tree, rows};
+use alloc::{format, rc::Rc, string::String, vec::Vec};
 
 /// All files.
 pub const TREE: Tree = Tree {
@@ -30,10 +30,20 @@ pub const TREE: Tree = Tree {
 /// What stands at `path` below the root.
 pub fn lookup(path: &[u8]) -> Result<Inode, Errno> {
     Ok(match TREE.lookup(path)? {
-        Found::File(row) => Inode::File(Source::Sysfs(row)),
-        Found::Directory(path) => Inode::Directory(Dir::Sysfs(path)),
-        Found::Link(to) => Inode::Link(to.as_bytes().to_vec()),
+        Node::File(row) => Inode::File(Rc::new(StaticFile(row))),
+        Node::Directory(path) => Inode::Directory(Rc::new(Directory(path))),
+        Node::Link(to) => Inode::Link(to.as_bytes().to_vec()),
     })
+}
+
+/// A directory, by its path.
+#[derive(Debug)]
+struct Directory(&'static str);
+
+impl Dir for Directory {
+    fn names(&self, _cx: &Cx) -> Vec<String> {
+        TREE.names(self.0)
+    }
 }
 
 fn line(value: i64) -> String {

@@ -21,7 +21,7 @@ pub struct Futex {
     pub mm: MmId,
     /// The address in it.
     pub addr: u64,
-    /// What is mapped there, once somebody has asked; `None` inside for memory that no other address space has.
+    /// What is mapped there, once that has been looked up; `None` inside for memory that no other address space has.
     byte: OnceCell<Option<Byte>>,
 }
 

@@ -1,4 +1,5 @@
-//! Locks that their owner hands over to the first waiter (`FUTEX_LOCK_PI`). Priorities don't matter here, so nothing is inherited.
+//! Locks that their owner hands over to the first waiter (`FUTEX_LOCK_PI`). Their priority
+//! inheritance has no effect: the order of tasks doesn't depend on priorities.
 
 use crate::cx::Cx;
 use crate::errno::Errno;

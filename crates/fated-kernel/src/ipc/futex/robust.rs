@@ -42,7 +42,7 @@ fn walk(cx: &Cx, head: u64) -> Result<(), Errno> {
         if entry & !1 == head {
             break;
         }
-        // The next entry is read first: whoever is woken may reuse this one.
+        // The next entry is read first: a woken task may reuse this one.
         let next = cx.read_u64(entry & !1);
         if entry & !1 != pending & !1 {
             owner_died(cx, entry, offset, false)?;

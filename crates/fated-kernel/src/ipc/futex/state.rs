@@ -85,7 +85,7 @@ impl<T> Futexes<T> {
         queue.filter(here).take(count).cloned().collect()
     }
 
-    /// The locks that somebody waits for, as the address space `mm` names them.
+    /// The locks that tasks wait for, as the address space `mm` names them.
     pub(super) fn wanted_locks(&self, mm: MmId) -> Vec<Futex> {
         if self.locks == 0 {
             return Vec::new();

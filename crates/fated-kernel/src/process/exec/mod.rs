@@ -1,7 +1,8 @@
 //! exec: the program of a process is replaced (Linux: `fs/exec.c`).
 //!
 //! The kernel makes a [`plan`]; what can fail has failed before the process loses its other threads. The engine then replaces the real
-//! program, and the kernel resets what belonged to the old one.
+//! program, and the kernel resets what belonged to the old one: handlers of signals, and
+//! descriptors with the close-on-exec flag.
 
 pub mod elf;
 pub mod plan;

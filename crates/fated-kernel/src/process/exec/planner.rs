@@ -38,7 +38,7 @@ impl Target {
         self.dirfd != AT_FDCWD && self.path.first() != Some(&b'/')
     }
 
-    /// What the program, or the interpreter of a script, is told (`AT_EXECFN`; `bprm->filename`).
+    /// The name that the program, or the interpreter of a script, gets (`AT_EXECFN`; `bprm->filename`).
     fn name(&self) -> Vec<u8> {
         match &self.path[..] {
             path if !self.begins_at_descriptor() => path.to_vec(),
@@ -48,14 +48,14 @@ impl Target {
     }
 }
 
-/// What the kernel knows and the files don't tell.
+/// What the kernel knows beyond the files.
 pub trait Rules {
     /// Where the interpreter of a script is, as the real Linux knows it.
     fn locate(&self, path: &[u8]) -> Result<Target, Errno> {
         Ok(Target::at(path))
     }
 
-    /// Whether somebody has a file open for writing.
+    /// Whether a file is open for writing (`ETXTBSY`).
     fn is_written(&self, _: &FileStat) -> bool {
         false
     }
@@ -94,7 +94,7 @@ impl Refusal {
         }
     }
 
-    /// What the user is told of it, if it is a limitation of fated's.
+    /// The line for the user, if this is a limitation of fated.
     #[must_use]
     pub fn notice(self) -> Option<&'static str> {
         match self {
@@ -110,7 +110,7 @@ impl Refusal {
     }
 }
 
-/// Plans to start `target`. `strings` are copied only once the file is known to be executable, as Linux does, and are told its name.
+/// Plans to start `target`. `strings` gets the name of the program. It runs only once the file is known to be executable, as in Linux.
 pub fn make(
     files: &dyn HostFiles,
     rules: &dyn Rules,

@@ -4,7 +4,8 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::attr::means_descriptor;
 use crate::fs::host::carry_out::Borrowed;
-use crate::fs::namei::{AT_FDCWD, NOFOLLOW, lookup};
+use crate::fs::namei::lookup;
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use alloc::vec::Vec;
 
 /// A program to be started.
@@ -28,7 +29,7 @@ pub fn program(cx: &Cx, dirfd: i32, path_addr: u64, flags: u32) -> Result<Progra
             cx.check_open(dirfd)?;
         }
         return match cx.file(dirfd) {
-            Some(open) if !crate::fs::host::is_real(&open) => Err(Errno::EACCES),
+            Some(open) if !open.is_real() => Err(Errno::EACCES),
             _ => Ok(Program { name: alloc::format!("{dirfd}").into_bytes(), path, path_addr, borrowed: None }),
         };
     }

@@ -31,7 +31,7 @@ impl Strings {
         Strings { argv, env, room: MOST }
     }
 
-    /// Copies them from the memory of a guest. `name` is the name of the program, which takes room as well.
+    /// Copies them from the memory of a guest. `name` is the name of the program, which takes room too.
     pub fn read(memory: &dyn Memory, argv: u64, envp: u64, stack_limit: u64, name: &[u8]) -> Result<Strings, Errno> {
         let mut window = Window { memory, page: [0; PAGE], base: 0, len: 0 };
         let argv = window.pointers(argv)?;
