@@ -1,17 +1,15 @@
 //! What to run, and how.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fated_kernel::errno::Errno;
+use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 
 use crate::cpuid;
 use crate::error::{Error, start};
-use crate::notice::is_foreign_program;
 use crate::sys;
 
 /// What stands behind descriptors 0, 1 and 2 of the first program.
@@ -157,18 +155,22 @@ impl Launch {
 
     /// Why the program can't be run, in words for the user.
     #[must_use]
-    pub fn not_run(&self, errno: Errno) -> Error {
+    pub fn not_run(&self, why: NotStarted) -> Error {
         let program = self.program.to_string_lossy().into_owned();
-        let why = match errno {
-            Errno::ENOENT | Errno::ENOTDIR => return Error::NotFound { program },
-            Errno::EACCES => {
+        let why = match why {
+            NotStarted::Lost => return Error::Lost { program },
+            NotStarted::Refused(Refusal::Linux(Errno::ENOENT | Errno::ENOTDIR)) => return Error::NotFound { program },
+            NotStarted::Refused(Refusal::Linux(Errno::EACCES)) => {
                 "permission denied; it must be a regular file with the right to execute it (chmod +x)".into()
             }
-            Errno::ENOEXEC if self.is_32_bit() => "it is a 32-bit program; fated runs those for x86-64 only".into(),
-            Errno::ENOEXEC => {
+            NotStarted::Refused(Refusal::Unreadable) => {
+                "it may be executed but not read, and fated runs only what it can read; permit that (chmod +r)".into()
+            }
+            NotStarted::Refused(Refusal::Foreign) => "it is a 32-bit program; fated runs those for x86-64 only".into(),
+            NotStarted::Refused(Refusal::Linux(Errno::ENOEXEC)) => {
                 "Linux doesn't know its format; it must be a program for x86-64 or a script that begins with #!".into()
             }
-            errno => errno.to_string(),
+            NotStarted::Refused(Refusal::Linux(errno)) => errno.to_string(),
         };
         Error::NotExecutable { program, why }
     }
@@ -178,15 +180,6 @@ impl Launch {
     pub fn not_entered(&self, errno: Errno) -> Error {
         let directory = self.cwd.as_deref().unwrap_or(Path::new(".")).to_string_lossy().into_owned();
         Error::Directory { directory, errno }
-    }
-
-    /// Whether what would be started is a program for a 32-bit processor.
-    fn is_32_bit(&self) -> bool {
-        let folder = self.cwd.clone().unwrap_or_default();
-        let open = |path: Vec<u8>| File::open(folder.join(PathBuf::from(OsString::from_vec(path)))).ok();
-        let mut head = [0; 5];
-        let file = self.candidates().into_iter().find_map(open);
-        file.is_some_and(|mut file| file.read_exact(&mut head).is_ok()) && is_foreign_program(&head)
     }
 }
 

@@ -7,17 +7,12 @@ use core::cell::Cell;
 pub enum Notice {
     /// A call through `int 0x80`, or with an x32 number.
     ForeignCall,
-    /// An exec of a 32-bit program.
-    ForeignProgram,
 }
 
 impl Notice {
     fn line(self) -> &'static str {
         match self {
             Notice::ForeignCall => "a guest has made a 32-bit or x32 system call, which fated refuses with ENOSYS",
-            Notice::ForeignProgram => {
-                "a guest has tried to start a 32-bit program, which no engine of fated runs: its exec failed with ENOEXEC"
-            }
         }
     }
 }
@@ -35,12 +30,6 @@ impl Notices {
     }
 }
 
-/// Whether a file that begins so is a program for a 32-bit processor (elf(5)).
-#[must_use]
-pub fn is_foreign_program(head: &[u8]) -> bool {
-    head.starts_with(b"\x7fELF\x01")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,7 +38,6 @@ mod tests {
     fn each_is_told_once() {
         let notices = Notices::default();
         assert!(notices.first(Notice::ForeignCall).is_some());
-        assert!(notices.first(Notice::ForeignProgram).is_some());
         assert_eq!(notices.first(Notice::ForeignCall), None);
     }
 }

@@ -4,10 +4,9 @@
 //! Linux's, no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
 
 use crate::filter::OWN_CALL;
-use crate::memory;
 use crate::sys::{self, ARCH_SET_CPUID, Os};
-use crate::tracee::{EXEC_STOP, Place, Tracee};
-use fated_engine::notice::Notice;
+use crate::tracee::{CALL_STOP, EXEC_STOP, Place, Tracee};
+use crate::{files, memory};
 use fated_engine::vdso;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
@@ -27,9 +26,6 @@ const AT_MINSIGSTKSZ: u64 = 51;
 const SIGNAL_FRAME: u64 = 3632;
 /// More entries than Linux makes (`AT_VECTOR_SIZE`).
 const MAX_ENTRIES: usize = 64;
-
-/// The code segment of 32-bit programs.
-const CS_32: u64 = 0x23;
 
 /// The auxiliary vector on a new program's stack.
 #[derive(Debug)]
@@ -134,15 +130,18 @@ impl Tracee {
                 continue;
             };
             if !libc::WIFSTOPPED(status) {
-                // Behind the point of no return, Linux kills a process that it can't load a program for.
                 let lost = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV;
                 let errno = self.died(status);
                 return Err(if lost { ExecError::Lost } else { ExecError::Refused(errno) });
             }
             match status >> 8 {
                 EXEC_STOP => return Ok(()),
-                crate::tracee::CALL_STOP => {
+                CALL_STOP => {
                     let result = self.finish().map_err(ExecError::Refused)?;
+                    if self.has_pending(libc::SIGSEGV) {
+                        self.process.kill();
+                        return Err(ExecError::Lost);
+                    }
                     return Err(ExecError::Refused(Errno::of_return(result).unwrap_or(Errno::EIO)));
                 }
                 _ => sys::cont_to_call(self.tid.get()).map_err(ExecError::Refused)?,
@@ -150,17 +149,18 @@ impl Tracee {
         }
     }
 
+    /// Whether a signal for this very task is about to be delivered. Linux sends SIGSEGV to a process whose exec fails behind the point of
+    /// no return, after it has reported the call's error to the tracer.
+    fn has_pending(&self, signal: i32) -> bool {
+        let status = files::proc_file(self.tid.get(), "status").unwrap_or_default();
+        files::status_field(&status, "SigPnd:", 16).is_some_and(|set| set >> (signal - 1) & 1 != 0)
+    }
+
     /// A new program is there and hasn't run yet: mends what it was given, and makes its `cpuid` fault.
     pub(crate) fn new_program(&self, random: &[u8; 16]) {
         self.place.set(Place::Elsewhere);
         // What fails here fails because the process is gone; the next run finds out.
         let Ok(regs) = self.fetch_regs() else { return };
-        if regs.cs == CS_32 {
-            // The kernel refuses those that guests start; this is the first one.
-            self.shared.notice(Notice::ForeignProgram);
-            self.process.kill();
-            return;
-        }
         let tid = self.tid.get();
         let read = |addr, buf: &mut [u8]| memory::read(tid, addr, buf);
         let mut vdso = None;
@@ -177,7 +177,7 @@ impl Tracee {
         }
         self.load_regs(Regs { rax: 0, orig_rax: u64::MAX, ..regs }, true);
         // As above.
-        let _ = self.make_own_calls(&regs, vdso);
+        let _ = vdso.map_or(Ok(()), |vdso| self.make_own_calls(&regs, vdso));
     }
 
     /// Writes fated's vDSO over Linux's.
@@ -190,29 +190,15 @@ impl Tracee {
         memory.write_all_at(&image, base)
     }
 
-    /// Makes calls of the engine's own at the program's entry: an exec switches the faulting of `cpuid` off, and the real clocks
-    /// that Linux's vDSO reads stand before it.
-    fn make_own_calls(&self, regs: &Regs, vdso: Option<u64>) -> Os<()> {
-        // syscall; int3
-        const CODE: [u8; 8] = [0x0f, 0x05, 0xcc, 0, 0, 0, 0, 0];
-        const TRAP_AT: u64 = 2;
-        let tid = self.tid.get();
-        let original = sys::peek(tid, regs.rip)?;
-        sys::poke(tid, regs.rip, u64::from_le_bytes(CODE))?;
-        // The task is inside its exec, whose end sets rax. So it has to leave that before it can make a call.
-        self.run_to_trap(&Regs { rip: regs.rip + TRAP_AT, ..*regs })?;
-        let call = |number: i64, [rdi, rsi, rdx]: [u64; 3]| {
-            let rax = number.cast_unsigned();
-            self.run_to_trap(&Regs { rax, rdi, rsi, rdx, orig_rax: u64::MAX, ..*regs })
-        };
-        // It doesn't fail: fated's own thread has tried it.
-        if self.shared.traps_cpuid {
-            call(libc::SYS_arch_prctl, [ARCH_SET_CPUID, 0, OWN_CALL])?;
-        }
-        if let Some((base, real)) = vdso.zip(self.shared.vdso).filter(|(_, real)| real.clocks() > 0) {
-            call(libc::SYS_munmap, [base - real.clocks(), real.clocks(), 0])?;
-        }
-        sys::poke(tid, regs.rip, original)
+    /// Makes calls of the engine's own before the program's first instruction: an exec switches the faulting of `cpuid` off, and
+    /// the real clocks that Linux's vDSO reads stand before it.
+    fn make_own_calls(&self, regs: &Regs, vdso: u64) -> Os<()> {
+        let clocks = self.shared.vdso.map_or(0, |real| real.clocks());
+        // Neither call fails: fated's own thread has tried the first, and the second is of what is mapped, or does nothing.
+        let first = if self.shared.traps_cpuid { vdso::ARCH_PRCTL_AT } else { vdso::MUNMAP_AT };
+        // The end of the exec, which the task is still inside, sets rax.
+        let (rdi, rsi, rdx) = (ARCH_SET_CPUID, 0, OWN_CALL);
+        self.run_to_trap(&Regs { rip: vdso + first, rdi, rsi, rdx, r8: vdso - clocks, r9: clocks, ..*regs })
     }
 
     /// Runs on until a trap.
@@ -225,8 +211,12 @@ impl Tracee {
             if !libc::WIFSTOPPED(status) {
                 return Err(self.died(status));
             }
-            if status >> 8 == libc::SIGTRAP {
-                return Ok(());
+            match status >> 8 {
+                libc::SIGTRAP => return Ok(()),
+                // The code isn't there. The program faults again by itself.
+                libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),
+                // A call that stops with a log; Linux answers it.
+                _ => {}
             }
         }
     }

@@ -155,9 +155,14 @@ pub(crate) fn proc_file(tid: RealTid, name: &str) -> Os<Vec<u8>> {
 /// The file mode creation mask of a task.
 pub(crate) fn umask(tid: RealTid) -> Os<u32> {
     let status = proc_file(tid, "status")?;
-    let text = String::from_utf8_lossy(&status).into_owned();
-    let field = text.lines().find_map(|line| line.strip_prefix("Umask:"));
-    field.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).ok_or(Errno::EIO)
+    status_field(&status, "Umask:", 8).and_then(|mask| u32::try_from(mask).ok()).ok_or(Errno::EIO)
+}
+
+/// The number in the line of `/proc/TID/status` that begins with `name`.
+pub(crate) fn status_field(status: &[u8], name: &str, radix: u32) -> Option<u64> {
+    let text = String::from_utf8_lossy(status);
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(value.trim(), radix).ok()
 }
 
 /// Where the link `/proc/TID/NAME` points.

@@ -1,21 +1,24 @@
-//! The first program: what it starts with, and its way from fork to its first instruction.
+//! The first program: what it starts with, and its way from fork to the exec.
 //!
-//! The child prepares itself between fork and exec, waits until it is traced, and execs under the filter that all guests
-//! inherit. What fails on this way is reported through a pipe that an exec closes.
+//! The child prepares itself, waits until it is traced, installs the filter that all guests inherit, and stops at a call. The
+//! engine turns this call into the exec that the kernel has planned, as it does with the execs of guests. The strings for it stand in
+//! the child's memory, which is a copy of fated's. A step that fails is reported through a pipe.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use fated_engine::{Error, Launch, start};
+use fated_engine::{Error, Launch, signals, start};
 use fated_kernel::errno::Errno;
+use fated_kernel::process::exec::plan::Request;
+use fated_kernel::process::exec::planner::{First, SHELL};
 use fated_kernel::process::limits::DESCRIPTORS;
 
-use crate::filter;
+use crate::filter::{self, STOPPING_CALL};
 use crate::process::reap;
 use crate::sys::{self, RealTid};
-use crate::tracee::{EXEC_STOP, SECCOMP_STOP};
+use crate::tracee::SECCOMP_STOP;
 
 /// The soft limit of the stack, which decides where Linux puts mappings.
 const STACK_LIMIT: u64 = 8 << 20;
@@ -43,8 +46,6 @@ const STEPS: [(&str, &str); 8] = [
     ),
 ];
 const CHDIR: usize = 4;
-/// The step number of the exec itself.
-const EXEC: usize = STEPS.len();
 
 /// A list of strings with the list of pointers that exec wants.
 struct Strings {
@@ -59,12 +60,42 @@ impl Strings {
     }
 }
 
-/// Everything that the child needs, made before the fork: between fork and exec nothing may be allocated.
-struct Plan {
-    /// Each path to try, with the arguments for it, and those for a shell if it turns out to be a script without `#!`.
+/// The strings of the exec. Any of the candidates may be the one that the kernel chooses.
+pub(crate) struct Texts {
+    /// Each path to try, and the arguments for a shell if it turns out to be a script without `#!`.
     candidates: Vec<(CString, Strings)>,
     argv: Strings,
     env: Strings,
+}
+
+impl Texts {
+    fn new(launch: &Launch) -> Texts {
+        let args = || launch.args.iter().map(|arg| c_string(arg.as_bytes()));
+        let candidate = |path: Vec<u8>| {
+            let path = c_string(&path);
+            let shell = [c_string(SHELL), path.clone()].into_iter().chain(args()).collect();
+            (path, Strings::new(shell))
+        };
+        Texts {
+            candidates: launch.candidates().into_iter().map(candidate).collect(),
+            argv: Strings::new(launch.words().map(|word| c_string(word.as_bytes())).collect()),
+            env: Strings::new(launch.variables().iter().map(|variable| c_string(variable)).collect()),
+        }
+    }
+
+    /// The execve(2) of what the kernel has found, with addresses in the child's memory.
+    pub(crate) fn request(&self, first: &First) -> Request {
+        let (path, shell) = &self.candidates[first.path];
+        let (path, argv) = if first.by_shell { (shell.pointers[0], shell) } else { (path.as_ptr(), &self.argv) };
+        let address = |strings: &Strings| strings.pointers.as_ptr().addr() as u64;
+        let (argv, envp) = (address(argv), address(&self.env));
+        Request { dirfd: libc::AT_FDCWD, path: path.addr() as u64, argv, envp, flags: 0 }
+    }
+}
+
+/// Everything that the child needs, made before the fork: between fork and exec nothing may be allocated.
+struct Plan {
+    texts: Texts,
     cwd: Option<CString>,
     placeholders: u8,
     filter: Vec<libc::sock_filter>,
@@ -79,16 +110,8 @@ fn c_string(bytes: &[u8]) -> CString {
 
 impl Plan {
     fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Plan {
-        let args = || launch.args.iter().map(|arg| c_string(arg.as_bytes()));
-        let candidate = |path: Vec<u8>| {
-            let path = c_string(&path);
-            let shell = [c"/bin/sh".to_owned(), path.clone()].into_iter().chain(args()).collect();
-            (path, Strings::new(shell))
-        };
         Plan {
-            candidates: launch.candidates().into_iter().map(candidate).collect(),
-            argv: Strings::new(launch.words().map(|word| c_string(word.as_bytes())).collect()),
-            env: Strings::new(launch.variables().iter().map(|variable| c_string(variable)).collect()),
+            texts: Texts::new(launch),
             cwd: launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes())),
             placeholders: launch.streams.placeholders(),
             filter: filter::program(all_calls),
@@ -99,12 +122,16 @@ impl Plan {
 
     /// The child's part. Makes system calls only.
     fn child(&self, parents_ends: [RawFd; 2]) -> ! {
-        let errno = match self.prepare(parents_ends) {
-            Ok(()) => self.exec(),
-            Err(failed) => failed,
-        };
-        let bytes = [errno.0 as i32, errno.1].map(i32::to_le_bytes);
-        let _ = sys::write(self.report.as_raw_fd(), bytes.as_flattened());
+        match self.prepare(parents_ends) {
+            // SAFETY: Linux knows no such call; the engine puts another one in its place.
+            Ok(()) => unsafe {
+                libc::syscall(STOPPING_CALL as i64);
+            },
+            Err((step, errno)) => {
+                let bytes = [step as i32, errno].map(i32::to_le_bytes);
+                let _ = sys::write(self.report.as_raw_fd(), bytes.as_flattened());
+            }
+        }
         // SAFETY: ends this process without running anything of the parent's.
         unsafe { libc::_exit(127) }
     }
@@ -168,38 +195,6 @@ impl Plan {
         }
         0
     }
-
-    /// As execvp(3): the first candidate that is there; one that may not be executed only if there is no other.
-    fn exec(&self) -> (usize, i32) {
-        let mut worst = libc::ENOENT;
-        for (path, shell) in &self.candidates {
-            // SAFETY: paths end with NULs, lists of pointers with null pointers.
-            unsafe {
-                libc::execve(path.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr());
-            }
-            match sys::last().number() {
-                libc::ENOENT | libc::ENOTDIR => {}
-                libc::EACCES => worst = libc::EACCES,
-                libc::ENOEXEC if is_text(path) => {
-                    // SAFETY: as above.
-                    unsafe {
-                        libc::execve(shell.pointers[0], shell.pointers.as_ptr(), self.env.pointers.as_ptr());
-                    }
-                    return (EXEC, libc::ENOEXEC);
-                }
-                errno => return (EXEC, errno),
-            }
-        }
-        (EXEC, worst)
-    }
-}
-
-/// Whether a file that Linux doesn't know may be a script for a shell: the check that shells make.
-fn is_text(path: &CStr) -> bool {
-    let mut head = [0; 128];
-    let file = sys::open(libc::AT_FDCWD, path, libc::O_RDONLY);
-    let len = file.and_then(|file| sys::read(file.as_raw_fd(), &mut head)).unwrap_or(0);
-    !head[..len].contains(&0)
 }
 
 /// Nothing blocked, nothing ignored or handled.
@@ -237,8 +232,9 @@ fn limits() -> i64 {
     }
 }
 
-/// Starts the program; returns when it stands before its first instruction, traced. With `all_calls`, none runs free.
-pub(crate) fn start_program(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> {
+/// Starts the child; returns when it is stopped at the call that the exec takes the place of. With `all_calls`, no call of
+/// guests runs free.
+pub(crate) fn start_child(launch: &Launch, all_calls: bool) -> Result<(RealTid, Texts), Error> {
     launch.check()?;
     let pipe = || sys::pipe().map_err(start("make a pipe to the first guest"));
     let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
@@ -249,7 +245,7 @@ pub(crate) fn start_program(launch: &Launch, all_calls: bool) -> Result<RealTid,
         0 => plan.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
         tid => tid,
     };
-    drop(plan);
+    let Plan { texts, .. } = plan;
     let given_up = |error| {
         let _ = sys::kill(tid, libc::SIGKILL);
         reap(tid);
@@ -262,18 +258,29 @@ pub(crate) fn start_program(launch: &Launch, all_calls: bool) -> Result<RealTid,
     }
     sys::write(go_write.as_raw_fd(), &[1]).map_err(start("release the first guest")).map_err(given_up)?;
     loop {
-        let status = sys::wait_on(tid).map_err(start("wait for the first guest"))?;
+        let status = wait_for_child(tid).map_err(start("wait for the first guest"))?;
         if !libc::WIFSTOPPED(status) {
             let killed = || start("start the first guest (it was killed)")(Errno::ESRCH);
             return Err(reported(launch, &report_read).unwrap_or_else(killed));
         }
-        match status >> 8 {
-            EXEC_STOP => return Ok(tid),
-            // The calls of the child itself; Linux answers them.
-            SECCOMP_STOP => {}
-            _ => {}
+        if status >> 8 == SECCOMP_STOP {
+            return Ok((tid, texts));
         }
         sys::cont(tid).map_err(start("run the first guest")).map_err(given_up)?;
+    }
+}
+
+/// Waits for a change of the child, which is killed if the user ends the run.
+fn wait_for_child(tid: RealTid) -> sys::Os<i32> {
+    loop {
+        match sys::wait(tid) {
+            Err(Errno::EINTR) if signals::fatal().is_some() => {
+                // It fails if the child is on its way out already.
+                let _ = sys::kill(tid, libc::SIGKILL);
+            }
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
     }
 }
 
@@ -286,7 +293,6 @@ fn reported(launch: &Launch, report: &OwnedFd) -> Option<Error> {
     let [at, errno] = [0, 4].map(|at| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
     let errno = Errno::from_number(errno);
     Some(match at as usize {
-        EXEC => launch.not_run(errno),
         CHDIR => launch.not_entered(errno),
         at => match STEPS.get(at) {
             Some(&(step, remedy)) => Error::Start { step: step.into(), errno, remedy },

@@ -1,10 +1,10 @@
 //! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
 
 use crate::alike::Alike;
-use crate::launch;
+use crate::launch::{self, Texts};
 use crate::process::Process;
-use crate::sys::{self, RealTid};
-use crate::tracee::{Ran, Tracee};
+use crate::sys;
+use crate::tracee::{Place, Ran, Tracee};
 use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
 use fated_engine::signals::{self, Signals};
@@ -15,8 +15,11 @@ use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, HostFiles, Memory, RealTask, Stop, Trace};
 use fated_kernel::process::credentials::Credentials;
+use fated_kernel::process::exec::plan::Exec;
+use fated_kernel::process::exec::planner;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -189,40 +192,58 @@ impl Engine {
             launch: launch.clone(),
             _cpu: cpu,
         };
-        let tid = launch::start_program(launch, engine.driver.sees_all())?;
-        engine.boot(tid)?;
+        engine.signals.tick_every(engine.tick()).map_err(start("set a timer"))?;
+        // What the user has ended fails, one way or another.
+        engine.boot().map_err(|error| signals::fatal().map_or(error, |signal| Error::Interrupted { signal }))?;
         Ok(engine)
     }
 
-    /// Hands the first task to the kernel.
-    fn boot(&self, tid: RealTid) -> Result<(), Error> {
+    /// Starts the first program and hands its task to the kernel.
+    fn boot(&self) -> Result<(), Error> {
         // The kernel gives the id only when it has the task.
         let unnamed = Tid::new(1).ok_or_else(|| start("name the first task")(Errno::EINVAL))?;
-        let link = |name| crate::files::proc_link(tid, name).map_err(start("look at the new program"));
-        let credentials = sys::credentials()
-            .map(|(uid, gid, groups)| Credentials { uid, gid, groups })
-            .map_err(start("ask who fated is"));
-        let umask = || crate::files::umask(tid).map_err(start("look at the new program"));
-        let boot = credentials
-            .and_then(|credentials| Ok(Boot { exe: link("exe")?, cwd: link("cwd")?, umask: umask()?, credentials }));
-        let regs = sys::get_regs(tid).map_err(start("read the new program's registers"));
-        let (boot, regs) =
-            boot.and_then(|boot| Ok((boot, regs?))).inspect_err(|_| Process::new(tid, unnamed).kill())?;
-        let guest = Rc::new(Tracee::new(self.shared.clone(), Rc::new(Process::new(tid, unnamed)), tid, unnamed, regs));
+        let (tid, texts) = launch::start_child(&self.launch, self.driver.sees_all())?;
+        let process = Rc::new(Process::new(tid, unnamed));
+        self.start_program(&process, &texts).inspect_err(|_| process.kill())
+    }
+
+    /// Replaces the child's program, which is fated, by the first one.
+    fn start_program(&self, process: &Rc<Process>, texts: &Texts) -> Result<(), Error> {
+        let (tid, unnamed) = (process.tgid, process.leader.get());
+        let regs = sys::get_regs(tid).map_err(start("read the first guest's registers"))?;
+        let guest = Rc::new(Tracee::new(self.shared.clone(), process.clone(), tid, unnamed, regs));
+        guest.place.set(Place::Entry);
         if guest.read(regs.rsp, &mut [0]) != 1 {
-            guest.process.kill();
             let remedy = "; permit process_vm_readv and process_vm_writev (containers: --cap-add SYS_PTRACE)";
             return Err(Error::Start { step: "read a guest's memory".into(), errno: Errno::EPERM, remedy });
         }
-        guest.new_program(&self.driver.auxv_random());
-        if guest.process.is_dead() {
-            return Err(self.launch.not_run(Errno::ENOEXEC));
-        }
+        let argv: Vec<_> = self.launch.words().map(|word| word.as_bytes().to_vec()).collect();
+        let not_run = |why| self.launch.not_run(why);
+        let first =
+            planner::first(&*guest, &self.launch.candidates(), &argv, &self.launch.variables()).map_err(not_run)?;
+        let request = texts.request(&first);
+        let exec = Exec { plan: first.plan, request, random: self.driver.auxv_random() };
+        guest.replace_program(&exec).map_err(|error| not_run(error.into()))?;
+        let link = |name| guest.proc_link(name).map_err(start("look at the new program"));
+        let (uid, gid, groups) = sys::credentials().map_err(start("ask who fated is"))?;
+        let boot = Boot {
+            exe: link("exe")?,
+            cwd: link("cwd")?,
+            umask: crate::files::umask(tid).map_err(start("look at the new program"))?,
+            credentials: Credentials { uid, gid, groups },
+        };
         let key = self.driver.boot(&boot, guest.clone());
         guest.key.set(key);
-        guest.process.rename_leader(key);
+        process.rename_leader(key);
         self.shared.add(key, guest);
         Ok(())
+    }
+
+    /// How often the engine looks whether the user wants the run to end, and whether a task spins.
+    fn tick(&self) -> Duration {
+        const LONGEST: Duration = Duration::from_millis(250);
+        let tick = self.launch.spin_limit.map_or(LONGEST, |limit| (limit / 8).min(LONGEST));
+        tick.max(Duration::from_millis(1))
     }
 
     /// Drives the run to its end.
@@ -243,10 +264,6 @@ impl Engine {
     /// # Errors
     /// As [`Engine::run`].
     pub fn run_until(&mut self, horizon: Option<u64>) -> Result<Progress, Error> {
-        const LONGEST_TICK: Duration = Duration::from_millis(250);
-        let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
-        let tick = tick.max(Duration::from_millis(1));
-        self.signals.tick_every(tick).map_err(start("set a timer"))?;
         let alike = Alike::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {

@@ -49,19 +49,6 @@ pub(crate) fn set_regs(tid: RealTid, regs: &Regs) -> Os<()> {
     check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, 0, &raw const *regs) }).map(drop)
 }
 
-/// One word of a stopped tracee's memory, whatever its protection.
-pub(crate) fn peek(tid: RealTid, addr: u64) -> Os<u64> {
-    let mut word = 0_u64;
-    // SAFETY: the raw call stores the word behind its fourth argument (ptrace(2), "C library/kernel differences").
-    check(unsafe { libc::syscall(libc::SYS_ptrace, u64::from(libc::PTRACE_PEEKDATA), tid, addr, &raw mut word) })?;
-    Ok(word)
-}
-
-/// Writes one word of a stopped tracee's memory, whatever its protection.
-pub(crate) fn poke(tid: RealTid, addr: u64, word: u64) -> Os<()> {
-    ptrace(libc::PTRACE_POKEDATA, tid, addr, word)
-}
-
 /// What ptrace knows of the signal that a tracee stopped for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalInfo {

@@ -178,11 +178,6 @@ impl Tracee {
             self.site.set(Some(regs.rip.wrapping_sub(2)));
             return Ok(Some(Stop::Call(call_of(&regs))));
         }
-        if event == EXEC_STOP {
-            // Only a passed exec comes here; the kernel uses `RealTask::exec`.
-            self.new_program(&driver.auxv_random());
-            return Ok(None);
-        }
         let signal = event & 0xff;
         if event >> 8 == 0 && signal != CALL_STOP {
             return self.signalled(signal, driver);

@@ -78,6 +78,8 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
         }
         let end = (end + PAGE - 1) & !(PAGE - 1);
         if end > bss {
+            // Linux maps it as it does a heap (`vm_brk_flags`): writable in any case, and counted against what may be committed.
+            let prot = PROT_READ | PROT_WRITE | prot & PROT_EXEC;
             sys::mmap(bss, end - bss, prot, fixed | MAP_ANONYMOUS, -1, 0)?;
         }
     }
