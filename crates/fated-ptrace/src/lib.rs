@@ -10,9 +10,8 @@
 //! Invariants: no real pid, descriptor or time of fated's own reaches the kernel; every child is reaped by its id; nothing
 //! that a guest does panics.
 
-mod alike;
 pub mod bench;
-mod exec;
+mod driver;
 mod fault;
 mod files;
 mod filter;
@@ -20,8 +19,12 @@ mod launch;
 mod memory;
 mod process;
 mod run;
+mod shared;
 mod sys;
 mod tracee;
+mod trap_state;
 mod xstate;
 
-pub use run::{Driver, Engine, Stats};
+pub use driver::Driver;
+pub use run::Engine;
+pub use shared::Stats;

@@ -1,149 +1,24 @@
 //! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
 
-use crate::alike::Alike;
+use crate::driver::Driver;
 use crate::launch::{self, Texts};
 use crate::process::Process;
+use crate::shared::{Shared, Stats};
 use crate::sys;
 use crate::tracee::{Place, Ran, Tracee};
-use fated_engine::cpuid::Cpuid;
-use fated_engine::notice::{Notice, Notices};
+use crate::trap_state::TrapState;
 use fated_engine::signals::{self, Signals};
-use fated_engine::vdso;
 use fated_engine::{Error, Launch, OneCpu, Progress, start};
 use fated_kernel::errno::Errno;
-use fated_kernel::host::{Boot, Ending, Kernel, Next};
+use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Console, HostFiles, Memory, RealTask, Stop, Trace};
+use fated_kernel::ports::{Console, HostFiles, Memory, Stop, Trace};
 use fated_kernel::process::credentials::Credentials;
 use fated_kernel::process::exec::plan::Exec;
 use fated_kernel::process::exec::planner;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// Who decides what happens: the simulated kernel, or a stand-in in tests of the engine.
-pub trait Driver {
-    /// See [`Kernel::boot`].
-    fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid;
-    /// See [`Kernel::run_until`].
-    fn run_until(&self, horizon: Option<u64>) -> Next;
-    /// See [`Kernel::stopped`].
-    fn stopped(&self, tid: Tid, stop: Stop);
-    /// See [`Kernel::interrupt`].
-    fn interrupt(&self, signal: i32);
-    /// See [`Kernel::timestamp_counter`].
-    fn timestamp_counter(&self) -> u64;
-    /// See [`Kernel::stops_at_horizon`].
-    fn stops_at_horizon(&self) -> bool {
-        false
-    }
-    /// See [`Kernel::auxv_random`].
-    fn auxv_random(&self) -> [u8; 16];
-    /// Whether calls that run free have to stop as well, as a complete log wants.
-    fn sees_all(&self) -> bool {
-        false
-    }
-}
-
-impl Driver for Rc<Kernel> {
-    fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
-        Kernel::boot(self, boot, guest)
-    }
-    fn run_until(&self, horizon: Option<u64>) -> Next {
-        Kernel::run_until(self, horizon)
-    }
-    fn stopped(&self, tid: Tid, stop: Stop) {
-        Kernel::stopped(self, tid, stop);
-    }
-    fn interrupt(&self, signal: i32) {
-        Kernel::interrupt(self, signal);
-    }
-    fn timestamp_counter(&self) -> u64 {
-        Kernel::timestamp_counter(self)
-    }
-    fn stops_at_horizon(&self) -> bool {
-        Kernel::stops_at_horizon(self)
-    }
-    fn auxv_random(&self) -> [u8; 16] {
-        Kernel::auxv_random(self)
-    }
-    fn sees_all(&self) -> bool {
-        self.config.log
-    }
-}
-
-/// What a run has cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// How often a task was let run until it stopped.
-    pub stops: u64,
-    /// Calls that Linux carried out under the kernel's eyes, one more stop each.
-    pub natives: u64,
-    /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
-    pub traps: u64,
-}
-
-/// What all tasks of a run share.
-pub(crate) struct Shared {
-    tasks: RefCell<BTreeMap<Tid, Rc<Tracee>>>,
-    pub(crate) cpuid: Cpuid,
-    /// The spin limit in clock ticks of processor time.
-    pub(crate) spin_ticks: Option<u64>,
-    /// Linux's vDSO in fated's own process, which has it as every other does, but perhaps elsewhere.
-    pub(crate) vdso: Option<vdso::Real>,
-    console: Rc<dyn Console>,
-    trace: Rc<dyn Trace>,
-    stats: Cell<Stats>,
-    /// Whether `cpuid` faults in guests.
-    pub(crate) traps_cpuid: bool,
-    notices: Notices,
-    killed: Cell<Option<Tid>>,
-}
-
-impl Shared {
-    pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {
-        let mut stats = self.stats.get();
-        change(&mut stats);
-        self.stats.set(stats);
-    }
-
-    pub(crate) fn add(&self, key: Tid, task: Rc<Tracee>) {
-        self.tasks.borrow_mut().insert(key, task);
-    }
-
-    pub(crate) fn remove(&self, key: Tid) -> Option<Rc<Tracee>> {
-        self.tasks.borrow_mut().remove(&key)
-    }
-
-    pub(crate) fn remove_all(&self, process: &Process) {
-        for key in process.keys() {
-            self.remove(key);
-        }
-    }
-
-    /// The task `old` is the only one that is left of its process, and from now on `new`.
-    pub(crate) fn rename(&self, process: &Process, old: Tid, new: Tid) {
-        let task = self.remove(old);
-        self.remove_all(process);
-        if let Some(task) = task {
-            self.add(new, task);
-        }
-    }
-
-    /// The user hears of the first.
-    pub(crate) fn notice(&self, notice: Notice) {
-        if let Some(line) = self.notices.first(notice) {
-            self.trace.notice(line.into());
-        }
-    }
-
-    /// A task that isn't running has been killed from outside.
-    pub(crate) fn note_killed(&self, key: Tid) {
-        self.killed.set(Some(key));
-    }
-}
 
 /// A program and all that comes of it, on this thread.
 pub struct Engine {
@@ -173,21 +48,9 @@ impl Engine {
         trace: Rc<dyn Trace>,
     ) -> Result<Engine, Error> {
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
-        let shared = Shared {
-            tasks: RefCell::default(),
-            cpuid: Cpuid::new(launch.cpus),
-            spin_ticks: launch.spin_limit.map(clock_ticks),
-            vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
-            console,
-            trace,
-            stats: Cell::default(),
-            traps_cpuid: launch.hides_processor(),
-            notices: Notices::default(),
-            killed: Cell::new(None),
-        };
         let engine = Engine {
             driver: Box::new(driver),
-            shared: Rc::new(shared),
+            shared: Rc::new(Shared::new(launch, console, trace)),
             signals: Signals::install(),
             launch: launch.clone(),
             _cpu: cpu,
@@ -264,7 +127,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::run`].
     pub fn run_until(&mut self, horizon: Option<u64>) -> Result<Progress, Error> {
-        let alike = Alike::new();
+        let traps = TrapState::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {
             if let Some(signal) = signals::fatal() {
@@ -274,7 +137,7 @@ impl Engine {
                 self.driver.interrupt(signal);
             }
             let next = self.driver.run_until(horizon);
-            if let Some(tid) = self.shared.killed.take() {
+            if let Some(tid) = self.shared.take_killed() {
                 // Whatever the kernel made of it.
                 return match signals::fatal() {
                     Some(signal) => Err(Error::Interrupted { signal }),
@@ -287,10 +150,10 @@ impl Engine {
             match next {
                 Next::Run(tid) => {
                     if current.as_ref().is_none_or(|task| task.key.get() != tid || task.is_gone()) {
-                        current = self.shared.tasks.borrow().get(&tid).cloned();
+                        current = self.shared.task(tid);
                     }
                     let Some(task) = &current else { return Err(Error::NoTask { tid }) };
-                    alike.trap(self.shared.traps_cpuid);
+                    traps.match_guests(self.shared.traps_cpuid);
                     match task.run(&*self.driver) {
                         Ran::Stopped(stop) => {
                             if let (Stop::Killed { .. }, Some(signal)) = (stop, signals::fatal()) {
@@ -312,7 +175,7 @@ impl Engine {
     /// What the run has cost so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.stats.get()
+        self.shared.stats()
     }
 
     fn spins(&self, tid: Tid, task: &Tracee, address: u64) -> Error {
@@ -336,17 +199,6 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let tasks = self.shared.tasks.take();
-        for task in tasks.values() {
-            task.process.kill();
-        }
+        self.shared.kill_all();
     }
-}
-
-/// A duration in the unit of `/proc/PID/stat`.
-fn clock_ticks(limit: Duration) -> u64 {
-    // SAFETY: takes a number.
-    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
-    let ticks = limit.as_millis().saturating_mul(u128::from(per_second)) / 1000;
-    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
 }

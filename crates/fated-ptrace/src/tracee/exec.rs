@@ -3,9 +3,9 @@
 //! Nothing that a new program is told by its start differs from run to run or machine to machine: fated's vDSO in place of
 //! Linux's, no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
 
+use super::{CALL_STOP, EXEC_STOP, Place, Tracee};
 use crate::filter::OWN_CALL;
 use crate::sys::{self, ARCH_SET_CPUID, Os};
-use crate::tracee::{CALL_STOP, EXEC_STOP, Place, Tracee};
 use crate::{files, memory};
 use fated_engine::vdso;
 use fated_kernel::arch::{Call, Regs};
