@@ -1,8 +1,8 @@
-//! What a user is told once of a run, the same by both engines.
+//! Notices that the user gets once in a run, the same on both engines.
 
 use core::cell::Cell;
 
-/// Something that the user should know.
+/// A fact that the user should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A call through `int 0x80`, or with an x32 number.
@@ -17,7 +17,7 @@ impl Notice {
     }
 }
 
-/// What has been told.
+/// The notices that the user has got.
 #[derive(Debug, Default)]
 pub struct Notices(Cell<u8>);
 
@@ -25,8 +25,8 @@ impl Notices {
     /// The line for the user, the first time.
     pub fn first(&self, notice: Notice) -> Option<&'static str> {
         let bit = 1 << notice as u8;
-        let told = self.0.replace(self.0.get() | bit);
-        (told & bit == 0).then(|| notice.line())
+        let given = self.0.replace(self.0.get() | bit);
+        (given & bit == 0).then(|| notice.line())
     }
 }
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_told_once() {
+    fn each_is_given_once() {
         let notices = Notices::default();
         assert!(notices.first(Notice::ForeignCall).is_some());
         assert_eq!(notices.first(Notice::ForeignCall), None);

@@ -1,11 +1,11 @@
-//! What the engine asks of whoever decides what happens.
+//! The interface between the engine and the kernel that it serves.
 
 use fated_kernel::host::{Boot, Kernel, Next};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{RealTask, Stop};
 use std::rc::Rc;
 
-/// Who decides what happens: the simulated kernel, or a stand-in in tests of the engine.
+/// The simulated kernel, or its substitute in tests of the engine.
 pub trait Driver {
     /// See [`Kernel::boot`].
     fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid;
@@ -23,7 +23,7 @@ pub trait Driver {
     }
     /// See [`Kernel::auxv_random`].
     fn auxv_random(&self) -> [u8; 16];
-    /// Whether calls that run free have to stop as well, as a complete log wants.
+    /// Whether all calls stop, which a complete log needs.
     fn sees_all(&self) -> bool {
         false
     }

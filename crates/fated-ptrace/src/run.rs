@@ -1,4 +1,6 @@
-//! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
+//! The engine's loop: ask the kernel what is next, run a task until it stops, hand the stop to the kernel.
+//!
+//! Invariant: one task runs at a time, and all others are stopped.
 
 use crate::driver::Driver;
 use crate::launch::{self, Texts};
@@ -20,7 +22,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A program and all that comes of it, on this thread.
+/// A run of a program and its descendants, on this thread.
 pub struct Engine {
     driver: Box<dyn Driver>,
     shared: Rc<Shared>,
@@ -56,21 +58,21 @@ impl Engine {
             _cpu: cpu,
         };
         engine.signals.tick_every(engine.tick()).map_err(start("set a timer"))?;
-        // What the user has ended fails, one way or another.
+        // If the user ends the run, one of the steps fails.
         engine.boot().map_err(|error| signals::fatal().map_or(error, |signal| Error::Interrupted { signal }))?;
         Ok(engine)
     }
 
     /// Starts the first program and hands its task to the kernel.
     fn boot(&self) -> Result<(), Error> {
-        // The kernel gives the id only when it has the task.
+        // The kernel chooses the id when it boots.
         let unnamed = Tid::new(1).ok_or_else(|| start("name the first task")(Errno::EINVAL))?;
         let (tid, texts) = launch::start_child(&self.launch, self.driver.sees_all())?;
         let process = Rc::new(Process::new(tid, unnamed));
         self.start_program(&process, &texts).inspect_err(|_| process.kill())
     }
 
-    /// Replaces the child's program, which is fated, by the first one.
+    /// Executes the first program in the child, which still runs fated's image.
     fn start_program(&self, process: &Rc<Process>, texts: &Texts) -> Result<(), Error> {
         let (tid, unnamed) = (process.tgid, process.leader.get());
         let regs = sys::get_regs(tid).map_err(start("read the first guest's registers"))?;
@@ -102,7 +104,7 @@ impl Engine {
         Ok(())
     }
 
-    /// How often the engine looks whether the user wants the run to end, and whether a task spins.
+    /// The interval at which the engine checks whether the user ends the run and whether a task spins.
     fn tick(&self) -> Duration {
         const LONGEST: Duration = Duration::from_millis(250);
         let tick = self.launch.spin_limit.map_or(LONGEST, |limit| (limit / 8).min(LONGEST));
@@ -121,7 +123,7 @@ impl Engine {
         }
     }
 
-    /// Drives the run to its end, or until nothing more happens up to the horizon ([`Kernel::run_until`]). Several engines of one
+    /// Drives the run to its end, or until nothing more happens up to the horizon ([`fated_kernel::host::Kernel::run_until`]). Several engines of one
     /// thread can be driven by turns.
     ///
     /// # Errors
@@ -138,7 +140,7 @@ impl Engine {
             }
             let next = self.driver.run_until(horizon);
             if let Some(tid) = self.shared.take_killed() {
-                // Whatever the kernel made of it.
+                // The kernel has taken the failed access for a bad address, so its answer doesn't count.
                 return match signals::fatal() {
                     Some(signal) => Err(Error::Interrupted { signal }),
                     None => {
@@ -172,7 +174,7 @@ impl Engine {
         }
     }
 
-    /// What the run has cost so far.
+    /// The costs of the run so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
@@ -184,7 +186,7 @@ impl Engine {
         Error::Spins { tid, program, address, limit: self.launch.spin_limit.unwrap_or_default() }
     }
 
-    /// Blocks until one of the streams is ready, or a signal or tick comes; the kernel looks for itself what it was.
+    /// Blocks until one of the streams is ready or a signal or tick arrives. The kernel finds out which.
     fn await_console(&self, streams: &[(i32, u32)]) {
         if streams.iter().any(|&(fd, events)| self.shared.console.poll(fd) & events != 0) {
             return;
@@ -192,7 +194,7 @@ impl Engine {
         let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
-        // EINTR is what is hoped for; nothing else can fail.
+        // The only possible error is EINTR, which ends the wait as intended.
         let _ = sys::poll(&mut fds, -1);
     }
 }

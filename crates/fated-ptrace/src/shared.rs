@@ -1,4 +1,6 @@
-//! What all tasks of a run share.
+//! The state that all tasks of a run share: the table of tasks, what `cpuid` answers, counters, and notices for the user.
+//!
+//! Invariant: the table holds each task that may still run, under its id in the kernel.
 
 use crate::process::Process;
 use crate::tracee::Tracee;
@@ -12,24 +14,24 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a run has cost.
+/// The costs of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// How often a task was let run until it stopped.
+    /// How often a task was run until it stopped.
     pub stops: u64,
-    /// Calls that Linux carried out under the kernel's eyes, one more stop each.
+    /// Calls that Linux carried out for the kernel. Each takes one more stop.
     pub natives: u64,
-    /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
+    /// Emulated `rdtsc`, `rdtscp` and `cpuid` instructions. They are included in `stops`.
     pub traps: u64,
 }
 
-/// What all tasks of a run share.
+/// The state that all tasks of a run share.
 pub(crate) struct Shared {
     tasks: RefCell<BTreeMap<Tid, Rc<Tracee>>>,
     pub(crate) cpuid: Cpuid,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
-    /// Linux's vDSO in fated's own process, which has it as every other does, but perhaps elsewhere.
+    /// Linux's vDSO in fated's own process. Its size is that of all processes; its address may differ.
     pub(crate) vdso: Option<vdso::Real>,
     pub(crate) console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
@@ -84,7 +86,7 @@ impl Shared {
         }
     }
 
-    /// The task `old` is the only one that is left of its process, and from now on `new`.
+    /// Renames task `old` to `new` after an exec, and removes the other tasks of its process.
     pub(crate) fn rename(&self, process: &Process, old: Tid, new: Tid) {
         let task = self.remove(old);
         self.remove_all(process);
@@ -93,19 +95,19 @@ impl Shared {
         }
     }
 
-    /// The user hears of the first.
+    /// Gives the user a notice, once in a run.
     pub(crate) fn notice(&self, notice: Notice) {
         if let Some(line) = self.notices.first(notice) {
             self.trace.notice(line.into());
         }
     }
 
-    /// A task that isn't running has been killed from outside.
+    /// Records that a task was killed from outside while it was stopped.
     pub(crate) fn note_killed(&self, key: Tid) {
         self.killed.set(Some(key));
     }
 
-    /// The task that [`Shared::note_killed`] has named.
+    /// Takes the task that [`Shared::note_killed`] has recorded.
     pub(crate) fn take_killed(&self) -> Option<Tid> {
         self.killed.take()
     }
@@ -118,7 +120,7 @@ impl Shared {
     }
 }
 
-/// A duration in the unit of `/proc/PID/stat`.
+/// Converts a duration to clock ticks, the unit of `/proc/PID/stat`.
 fn clock_ticks(limit: Duration) -> u64 {
     // SAFETY: takes a number.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);

@@ -1,7 +1,7 @@
-//! Calls in a task's own context that its program hasn't made: the engine turns a call that the task is at into another one, or has it
-//! make one.
+//! Calls that the engine makes in a task's context. It replaces the call at which the task is stopped, or moves the task to a `syscall`
+//! instruction first.
 //!
-//! Invariant: the guest sees nothing of such a call but its effect and, where the kernel wants it, its result.
+//! Invariant: the guest's registers are restored afterwards, except for `rax` and the segment bases that the call itself changes.
 
 use super::{CALL_STOP, EVENT_STOP, Place, SECCOMP_STOP, Tracee};
 use crate::filter::STOPPING_CALL;
@@ -12,7 +12,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::ports::{RealTask, Spawn};
 use std::rc::Rc;
 
-/// The result of a call that a signal for the real task has interrupted; Linux would make it again.
+/// The results of a call that a signal for the real task has interrupted and that Linux would restart.
 const INTERRUPTED: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// The bits of [`Spawn::flags`] that the engine passes on.
@@ -25,8 +25,7 @@ const SHAPE: i32 = libc::CLONE_VM
     | libc::CLONE_SETTLS;
 
 impl Tracee {
-    /// Brings the task to the beginning of a call, from wherever it stands. The copy of the registers stays; what the
-    /// real ones are doesn't matter any more.
+    /// Brings the task to the entry of a call. The copy of the registers stays the guest's, and replaces the real ones later.
     pub(crate) fn enter(&self) -> Os<()> {
         if self.is_gone() {
             return Err(Errno::ESRCH);
@@ -49,7 +48,7 @@ impl Tracee {
                     self.place.set(Place::Entry);
                     return Ok(());
                 }
-                // The instruction isn't there any more; the fault is of the engine's making.
+                // The program has removed the instruction. The engine caused this fault, not the guest.
                 libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGTRAP if self.site.take().is_some() => {
                     let gate = self.process.gate.get().ok_or(Errno::ENOSYS)?;
                     let regs = Regs { rip: gate, rax: STOPPING_CALL, orig_rax: u64::MAX, ..self.regs.get() };
@@ -61,7 +60,7 @@ impl Tracee {
         }
     }
 
-    /// Turns the call that the task is at into `call` and lets Linux begin it.
+    /// Replaces the call at which the task is stopped by `call`, and starts it.
     pub(crate) fn begin(&self, call: Call) -> Os<()> {
         self.enter()?;
         let regs = self.regs.get();
@@ -73,13 +72,13 @@ impl Tracee {
         sys::cont_to_call(self.tid.get())
     }
 
-    /// The call that was begun has ended with a stop: takes its result, and gives the task its registers back.
+    /// Ends a call that [`Tracee::begin`] has started and that has stopped at its exit: returns its result and restores the registers.
     pub(crate) fn finish(&self) -> Os<i64> {
         let before = self.regs.get();
         let after = sys::get_regs(self.tid.get())?;
         let regs = Regs {
             rax: after.rax,
-            // What the call itself changes: arch_prctl moves these two.
+            // arch_prctl(2) changes these two.
             fs_base: after.fs_base,
             gs_base: after.gs_base,
             ..before
@@ -90,7 +89,7 @@ impl Tracee {
         Ok(after.rax.cast_signed())
     }
 
-    /// Lets Linux carry out `call` in the task's own context.
+    /// Has Linux carry out `call` in the task's context. Returns its result.
     pub(crate) fn carry_out(&self, call: Call) -> Os<i64> {
         loop {
             self.begin(call)?;
@@ -151,7 +150,7 @@ impl Tracee {
         Ok(child)
     }
 
-    /// After an exec, this task is the only one and the leader, whoever was that before.
+    /// Makes this task the leader and only thread of its process, as an exec does.
     pub(crate) fn becomes_leader(&self) {
         let leader = self.process.leader.get();
         self.shared.rename(&self.process, self.key.replace(leader), leader);
@@ -173,7 +172,7 @@ impl Tracee {
     }
 }
 
-/// The call that a task is at the beginning of.
+/// The call at whose entry a task is stopped.
 pub(super) fn call_of(regs: &Regs) -> Call {
     Call { number: regs.orig_rax, args: [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] }
 }

@@ -1,7 +1,7 @@
-//! The real exec of a planned program, and what is changed of what Linux has put on the new stack.
+//! exec: the real Linux replaces a program as the kernel has planned, and the engine virtualizes what Linux gives the new program.
 //!
-//! Nothing that a new program is told by its start differs from run to run or machine to machine: fated's vDSO in place of
-//! Linux's, no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
+//! Invariant: what a new program finds at its start is the same in each run and on each machine. fated's vDSO replaces Linux's, rseq
+//! is hidden, random bytes and processor features come from the kernel, and `cpuid` faults from the first instruction on.
 
 use super::{CALL_STOP, EXEC_STOP, Place, Tracee};
 use crate::filter::OWN_CALL;
@@ -22,9 +22,9 @@ const AT_HWCAP3: u64 = 29;
 const AT_HWCAP4: u64 = 30;
 const AT_MINSIGSTKSZ: u64 = 51;
 
-/// The room that a signal frame needs: that of a processor with AVX-512, whether this one has it or not.
+/// The size of a signal frame. It is that of a processor with AVX-512 on all processors.
 const SIGNAL_FRAME: u64 = 3632;
-/// More entries than Linux makes (`AT_VECTOR_SIZE`).
+/// An upper bound of the number of entries (`AT_VECTOR_SIZE`).
 const MAX_ENTRIES: usize = 64;
 
 /// The auxiliary vector on a new program's stack.
@@ -35,7 +35,7 @@ struct Auxv {
 }
 
 impl Auxv {
-    /// Finds it behind the arguments and the environment.
+    /// Finds the vector behind the arguments and the environment.
     fn find(read: impl Fn(u64, &mut [u8]) -> usize, sp: u64) -> Option<Auxv> {
         let mut argc = [0; 8];
         if read(sp, &mut argc) < 8 {
@@ -59,8 +59,8 @@ impl Auxv {
         self.entries.iter().find(|entry| entry[0] == kind).map(|entry| entry[1])
     }
 
-    /// Makes the vector the same everywhere; the vDSO stays if it is fated's.
-    fn mend(&mut self, hwcap: u64, has_vdso: bool) {
+    /// Makes the vector the same on all machines. The entry of the vDSO stays if fated's vDSO stands there.
+    fn virtualize(&mut self, hwcap: u64, has_vdso: bool) {
         for entry in &mut self.entries {
             match entry[0] {
                 libc::AT_SYSINFO_EHDR if has_vdso => {}
@@ -102,7 +102,7 @@ impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
 }
 
 impl Tracee {
-    /// Has the real Linux start a program that the kernel has planned. Linux goes through the same chain of scripts, with the same result.
+    /// Has Linux start a program that the kernel has planned. Linux follows the same chain of scripts with the same result.
     pub(crate) fn replace_program(&self, exec: &Exec) -> Result<(), ExecError> {
         let Request { dirfd, path, argv, envp, flags } = exec.request;
         let call = if dirfd == libc::AT_FDCWD && flags == 0 {
@@ -118,12 +118,12 @@ impl Tracee {
         Ok(())
     }
 
-    /// Returns when the new program is loaded.
+    /// Makes the exec. Returns when the new program is loaded.
     fn carry_out_exec(&self, call: Call) -> Result<(), ExecError> {
         self.begin(call).map_err(ExecError::Refused)?;
         loop {
             let Some(status) = self.wait() else {
-                // A thread that isn't the leader takes the leader's id when its exec succeeds. Its own id is gone then.
+                // A successful exec gives a thread that isn't the leader the leader's id, and its own id is free.
                 if self.tid.replace(self.process.tgid) == self.process.tgid {
                     return Err(ExecError::Refused(Errno::ESRCH));
                 }
@@ -149,17 +149,17 @@ impl Tracee {
         }
     }
 
-    /// Whether a signal for this very task is about to be delivered. Linux sends SIGSEGV to a process whose exec fails behind the point of
-    /// no return, after it has reported the call's error to the tracer.
+    /// Whether a signal for this task is pending. If an exec fails behind the point of no return, Linux sends SIGSEGV to the task and then
+    /// reports the call's error to the tracer.
     fn has_pending(&self, signal: i32) -> bool {
         let status = files::proc_file(self.tid.get(), "status").unwrap_or_default();
         files::status_field(&status, "SigPnd:", 16).is_some_and(|set| set >> (signal - 1) & 1 != 0)
     }
 
-    /// A new program is there and hasn't run yet: mends what it was given, and makes its `cpuid` fault.
+    /// Prepares a program that is loaded and hasn't run yet: virtualizes what Linux has given it, and makes `cpuid` fault.
     pub(crate) fn new_program(&self, random: &[u8; 16]) {
         self.place.set(Place::Elsewhere);
-        // What fails here fails because the process is gone; the next run finds out.
+        // A failure here means that the process is gone, which the next run reports.
         let Ok(regs) = self.fetch_regs() else { return };
         let tid = self.tid.get();
         let read = |addr, buf: &mut [u8]| memory::read(tid, addr, buf);
@@ -170,7 +170,7 @@ impl Tracee {
             if let Some(addr) = auxv.get(libc::AT_RANDOM) {
                 memory::write(tid, addr, random);
             }
-            auxv.mend(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
+            auxv.virtualize(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
             let bytes = auxv.bytes();
             memory::write(tid, auxv.addr, &bytes);
             self.process.auxv.replace(bytes);
@@ -180,28 +180,29 @@ impl Tracee {
         let _ = vdso.map_or(Ok(()), |vdso| self.make_own_calls(&regs, vdso));
     }
 
-    /// Writes fated's vDSO over Linux's.
+    /// Overwrites Linux's vDSO with fated's.
     fn write_vdso(&self, base: u64) -> io::Result<()> {
         let real = self.shared.vdso.ok_or(io::ErrorKind::NotFound)?;
         let mut image = vdso::IMAGE.to_vec();
         image.resize(real.size() as usize, 0);
-        // Unlike process_vm_writev(2), this writes to what is read-only.
+        // Unlike process_vm_writev(2), this file permits writing to read-only memory.
         let memory = OpenOptions::new().write(true).open(format!("/proc/{}/mem", self.tid.get()))?;
         memory.write_all_at(&image, base)
     }
 
-    /// Makes calls of the engine's own before the program's first instruction: an exec switches the faulting of `cpuid` off, and
-    /// the real clocks that Linux's vDSO reads stand before it.
+    /// Makes two calls before the program's first instruction. The first one makes `cpuid` fault, which an exec has switched off. The
+    /// second one unmaps the real clocks of Linux's vDSO.
     fn make_own_calls(&self, regs: &Regs, vdso: u64) -> Os<()> {
         let clocks = self.shared.vdso.map_or(0, |real| real.clocks());
-        // Neither call fails: fated's own thread has tried the first, and the second is of what is mapped, or does nothing.
+        // Neither call fails: fated's own thread has tried the first one, and the clocks are mapped. Without clocks, munmap(2) refuses
+        // a size of 0, which does no harm.
         let first = if self.shared.traps_cpuid { vdso::ARCH_PRCTL_AT } else { vdso::MUNMAP_AT };
-        // The end of the exec, which the task is still inside, sets rax.
+        // The task is still inside the exec, whose end overwrites rax. The code sets rax itself.
         let (rdi, rsi, rdx) = (ARCH_SET_CPUID, 0, OWN_CALL);
         self.run_to_trap(&Regs { rip: vdso + first, rdi, rsi, rdx, r8: vdso - clocks, r9: clocks, ..*regs })
     }
 
-    /// Runs on until a trap.
+    /// Continues with these registers until an `int3`.
     fn run_to_trap(&self, regs: &Regs) -> Os<()> {
         let tid = self.tid.get();
         sys::set_regs(tid, regs)?;
@@ -213,9 +214,9 @@ impl Tracee {
             }
             match status >> 8 {
                 libc::SIGTRAP => return Ok(()),
-                // The code isn't there. The program faults again by itself.
+                // The code isn't there. The program then starts without these calls.
                 libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),
-                // A call that stops with a log; Linux answers it.
+                // With a log, these calls stop as all others do. Linux carries them out.
                 _ => {}
             }
         }
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_vector_is_found_behind_the_environment_and_mended() {
+    fn the_vector_is_found_behind_the_environment_and_virtualized() {
         let stack: Vec<u64> =
             [2, 0x10, 0x20, 0, 0x30, 0, libc::AT_SYSINFO_EHDR, 0x7000, libc::AT_HWCAP, 99, 0, 0].into();
         let bytes: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -240,9 +241,9 @@ mod tests {
         let mut auxv = Auxv::find(read, 0x1000).unwrap();
         assert_eq!(auxv.addr, 0x1000 + 6 * 8);
         assert_eq!(auxv.get(libc::AT_SYSINFO_EHDR), Some(0x7000));
-        auxv.mend(5, true);
+        auxv.virtualize(5, true);
         assert_eq!(auxv.entries, [[libc::AT_SYSINFO_EHDR, 0x7000], [libc::AT_HWCAP, 5]]);
-        auxv.mend(5, false);
+        auxv.virtualize(5, false);
         assert_eq!(auxv.entries, [[libc::AT_IGNORE, 0], [libc::AT_HWCAP, 5]]);
         assert!(Auxv::find(read, 0x1000 + 8 * 9).is_none(), "ends before a null");
     }

@@ -1,8 +1,9 @@
-//! One task as the engine sees it: a stopped tracee with a copy of its registers.
+//! A task: a tracee with a copy of its registers. This module runs it and decodes its stops; [`calls`] makes calls in its context,
+//! [`exec`] replaces its program, and [`ports`] serves the kernel.
 //!
-//! Invariants: between two calls of [`Tracee::run`] the task is stopped. The copy of the registers is written back at most
-//! once per run, and only when it has changed. A call that stopped doesn't reach Linux unless the kernel passes it, makes
-//! it natively, or the engine turns it into another.
+//! Invariants: the task is stopped except during [`Tracee::run`]. The copy of the registers is written back at most once per run,
+//! and only if it has changed. A call that stopped doesn't reach Linux unless the kernel passes it or makes it natively, or the
+//! engine replaces it by another one.
 
 mod calls;
 mod exec;
@@ -24,30 +25,30 @@ use fated_kernel::ports::{Memory as _, Stop};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// `PTRACE_EVENT_SECCOMP` and others as `wait` reports them.
+/// Stops as wait(2) reports them, without the low byte.
 pub(crate) const SECCOMP_STOP: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8;
 pub(crate) const EXEC_STOP: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
 pub(crate) const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
-/// `PTRACE_EVENT_STOP`: a new tracee, or one that was interrupted.
+/// `PTRACE_EVENT_STOP`: a new tracee, or the effect of `PTRACE_INTERRUPT`.
 const EVENT_STOP: i32 = 128;
 
 /// Where a stopped task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// At the beginning of a call, which Linux will carry out unless its number is taken away.
+    /// At the entry of a call. Linux carries the call out unless its number is replaced.
     Entry,
-    /// Anywhere else: setting the registers is all there is to do.
+    /// Anywhere else. The task continues with the registers that are set.
     Elsewhere,
 }
 
-/// Why [`Tracee::run`] came back.
+/// Why [`Tracee::run`] returned.
 #[derive(Debug)]
 pub(crate) enum Ran {
-    /// As the kernel has to know.
+    /// The task stopped for something that the kernel handles.
     Stopped(Stop),
-    /// It has read a time stamp, and stops because its next call might end beyond the horizon.
+    /// The task has read a time stamp, and its next call might end beyond the horizon.
     AtHorizon,
-    /// It has burnt its time without a call, and is here now.
+    /// The task has used up the spin limit without a call.
     Spun {
         /// The address of the next instruction.
         address: u64,
@@ -63,12 +64,12 @@ pub(crate) struct Tracee {
     /// The kernel's id; an exec makes it the leader's.
     pub(crate) key: Cell<Tid>,
     regs: Cell<Regs>,
-    /// `regs` differs from what the real task has.
+    /// `regs` differs from the registers of the real task.
     dirty: Cell<bool>,
     pub(crate) place: Cell<Place>,
-    /// A `syscall` instruction of the program's own: the last one it stopped at.
+    /// The last `syscall` instruction of the program at which the task stopped.
     site: Cell<Option<u64>>,
-    /// The call that it is in is to be carried out as it is.
+    /// Linux carries out the current call unchanged.
     pass: Cell<bool>,
     gone: Cell<Option<i32>>,
 }
@@ -80,7 +81,7 @@ impl std::fmt::Debug for Tracee {
 }
 
 impl Tracee {
-    /// A task that is stopped with these registers.
+    /// Creates a task that is stopped with these registers.
     pub(crate) fn new(shared: Rc<Shared>, process: Rc<Process>, tid: RealTid, key: Tid, regs: Regs) -> Tracee {
         Tracee {
             shared,
@@ -96,7 +97,7 @@ impl Tracee {
         }
     }
 
-    /// Runs the task until it stops for something that the kernel has to know.
+    /// Runs the task until it stops for something that the kernel handles.
     pub(crate) fn run(&self, driver: &dyn Driver) -> Ran {
         let mut spin = Spin::default();
         loop {
@@ -122,7 +123,7 @@ impl Tracee {
         }
     }
 
-    /// Lets the task run on from where it stands.
+    /// Continues the task.
     fn resume(&self) -> Os<()> {
         let pass = self.pass.take();
         if self.place.get() == Place::Entry && !pass {
@@ -135,14 +136,14 @@ impl Tracee {
         sys::cont(self.tid.get())
     }
 
-    /// Gives the real task the registers, with this number as the call it is in (all ones for none).
+    /// Writes the registers to the real task, with `number` as its current call (all ones for none).
     fn write_regs(&self, number: u64) -> Os<()> {
         sys::set_regs(self.tid.get(), &Regs { orig_rax: number, ..self.regs.get() })?;
         self.dirty.set(false);
         Ok(())
     }
 
-    /// Fetches the registers of a task that has just stopped.
+    /// Reads the registers of a task that has just stopped.
     pub(crate) fn fetch_regs(&self) -> Os<Regs> {
         let regs = sys::get_regs(self.tid.get())?;
         self.load_regs(regs, false);
@@ -155,7 +156,7 @@ impl Tracee {
         self.dirty.set(dirty);
     }
 
-    /// What a stop means; `None` if the task has to run on.
+    /// Decodes a stop. `None`: the task continues.
     fn classify(&self, status: i32, driver: &dyn Driver) -> Os<Option<Stop>> {
         if !libc::WIFSTOPPED(status) {
             return Err(self.died(status));
@@ -174,14 +175,14 @@ impl Tracee {
         Ok(None)
     }
 
-    /// The task stopped because a signal is about to be delivered. Those from outside are dropped.
+    /// Handles the stop before the delivery of a signal. Signals from outside are dropped.
     fn signalled(&self, signal: i32, driver: &dyn Driver) -> Os<Option<Stop>> {
         let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
         if !faults.contains(&signal) {
             return Ok(None);
         }
         let mut regs = self.fetch_regs()?;
-        // An instruction that the engine answers can't have run yet, whoever sent the signal.
+        // Whoever sent the signal, an instruction that the engine emulates can't have run yet.
         if signal == libc::SIGSEGV {
             let mut code = [0; 3];
             let len = self.read(regs.rip, &mut code);
@@ -193,7 +194,7 @@ impl Tracee {
             }
         }
         let info = sys::signal_info(self.tid.get())?;
-        // Signals that a process sent have codes up to 0 (sigaction(2)).
+        // A signal from a process has a code of at most 0 (sigaction(2)).
         if info.code <= 0 {
             return Ok(None);
         }
@@ -208,25 +209,25 @@ impl Tracee {
         Ok(Some(Stop::Fault(fault::describe(signal, info))))
     }
 
-    /// Notes that the task has ended in a way that nobody asked for.
+    /// Records that the task has ended although neither kernel nor engine ended it.
     pub(crate) fn died(&self, status: i32) -> Errno {
         self.gone.set(Some(if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { libc::SIGKILL }));
         self.process.reaped(self.tid.get());
         Errno::ESRCH
     }
 
-    /// The task is gone though nobody asked for it: only `SIGKILL` from outside does that.
+    /// The stop of a task that has ended unexpectedly. Only a `SIGKILL` from outside does that.
     fn lost(&self) -> Stop {
         self.process.kill();
         Stop::Killed { signal: self.gone.get().unwrap_or(libc::SIGKILL) }
     }
 
-    /// It has ended, or its id is another's now.
+    /// Whether the task has ended, so that its id may belong to another task.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.get().is_some() || self.process.is_dead()
     }
 
-    /// Waits for the next stop. `None` if there will be none.
+    /// Waits for the next stop. `None`: the task doesn't stop any more.
     pub(crate) fn wait(&self) -> Option<i32> {
         loop {
             match sys::wait(self.tid.get()) {
@@ -237,17 +238,17 @@ impl Tracee {
         }
     }
 
-    /// After a tick: ends the process if the user wants that, and tells whether the wait makes sense. (A leader that was
-    /// killed together with its threads is never reported before they are reaped.)
+    /// Checks after a tick whether to wait on, and kills the process if the user ends the run. Linux doesn't report a leader that was
+    /// killed together with its threads before they are reaped, so waiting for such a leader would hang.
     fn still_there(&self) -> bool {
         if signals::fatal().is_some() {
-            // Not found means that it is on its way out already.
+            // If the process isn't found, it is already exiting.
             let _ = sys::kill(self.process.tgid, libc::SIGKILL);
         }
         files::task_stat(self.tid.get()).is_ok_and(|stat| stat.state != b'Z' || self.process.alive() == 1)
     }
 
-    /// [`Tracee::wait`]; interrupts a task that spins, and tells whether it did.
+    /// As [`Tracee::wait`], but interrupts a task that spins. Returns the status and whether the task was interrupted.
     fn wait_or_spin(&self, spin: &mut Spin) -> Option<(i32, bool)> {
         let mut spun = false;
         loop {
@@ -255,7 +256,7 @@ impl Tracee {
                 Ok(status) => return Some((status, spun)),
                 Err(Errno::EINTR) if self.still_there() => {
                     if !spun && spin.tick(self.tid.get(), self.shared.spin_ticks) {
-                        // It may be stopping by itself just now; then that is what the wait returns.
+                        // If the task stops by itself at this moment, the wait returns that stop.
                         sys::ptrace(libc::PTRACE_INTERRUPT, self.tid.get(), 0, 0).ok()?;
                         spun = true;
                     }
@@ -266,12 +267,12 @@ impl Tracee {
     }
 }
 
-/// The processor time that a task has burnt since it was let run.
+/// The processor time of a task at the first tick of a run.
 #[derive(Default)]
 struct Spin(Option<u64>);
 
 impl Spin {
-    /// Looks at the task; tells whether it has reached the limit. Time before the first look doesn't count.
+    /// Whether the task has used `limit` since the first tick.
     fn tick(&mut self, tid: RealTid, limit: Option<u64>) -> bool {
         let (Some(limit), Ok(stat)) = (limit, files::task_stat(tid)) else { return false };
         let start = *self.0.get_or_insert(stat.cpu_ticks);

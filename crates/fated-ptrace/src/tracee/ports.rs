@@ -1,4 +1,6 @@
-//! What the kernel asks of a task: its registers, its memory, the files that it sees, and its life.
+//! The kernel's ports to a task: its registers, its memory, the files that it sees, and its lifetime.
+//!
+//! Invariant: a task that has ended is never asked for by its real id, which may belong to another process.
 
 use super::Tracee;
 use crate::files::{self, At};
@@ -12,8 +14,7 @@ use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use std::rc::Rc;
 
 impl Tracee {
-    /// Memory that can't be reached: a bad address, or the task has been killed from outside while it waited. The kernel
-    /// knows only the first.
+    /// Checks after a short transfer whether the task was killed from outside. The kernel takes a short transfer for a bad address.
     fn check_short(&self, count: usize, len: usize) {
         if count < len && sys::get_regs(self.tid.get()) == Err(Errno::ESRCH) {
             self.shared.note_killed(self.key.get());
@@ -122,7 +123,7 @@ impl RealTask for Tracee {
             self.process.park_leader();
             self.gone.set(Some(libc::SIGKILL));
         } else if self.exit_thread().is_err() {
-            // A thread that can't even be brought to a call of its own takes its process with it.
+            // If the thread can't be brought to a call of its own, the whole process ends.
             self.exit_group();
         }
     }
