@@ -67,11 +67,23 @@ impl At {
     }
 }
 
-/// An open program.
+/// An open program. Its first page usually holds all that the plan of an exec needs, and is read once.
 #[derive(Debug)]
 struct Program {
     file: OwnedFd,
     stat: FileStat,
+    page: Vec<u8>,
+}
+
+impl Program {
+    const PAGE: usize = 4096;
+
+    fn new(file: OwnedFd, stat: FileStat) -> Os<Program> {
+        let mut page = vec![0; Program::PAGE];
+        let len = sys::read_at(file.as_raw_fd(), &mut page, 0)?;
+        page.truncate(len);
+        Ok(Program { file, stat, page })
+    }
 }
 
 impl ProgramFile for Program {
@@ -80,6 +92,11 @@ impl ProgramFile for Program {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Os<usize> {
+        let in_page = usize::try_from(offset).ok().and_then(|at| self.page.get(at..at.checked_add(buf.len())?));
+        if let Some(bytes) = in_page {
+            buf.copy_from_slice(bytes);
+            return Ok(buf.len());
+        }
         sys::read_at(self.file.as_raw_fd(), buf, offset)
     }
 
@@ -99,7 +116,7 @@ pub(crate) fn open_program(tid: RealTid, dirfd: i32, path: &[u8], flags: u32) ->
     }
     at.executable()?;
     match at.open(libc::O_RDONLY | libc::O_NONBLOCK) {
-        Ok(file) => Ok(Some(Rc::new(Program { file, stat }))),
+        Ok(file) => Ok(Some(Rc::new(Program::new(file, stat)?))),
         Err(Errno::EACCES) => Ok(None),
         Err(errno) => Err(errno),
     }

@@ -37,12 +37,13 @@ struct Auxv {
 impl Auxv {
     /// Finds the vector behind the arguments and the environment.
     fn find(read: impl Fn(u64, &mut [u8]) -> usize, sp: u64) -> Option<Auxv> {
-        let mut argc = [0; 8];
-        if read(sp, &mut argc) < 8 {
-            return None;
-        }
-        let mut at = sp.checked_add(16)?.checked_add(u64::from_le_bytes(argc).checked_mul(8)?)?;
+        let mut at = sp;
         let mut words = Words { read, buf: [0; 4096], len: 0, next: 0 };
+        let argc = words.take(&mut at)?;
+        // The arguments end with a null pointer, and so does the environment.
+        for _ in 0..=argc {
+            words.take(&mut at)?;
+        }
         while words.take(&mut at)? != 0 {}
         let addr = at;
         let mut entries = Vec::new();
@@ -91,7 +92,9 @@ struct Words<R> {
 impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
     fn take(&mut self, at: &mut u64) -> Option<u64> {
         if self.next + 8 > self.len {
-            self.len = (self.read)(*at, &mut self.buf);
+            // Up to the end of the page: the next one may not exist.
+            let there = self.buf.len() - *at as usize % self.buf.len();
+            self.len = (self.read)(*at, &mut self.buf[..there]);
             self.next = 0;
         }
         let word = self.buf[..self.len].get(self.next..self.next + 8)?.try_into().ok()?;
