@@ -7,12 +7,12 @@ use crate::error::Error;
 use crate::sys::{self, Os};
 
 thread_local! {
-    /// By how many runs of this thread it is kept on a CPU, and where it was permitted to run before the first of them.
+    /// How many runs keep this thread on a CPU, and the CPUs that it had before the first of them.
     static KEPT: Cell<(usize, Option<libc::cpu_set_t>)> = const { Cell::new((0, None)) };
 }
 
-/// Keeps this thread, and all that it forks, on one CPU while any of these lives: to hand over to a guest then takes a switch and
-/// no wake-up of another CPU.
+/// Keeps this thread and its children on one CPU as long as a value exists. To run a guest then takes a context switch, and no wake-up of
+/// another CPU.
 #[derive(Debug)]
 pub struct OneCpu(());
 
@@ -49,7 +49,7 @@ impl Drop for OneCpu {
         let (runs, before) = KEPT.get();
         KEPT.set((runs - 1, before));
         if let (1, Some(before)) = (runs, before) {
-            // These were this thread's CPUs before. If they are no longer permitted, it stays on the one.
+            // If these CPUs are no longer permitted, the thread stays on its one CPU.
             let _ = sys::set_affinity(&before);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Features are those that both the real processor and the baseline have, so that nothing shows which is nondeterministic
 //! (rdrand, rdseed, transactions) or differs between machines (AVX-512, AMX). The sizes of the extended state (leaf 0xd)
-//! stay real, since `xgetbv` can't be made to lie.
+//! stay real, since `xgetbv` can't be made to trap.
 //!
 //! Source: Intel SDM vol. 2A, CPUID; the levels of the x86-64 psABI.
 
@@ -59,7 +59,7 @@ pub fn real(leaf: u32, sub: u32) -> CpuidResult {
 pub fn can_fault() -> bool {
     const ARCH_SET_CPUID: i32 = 0x1012;
     const ENABLED: u64 = 1;
-    // SAFETY: takes numbers, and lets this thread have the instruction, which it has anyway.
+    // SAFETY: takes numbers, and enables the instruction in this thread, in which it is enabled anyway.
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_CPUID, ENABLED) == 0 }
 }
 
@@ -82,11 +82,11 @@ impl Cpuid {
         const NONE: CpuidResult = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
         let mut xsave = [NONE; 64];
         (xsave[0], xsave[1]) = (real(0xd, 0), real(0xd, 1));
-        // What lies beyond the user's state (supervisor state, trap-free xgetbv) is the machine's business.
+        // Features outside of the user's state (supervisor state, xgetbv with ecx=1) differ between machines.
         xsave[1].eax &= XSAVE_EAX;
         (xsave[1].ecx, xsave[1].edx) = (0, 0);
         let user = u64::from(xsave[0].eax) | u64::from(xsave[0].edx) << 32;
-        // Each question is an exit of a virtual machine, and there are few parts.
+        // In a virtual machine each query is an exit, so only components that exist are queried.
         for part in (2..64).filter(|part| user >> part & 1 != 0) {
             xsave[part] = real(0xd, part as u32);
         }
@@ -112,7 +112,7 @@ impl Cpuid {
         match leaf {
             0 => of(LAST_LEAF, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)),
             1 => of(SIGNATURE, 8 << 8 | self.cpus << 16, self.leaf1.0, self.leaf1.1 | several << 28),
-            // The caches of leaf 4, by name: told to look there (0xff), glibc asks thrice as often, and each time traps.
+            // The caches of leaf 4 as descriptors. With 0xff (see leaf 4), glibc would execute three times as many `cpuid`, which all trap.
             2 => of(0x302c_0301, 0x21e4_b5f0, 0, 0x00c1_7663),
             4 => self.cache(sub),
             7 if sub == 0 => of(0, self.leaf7, 0, 0),

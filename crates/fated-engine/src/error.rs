@@ -23,6 +23,14 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         why: String,
     },
+    /// Linux would kill the program while it loads it. A shell exits with 139.
+    #[error(
+        "failed to run {program}: its segments can't be loaded, and Linux kills such a program with SIGSEGV; the file is damaged"
+    )]
+    Lost {
+        /// The program as it was asked for.
+        program: String,
+    },
     /// The working directory of the guest can't be entered.
     #[error("failed to enter {directory}: {errno}; choose another --cwd")]
     Directory {
@@ -123,6 +131,7 @@ impl Error {
         match self {
             Error::NotFound { .. } => 127,
             Error::NotExecutable { .. } => 126,
+            Error::Lost { .. } => 128 + 11,
             Error::Interrupted { signal } => 128_u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
             _ => 125,
         }

@@ -1,20 +1,18 @@
 //! What to run, and how.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fated_kernel::errno::Errno;
+use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 
 use crate::cpuid;
 use crate::error::{Error, start};
-use crate::notice::is_foreign_program;
 use crate::sys;
 
-/// What stands behind descriptors 0, 1 and 2 of the first program.
+/// The files of descriptors 0, 1 and 2 of the first program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Streams {
     /// Fated's own streams.
@@ -22,23 +20,23 @@ pub enum Streams {
     Inherit,
     /// Nothing real: all reading and writing goes through [`fated_kernel::ports::Console`].
     Placeholders,
-    /// Each as it says.
+    /// Each stream on its own.
     Each([Stream; 3]),
 }
 
-/// What stands behind one of them.
+/// The file of one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Fated's own stream.
     Inherited,
     /// `/dev/null`, in place of a stream that only the kernel reads and writes.
     Null,
-    /// The same, but a pipe: the few calls that the real Linux carries out on a placeholder tell pipes from other files.
+    /// A pipe, in place of such a stream: the few calls that Linux carries out on a placeholder treat pipes differently.
     Pipe,
 }
 
 impl Streams {
-    /// Which streams are placeholders: one bit each, and three bits higher one for each that is a pipe.
+    /// The streams that are placeholders: one bit each, and three bits higher one bit for each pipe.
     #[must_use]
     pub fn placeholders(self) -> u8 {
         match self {
@@ -56,36 +54,36 @@ impl Streams {
 /// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The program: a path, or a name that is looked for in the guest's `PATH`.
+    /// The program: a path, or a name to search for in the guest's `PATH`.
     pub program: OsString,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
     /// Its whole environment, in this order.
     pub env: Vec<(OsString, OsString)>,
-    /// Where it starts; fated's own directory if not given.
+    /// Its working directory; fated's own by default.
     pub cwd: Option<PathBuf>,
     /// What its standard streams are.
     pub streams: Streams,
-    /// The CPU for guests and engine; the current one if not given.
+    /// The CPU of guests and engine; the current one by default.
     pub cpu: Option<usize>,
-    /// How many processors `cpuid` tells of (as [`fated_kernel::config::Config::cpus`]).
+    /// How many processors `cpuid` reports (as [`fated_kernel::config::Config::cpus`]).
     pub cpus: u32,
-    /// `cpuid` is made to fault where the processor can do that, so that fated answers it. Without, guests see the real
-    /// processor, as they do where it can't; that is for tests of fated.
+    /// `cpuid` faults if the processor supports it, so that fated answers it. Otherwise guests see the real processor. Tests of fated
+    /// clear this.
     pub cpuid_faulting: bool,
-    /// How much processor time a task may burn without a call.
+    /// How much processor time a task may use without a call.
     pub spin_limit: Option<Duration>,
     /// The engine inside the guest rewrites call sites once they have made a few calls. Without, every call is a signal.
     pub rewrite: bool,
 }
 
-/// The variable of fated's own that, if it is 1, clears [`Launch::cpuid_faulting`] of all runs: so all tests can be run as on a
-/// processor that can't make `cpuid` fault. It is read by the command and by tests that do without that.
+/// The environment variable that, if it is 1, clears [`Launch::cpuid_faulting`] in all runs. So all tests can run as on a processor that
+/// can't make `cpuid` fault. The command reads it, and so do tests that don't use the command.
 pub const NO_CPUID_FAULTING: &str = "FATED_NO_CPUID_FAULTING";
 
-/// What execvp(3) searches without a `PATH`.
+/// The directories that execvp(3) searches without a `PATH`.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
-/// The oldest Linux with everything that the engines use.
+/// The oldest Linux with all features that the engines use.
 const OLDEST_LINUX: (u32, u32) = (5, 13);
 
 impl Launch {
@@ -106,10 +104,10 @@ impl Launch {
         }
     }
 
-    /// Finds out what keeps any engine from starting this: an old Linux, a NUL in a text.
+    /// Checks what every engine needs: a recent Linux, and no NUL in a text.
     ///
     /// # Errors
-    /// What it is.
+    /// The need that isn't met.
     pub fn check(&self) -> Result<(), Error> {
         let (major, minor) = sys::linux_version().map_err(start("ask for Linux's version"))?;
         if (major, minor) < OLDEST_LINUX {
@@ -125,13 +123,13 @@ impl Launch {
         self.cwd.iter().try_for_each(|cwd| no_nul(cwd.as_os_str().as_bytes(), "the directory"))
     }
 
-    /// Whether fated answers the `cpuid` of guests. If not, they see the real processor, and runs on other machines may differ.
+    /// Whether fated answers the `cpuid` of guests. If not, guests see the real processor, and runs on other machines may differ.
     #[must_use]
     pub fn hides_processor(&self) -> bool {
         self.cpuid_faulting && cpuid::can_fault()
     }
 
-    /// The program as it was named, then its arguments.
+    /// The program as the user named it, then its arguments.
     pub fn words(&self) -> impl Iterator<Item = &OsString> {
         [&self.program].into_iter().chain(&self.args)
     }
@@ -155,38 +153,33 @@ impl Launch {
             .collect()
     }
 
-    /// Why the program can't be run, in words for the user.
+    /// The error of a program that can't be started.
     #[must_use]
-    pub fn not_run(&self, errno: Errno) -> Error {
+    pub fn not_run(&self, why: NotStarted) -> Error {
         let program = self.program.to_string_lossy().into_owned();
-        let why = match errno {
-            Errno::ENOENT | Errno::ENOTDIR => return Error::NotFound { program },
-            Errno::EACCES => {
+        let why = match why {
+            NotStarted::Lost => return Error::Lost { program },
+            NotStarted::Refused(Refusal::Linux(Errno::ENOENT | Errno::ENOTDIR)) => return Error::NotFound { program },
+            NotStarted::Refused(Refusal::Linux(Errno::EACCES)) => {
                 "permission denied; it must be a regular file with the right to execute it (chmod +x)".into()
             }
-            Errno::ENOEXEC if self.is_32_bit() => "it is a 32-bit program; fated runs those for x86-64 only".into(),
-            Errno::ENOEXEC => {
+            NotStarted::Refused(Refusal::Unreadable) => {
+                "it may be executed but not read, and fated runs only what it can read; permit that (chmod +r)".into()
+            }
+            NotStarted::Refused(Refusal::Foreign) => "it is a 32-bit program; fated runs those for x86-64 only".into(),
+            NotStarted::Refused(Refusal::Linux(Errno::ENOEXEC)) => {
                 "Linux doesn't know its format; it must be a program for x86-64 or a script that begins with #!".into()
             }
-            errno => errno.to_string(),
+            NotStarted::Refused(Refusal::Linux(errno)) => errno.to_string(),
         };
         Error::NotExecutable { program, why }
     }
 
-    /// Why the directory can't be entered.
+    /// The error of a directory that can't be entered.
     #[must_use]
     pub fn not_entered(&self, errno: Errno) -> Error {
         let directory = self.cwd.as_deref().unwrap_or(Path::new(".")).to_string_lossy().into_owned();
         Error::Directory { directory, errno }
-    }
-
-    /// Whether what would be started is a program for a 32-bit processor.
-    fn is_32_bit(&self) -> bool {
-        let folder = self.cwd.clone().unwrap_or_default();
-        let open = |path: Vec<u8>| File::open(folder.join(PathBuf::from(OsString::from_vec(path)))).ok();
-        let mut head = [0; 5];
-        let file = self.candidates().into_iter().find_map(open);
-        file.is_some_and(|mut file| file.read_exact(&mut head).is_ok()) && is_foreign_program(&head)
     }
 }
 
@@ -195,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_looked_for_as_execvp_does() {
+    fn a_name_is_searched_for_as_execvp_does() {
         let env = vec![("PATH".into(), "/a::b".into())];
         let candidates = |program: &str, env| Launch { env, ..Launch::new(program) }.candidates();
         assert_eq!(candidates("x", env.clone()), [&b"/a/x"[..], b"x", b"b/x"]);

@@ -1,28 +1,23 @@
-//! What a user is told once of a run, the same by both engines.
+//! Notices that the user gets once in a run, the same on both engines.
 
 use core::cell::Cell;
 
-/// Something that the user should know.
+/// A fact that the user should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A call through `int 0x80`, or with an x32 number.
     ForeignCall,
-    /// An exec of a 32-bit program.
-    ForeignProgram,
 }
 
 impl Notice {
     fn line(self) -> &'static str {
         match self {
             Notice::ForeignCall => "a guest has made a 32-bit or x32 system call, which fated refuses with ENOSYS",
-            Notice::ForeignProgram => {
-                "a guest has tried to start a 32-bit program, which no engine of fated runs: its exec failed with ENOEXEC"
-            }
         }
     }
 }
 
-/// What has been told.
+/// The notices that the user has got.
 #[derive(Debug, Default)]
 pub struct Notices(Cell<u8>);
 
@@ -30,15 +25,9 @@ impl Notices {
     /// The line for the user, the first time.
     pub fn first(&self, notice: Notice) -> Option<&'static str> {
         let bit = 1 << notice as u8;
-        let told = self.0.replace(self.0.get() | bit);
-        (told & bit == 0).then(|| notice.line())
+        let given = self.0.replace(self.0.get() | bit);
+        (given & bit == 0).then(|| notice.line())
     }
-}
-
-/// Whether a file that begins so is a program for a 32-bit processor (elf(5)).
-#[must_use]
-pub fn is_foreign_program(head: &[u8]) -> bool {
-    head.starts_with(b"\x7fELF\x01")
 }
 
 #[cfg(test)]
@@ -46,10 +35,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_told_once() {
+    fn each_is_given_once() {
         let notices = Notices::default();
         assert!(notices.first(Notice::ForeignCall).is_some());
-        assert!(notices.first(Notice::ForeignProgram).is_some());
         assert_eq!(notices.first(Notice::ForeignCall), None);
     }
 }

@@ -81,8 +81,8 @@ pub fn fatal() -> Option<i32> {
 /// The handlers of one run, until dropped.
 #[derive(Debug)]
 pub struct Signals {
-    /// The counts up to which the kernel has been told.
-    told: Cell<[u32; 4]>,
+    /// The counts of the signals that the kernel has got.
+    passed: Cell<[u32; 4]>,
     timer: Cell<Option<libc::timer_t>>,
 }
 
@@ -94,7 +94,7 @@ impl Signals {
     /// Installs the handlers.
     pub fn install() -> Signals {
         install();
-        Signals { told: Cell::new(counts()), timer: Cell::new(None) }
+        Signals { passed: Cell::new(counts()), timer: Cell::new(None) }
     }
 
     /// Interrupts this thread's waits every `interval` from now on. Further calls change nothing.
@@ -130,12 +130,12 @@ impl Signals {
         }
     }
 
-    /// Takes a signal that the kernel hasn't been told of yet.
+    /// Takes a signal that the kernel hasn't got yet.
     pub fn next(&self) -> Option<i32> {
-        let (now, mut told) = (counts(), self.told.get());
-        let at = (0..4).find(|&at| now[at] != told[at])?;
-        told[at] = now[at];
-        self.told.set(told);
+        let (now, mut passed) = (counts(), self.passed.get());
+        let at = (0..4).find(|&at| now[at] != passed[at])?;
+        passed[at] = now[at];
+        self.passed.set(passed);
         Some(ASKED[at])
     }
 }

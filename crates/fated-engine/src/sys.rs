@@ -1,4 +1,4 @@
-//! Thin wrappers of the system calls that both engines make: one function per call, errors as [`Errno`]. Nothing here knows of
+//! Thin wrappers of the system calls that both engines make: one function per call, errors as [`Errno`]. Nothing here depends on
 //! guests.
 
 use std::ffi::CStr;
@@ -70,7 +70,7 @@ pub fn write(fd: RawFd, data: &[u8]) -> Os<usize> {
 
 /// poll(2); without a timeout, `EINTR` when a signal for fated arrives.
 pub fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> Os<usize> {
-    // SAFETY: `fds` is as long as the call is told.
+    // SAFETY: the call gets the length of `fds`.
     check(i64::from(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as u64, timeout_ms) })).map(|n| n as usize)
 }
 
@@ -96,14 +96,14 @@ pub fn current_cpu() -> Os<usize> {
 pub fn affinity() -> Os<libc::cpu_set_t> {
     // SAFETY: all bytes zero are a valid set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `set` is as large as the call is told.
+    // SAFETY: the call gets the size of `set`.
     check(i64::from(unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) }))?;
     Ok(set)
 }
 
 /// Sets the CPUs that this thread may run on. Safe to call between fork and exec.
 pub fn set_affinity(set: &libc::cpu_set_t) -> Os<()> {
-    // SAFETY: `set` is as large as the call is told.
+    // SAFETY: the call gets the size of `set`.
     check(i64::from(unsafe { libc::sched_setaffinity(0, size_of_val(set), &raw const *set) })).map(drop)
 }
 

@@ -37,7 +37,8 @@ const STRTAB: usize = VERDEF + 2 * 28;
 const FRAME_INDEX: usize = (name_at(FUNCTIONS.len())).next_multiple_of(8);
 const FRAMES: usize = FRAME_INDEX + 20 + 4;
 const TEXT: usize = (FRAMES + 24 + 24 + 4).next_multiple_of(SLOT);
-const END: usize = TEXT + FUNCTIONS.len() * SLOT;
+const ENGINE: usize = TEXT + FUNCTIONS.len() * SLOT;
+const END: usize = ENGINE + SLOT;
 
 /// Offsets in the string table, which begins at [`STRTAB`].
 const SONAME_AT: usize = 1;
@@ -59,6 +60,20 @@ pub const IMAGE: [u8; END] = image();
 
 /// The offset of a `syscall` instruction.
 pub const SYSCALL_AT: u64 = TEXT as u64 + 5;
+
+/// The offset of code without a symbol, which the engine that traces runs before a program's first instruction: `arch_prctl` with the
+/// arguments in place, then what stands at [`MUNMAP_AT`].
+pub const ARCH_PRCTL_AT: u64 = ENGINE as u64;
+
+/// The offset of code that makes `munmap` with the address in `r8` and the size in `r9`, and then traps.
+pub const MUNMAP_AT: u64 = ARCH_PRCTL_AT + ARCH_PRCTL.len() as u64;
+
+/// `mov eax, 158; syscall`.
+const ARCH_PRCTL: [u8; 7] = [0xb8, 158, 0, 0, 0, 0x0f, 0x05];
+/// `mov rdi, r8; mov rsi, r9; mov eax, 11; syscall`.
+const MUNMAP: [u8; 13] = [0x4c, 0x89, 0xc7, 0x4c, 0x89, 0xce, 0xb8, 11, 0, 0, 0, 0x0f, 0x05];
+/// `int3`.
+const TRAP: u8 = 0xcc;
 
 /// The offsets of the functions and the numbers of their calls. Each has 32 bytes, of which it needs eight.
 pub fn functions() -> impl Iterator<Item = (usize, u32)> {
@@ -262,7 +277,6 @@ const fn frames(it: &mut Writer) {
 const FUNCTION_SIZE: usize = 8;
 
 const fn text(it: &mut Writer) {
-    const TRAP: u8 = 0xcc;
     let mut i = 0;
     while i < FUNCTIONS.len() {
         it.at(TEXT + i * SLOT);
@@ -272,6 +286,10 @@ const fn text(it: &mut Writer) {
         it.bytes(&[TRAP; SLOT - FUNCTION_SIZE]);
         i += 1;
     }
+    it.at(ENGINE);
+    it.bytes(&ARCH_PRCTL);
+    it.bytes(&MUNMAP);
+    it.bytes(&[TRAP; SLOT - ARCH_PRCTL.len() - MUNMAP.len()]);
 }
 
 /// The place where Linux has mapped its own vDSO.
@@ -341,6 +359,7 @@ mod tests {
     fn it_fits_into_the_page_of_any_linux() {
         const { assert!(END <= 4096) };
         assert_eq!(IMAGE[SYSCALL_AT as usize..][..3], [0x0f, 0x05, 0xc3]);
+        assert_eq!(IMAGE[MUNMAP_AT as usize + MUNMAP.len() - 2..][..3], [0x0f, 0x05, TRAP]);
     }
 
     /// A dynamic linker accepts it as a shared object and finds its functions.

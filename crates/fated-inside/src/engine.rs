@@ -330,7 +330,7 @@ impl Engine {
             End::Deadlock(tasks) => Ok(Ending::Deadlock(tasks)),
             End::Broken(why) => Ok(Ending::Broken(why)),
             End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
-            End::NoProgram(errno) => Err(self.launch.not_run(errno)),
+            End::NoProgram(why) => Err(self.launch.not_run(why)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
             End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
             End::GivenUp(..) => Ok(Ending::Broken("the run was given up though nobody asked for it".into())),

@@ -12,6 +12,7 @@ use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::id::{Pid, Tid};
 use fated_kernel::journal::Mode;
+use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 use fated_kernel::record::{Ended, Record, What};
 use fated_kernel::stats::Counters;
 
@@ -289,8 +290,8 @@ pub enum End {
     Deadlock(Vec<String>),
     /// See [`fated_kernel::host::Ending`].
     Broken(String),
-    /// The first program could not be started: errno of the exec.
-    NoProgram(Errno),
+    /// The first program could not be started.
+    NoProgram(NotStarted),
     /// The directory to start in could not be entered.
     NoDirectory(Errno),
     /// A step before that failed.
@@ -317,9 +318,16 @@ impl End {
                 to.number(2);
                 to.bytes(why.as_bytes());
             }
-            End::NoProgram(errno) => {
+            End::NoProgram(why) => {
+                let (kind, errno) = match why {
+                    NotStarted::Refused(Refusal::Linux(errno)) => (0, errno.number()),
+                    NotStarted::Refused(Refusal::Foreign) => (1, 0),
+                    NotStarted::Refused(Refusal::Unreadable) => (2, 0),
+                    NotStarted::Lost => (3, 0),
+                };
                 to.number(3);
-                to.number(errno.number() as u64);
+                to.number(kind);
+                to.number(errno as u64);
             }
             End::NoStart(step, errno) => {
                 to.number(4);
@@ -349,7 +357,15 @@ impl End {
             0 => End::Exited(from.number() as i32),
             1 => End::Deadlock(from.list(Reader::text)),
             2 => End::Broken(from.text()),
-            3 => End::NoProgram(Errno::from_number(from.number() as i32)),
+            3 => {
+                let (kind, errno) = (from.number(), Errno::from_number(from.number() as i32));
+                End::NoProgram(match kind {
+                    0 => NotStarted::Refused(Refusal::Linux(errno)),
+                    1 => NotStarted::Refused(Refusal::Foreign),
+                    2 => NotStarted::Refused(Refusal::Unreadable),
+                    _ => NotStarted::Lost,
+                })
+            }
             4 => {
                 let step = from.text();
                 End::NoStart(step, Errno::from_number(from.number() as i32))

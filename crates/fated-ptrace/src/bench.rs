@@ -1,5 +1,5 @@
-//! The bare floor of what a stop costs: no engine, no kernel, only what ptrace itself takes. `fated bench stop` shows it
-//! beside the cost of a call under fated.
+//! The minimal cost of a stop: ptrace alone, without engine and kernel. `fated bench stop` shows it beside the cost of a call under
+//! fated.
 
 use crate::process::reap;
 use crate::sys::{self, Os, RealTid};
@@ -13,33 +13,32 @@ use std::time::{Duration, Instant};
 /// How the tracer waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwaitBy {
-    /// With the id of the one task that runs, as the engine does.
+    /// For the id of the running task, as the engine does.
     Pid,
     /// For any child, as most tracers do.
     Any,
 }
 
-/// Idle tracees of this thread, which are there while stops of another one are timed. They end when dropped.
+/// Idle tracees of this thread, which exist while the stops of another one are timed. Dropping this ends them.
 #[derive(Debug, Default)]
 pub struct Tracees {
     idle: Vec<RealTid>,
 }
 
-/// What the timed tracee's call is answered with.
+/// The result of the timed tracee's call.
 const ANSWER: u64 = 4242;
 
 impl Tracees {
-    /// No idle tracees yet. This thread should stay on one CPU, and the tracees stay there with it.
+    /// Starts without idle tracees. This thread should stay on one CPU; tracees inherit that.
     #[must_use]
     pub fn new() -> Tracees {
         Tracees::default()
     }
 
-    /// Makes as many idle tracees as are missing to `count`; returns how many there are now, which is less where the limits
-    /// of processes are reached.
+    /// Creates idle tracees until there are `count`. Returns how many there are, which is fewer if a limit on processes is reached.
     ///
     /// # Errors
-    /// They can't be traced.
+    /// A child can't be traced.
     pub fn grow_to(&mut self, count: usize) -> Result<usize, Error> {
         raise_process_limit();
         while self.idle.len() < count {
@@ -52,17 +51,17 @@ impl Tracees {
         Ok(self.idle.len())
     }
 
-    /// How long one stop takes, measured over `stops` of them: `PTRACE_CONT`, wait, `PTRACE_GETREGS`, `PTRACE_SETREGS` at a
-    /// seccomp stop, which answers the call.
+    /// The mean duration of one stop out of `stops`: `PTRACE_CONT`, wait, `PTRACE_GETREGS`, and `PTRACE_SETREGS` at a seccomp stop,
+    /// which sets the call's result.
     ///
     /// # Errors
-    /// The timed tracee can't be made, or doesn't do what it should.
+    /// The timed tracee can't be created, or behaves unexpectedly.
     #[expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
     pub fn time_stops(&self, stops: u32, by: AwaitBy) -> Result<Duration, Error> {
         let tid = spawn(|| calls(stops)).map_err(start("start the tracee that is timed"))?;
         let options = libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_EXITKILL;
         let timed = sys::ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options as u64).and_then(|()| {
-            // The first stop finds everything warm and the filter installed.
+            // After the first stop, caches are warm and the filter is installed.
             next_stop(tid, by)?;
             let start = Instant::now();
             for _ in 1..stops {
@@ -87,7 +86,7 @@ impl Drop for Tracees {
     }
 }
 
-/// One turn of the loop that is timed.
+/// One iteration of the timed loop.
 fn next_stop(tid: RealTid, by: AwaitBy) -> Os<()> {
     sys::cont(tid)?;
     let status = match by {
@@ -101,7 +100,7 @@ fn next_stop(tid: RealTid, by: AwaitBy) -> Os<()> {
     sys::set_regs(tid, &Regs { rax: ANSWER, orig_rax: u64::MAX, ..regs })
 }
 
-/// Forks a tracee that stops itself and then does `work`, in which it may make system calls only.
+/// Forks a tracee that stops itself and then does `work`. `work` may only make system calls.
 fn spawn(work: impl FnOnce()) -> Os<RealTid> {
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
@@ -123,10 +122,10 @@ fn spawn(work: impl FnOnce()) -> Os<RealTid> {
     }
 }
 
-/// An idle tracee is never let run.
+/// The work of an idle tracee, which never runs.
 fn idle() {}
 
-/// Makes a call that stops, again and again.
+/// Makes `stops` calls that stop.
 fn calls(stops: u32) {
     let op = |code: u32, k: u32, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
     let filter = [
@@ -148,7 +147,7 @@ fn calls(stops: u32) {
     }
 }
 
-/// Raises the limit of this user's processes as far as it goes.
+/// Raises the limit on processes to the hard limit.
 fn raise_process_limit() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointers are valid for the calls.

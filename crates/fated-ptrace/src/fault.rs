@@ -1,10 +1,10 @@
-//! Instructions that trap so that the engine can answer them, and what else a fault tells.
+//! Instructions that trap and are emulated, and the decoding of all other faults.
 
 use crate::sys::SignalInfo;
 use fated_engine::cpuid::Cpuid;
 use fated_kernel::arch::{Fault, Regs};
 
-/// An instruction that the engine answers itself.
+/// An instruction that the engine emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trap {
     /// `rdtsc`.
@@ -16,7 +16,7 @@ pub(crate) enum Trap {
 }
 
 impl Trap {
-    /// The instruction that begins with `code`.
+    /// Decodes the instruction that begins with `code`.
     pub(crate) fn decode(code: &[u8]) -> Option<Trap> {
         match code {
             [0x0f, 0x31, ..] => Some(Trap::Tsc),
@@ -26,7 +26,7 @@ impl Trap {
         }
     }
 
-    /// Carries the instruction out on `regs`.
+    /// Emulates the instruction on `regs`.
     pub(crate) fn answer(self, regs: &mut Regs, cpuid: &Cpuid, timestamp: impl FnOnce() -> u64) {
         match self {
             Trap::Tsc | Trap::Tscp => {
@@ -35,7 +35,7 @@ impl Trap {
                 regs.rdx = now >> 32;
                 regs.rip += 2;
                 if self == Trap::Tscp {
-                    // IA32_TSC_AUX: Linux keeps the node and the number of the CPU there; ours is always the first.
+                    // IA32_TSC_AUX: Linux stores the node and the number of the CPU in it. A guest always runs on the first one.
                     regs.rcx = 0;
                     regs.rip += 1;
                 }
@@ -52,10 +52,10 @@ impl Trap {
     }
 }
 
-/// The fault behind a signal that Linux raised for an instruction.
+/// Decodes a signal that Linux raised for an instruction.
 ///
-/// ptrace doesn't tell the trap number and the error code, so they are inferred (Intel SDM vol. 3A, 6.15). Whether a
-/// page fault was a write can't be known; it is told as a read.
+/// ptrace doesn't report the trap number and the error code, so they are inferred (Intel SDM vol. 3A, 6.15). A page fault is
+/// always reported as a read, since nothing distinguishes a write.
 pub(crate) fn describe(signal: i32, info: SignalInfo) -> Fault {
     const SEGV_ACCERR: i32 = 2;
     const FPE_INTDIV: i32 = 1;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rdtscp_moves_on_behind_itself() {
+    fn rdtscp_advances_the_instruction_pointer() {
         let mut regs = Regs { rip: 0x1000, rcx: 7, ..Regs::default() };
         Trap::decode(&[0x0f, 0x01, 0xf9]).unwrap().answer(&mut regs, &Cpuid::new(1), || 0x1_2345_6789);
         assert_eq!((regs.rip, regs.rax, regs.rdx, regs.rcx), (0x1003, 0x2345_6789, 1, 0));

@@ -1,4 +1,6 @@
-//! Files as a task sees them, looked at by fated itself through `/proc/TID`: its working directory, its descriptors.
+//! Files as a task sees them. fated reads them itself, and reaches the task's working directory and descriptors through `/proc/TID`.
+//!
+//! Invariant: nothing here changes a file or blocks.
 
 use crate::sys::{self, Os, RealTid};
 use fated_kernel::errno::Errno;
@@ -10,7 +12,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
-/// A path as `*at` calls take it.
+/// A directory and a path, as `*at` calls take them.
 #[derive(Debug)]
 pub(crate) struct At {
     dir: Option<OwnedFd>,
@@ -50,13 +52,13 @@ impl At {
     /// open(2).
     pub(crate) fn open(&self, flags: i32) -> Os<OwnedFd> {
         if self.path.is_empty() {
-            // An O_PATH descriptor becomes a readable one through its magic link.
+            // The magic link of an O_PATH descriptor opens the file for reading.
             return sys::open(libc::AT_FDCWD, &c_string(format!("/proc/self/fd/{}", self.fd()))?, flags);
         }
         sys::open(self.fd(), &self.path, flags)
     }
 
-    /// Whether the file may be executed.
+    /// Checks whether the file may be executed.
     pub(crate) fn executable(&self) -> Os<()> {
         if self.path.is_empty() {
             return sys::access(libc::AT_FDCWD, &c_string(format!("/proc/self/fd/{}", self.fd()))?, libc::X_OK);
@@ -65,11 +67,23 @@ impl At {
     }
 }
 
-/// A program that is open.
+/// An open program. Its first page usually holds all that the plan of an exec needs, and is read once.
 #[derive(Debug)]
 struct Program {
     file: OwnedFd,
     stat: FileStat,
+    page: Vec<u8>,
+}
+
+impl Program {
+    const PAGE: usize = 4096;
+
+    fn new(file: OwnedFd, stat: FileStat) -> Os<Program> {
+        let mut page = vec![0; Program::PAGE];
+        let len = sys::read_at(file.as_raw_fd(), &mut page, 0)?;
+        page.truncate(len);
+        Ok(Program { file, stat, page })
+    }
 }
 
 impl ProgramFile for Program {
@@ -78,6 +92,11 @@ impl ProgramFile for Program {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Os<usize> {
+        let in_page = usize::try_from(offset).ok().and_then(|at| self.page.get(at..at.checked_add(buf.len())?));
+        if let Some(bytes) = in_page {
+            buf.copy_from_slice(bytes);
+            return Ok(buf.len());
+        }
         sys::read_at(self.file.as_raw_fd(), buf, offset)
     }
 
@@ -86,7 +105,7 @@ impl ProgramFile for Program {
     }
 }
 
-/// Opens what the task may execute; `None` if it may not be read.
+/// Opens a regular file that the task may execute. `None`: the task may not read it.
 pub(crate) fn open_program(tid: RealTid, dirfd: i32, path: &[u8], flags: u32) -> Os<Option<Rc<dyn ProgramFile>>> {
     let at = At::new(tid, dirfd, path)?;
     let stat = at.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)?;
@@ -97,13 +116,13 @@ pub(crate) fn open_program(tid: RealTid, dirfd: i32, path: &[u8], flags: u32) ->
     }
     at.executable()?;
     match at.open(libc::O_RDONLY | libc::O_NONBLOCK) {
-        Ok(file) => Ok(Some(Rc::new(Program { file, stat }))),
+        Ok(file) => Ok(Some(Rc::new(Program::new(file, stat)?))),
         Err(Errno::EACCES) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
 
-/// Paths that mean the task itself would mean fated when fated follows them.
+/// Replaces `self` in a path by the task's id, since `self` would name fated.
 fn own_path(tid: RealTid, path: &[u8]) -> Option<Vec<u8>> {
     let own = [(&b"/proc/self"[..], ""), (b"/proc/thread-self", ""), (b"/dev/fd", "/fd")];
     let (rest, below) = own.iter().find_map(|(prefix, below)| Some((path.strip_prefix(*prefix)?, below)))?;
@@ -123,7 +142,7 @@ fn proc_path(tid: RealTid, name: &str) -> Os<CString> {
     c_string(format!("/proc/{tid}/{name}"))
 }
 
-/// All entries of the real directory behind descriptor `fd` of the task.
+/// Lists the real directory behind descriptor `fd` of the task.
 pub(crate) fn list(tid: RealTid, fd: i32) -> Os<Listing> {
     let dir = At::new(tid, fd, b"")?.open(libc::O_RDONLY | libc::O_DIRECTORY)?;
     let mut listing = Listing::default();
@@ -137,7 +156,7 @@ pub(crate) fn list(tid: RealTid, fd: i32) -> Os<Listing> {
     }
 }
 
-/// The bytes of `/proc/TID/NAME`.
+/// The content of `/proc/TID/NAME`.
 pub(crate) fn proc_file(tid: RealTid, name: &str) -> Os<Vec<u8>> {
     let file = sys::open(libc::AT_FDCWD, &proc_path(tid, name)?, libc::O_RDONLY)?;
     let mut bytes = Vec::new();
@@ -155,17 +174,22 @@ pub(crate) fn proc_file(tid: RealTid, name: &str) -> Os<Vec<u8>> {
 /// The file mode creation mask of a task.
 pub(crate) fn umask(tid: RealTid) -> Os<u32> {
     let status = proc_file(tid, "status")?;
-    let text = String::from_utf8_lossy(&status).into_owned();
-    let field = text.lines().find_map(|line| line.strip_prefix("Umask:"));
-    field.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).ok_or(Errno::EIO)
+    status_field(&status, "Umask:", 8).and_then(|mask| u32::try_from(mask).ok()).ok_or(Errno::EIO)
 }
 
-/// Where the link `/proc/TID/NAME` points.
+/// The number in the line of `/proc/TID/status` that begins with `name`.
+pub(crate) fn status_field(status: &[u8], name: &str, radix: u32) -> Option<u64> {
+    let text = String::from_utf8_lossy(status);
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(value.trim(), radix).ok()
+}
+
+/// The target of the link `/proc/TID/NAME`.
 pub(crate) fn proc_link(tid: RealTid, name: &str) -> Os<Vec<u8>> {
     sys::read_link(libc::AT_FDCWD, &proc_path(tid, name)?)
 }
 
-/// What `/proc/TID/stat` says of a task.
+/// Fields of `/proc/TID/stat`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TaskStat {
     /// `R`, `S`, `t`, `Z`…
@@ -176,12 +200,12 @@ pub(crate) struct TaskStat {
 
 /// Reads `/proc/TID/stat`.
 pub(crate) fn task_stat(tid: RealTid) -> Os<TaskStat> {
-    // For a thread group's leader, the plain file sums up all threads.
+    // `/proc/TID/stat` of a thread group's leader sums up all threads.
     let bytes = proc_file(tid, &format!("task/{tid}/stat"))?;
     parse_stat(&bytes).ok_or(Errno::EIO)
 }
 
-/// The name stands in parentheses and may hold anything, so fields count from the last one.
+/// The name stands in parentheses and may contain any byte, so the fields begin after the last parenthesis.
 fn parse_stat(bytes: &[u8]) -> Option<TaskStat> {
     let behind_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
     let fields: Vec<&str> = std::str::from_utf8(&bytes[behind_name..]).ok()?.split_whitespace().collect();
@@ -221,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_parentheses_is_no_obstacle() {
+    fn a_name_may_contain_parentheses() {
         let line = b"7 (a) R (b) S 1 7 7 0 -1 4194560 100 0 0 0 12 30 0 0 20 0 1 0";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.state, stat.cpu_ticks), (b'S', 42));

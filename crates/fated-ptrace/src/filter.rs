@@ -1,6 +1,6 @@
-//! The seccomp filter: which calls of a guest stop it. Made from the kernel's table of calls.
+//! The seccomp filter, which decides which calls of a guest stop it. It is generated from the kernel's table of calls.
 //!
-//! Invariants: a call that the table doesn't know stops; calls of another architecture (`int 0x80`, x32) never reach
+//! Invariants: a call that isn't in the table stops; calls of another architecture (`int 0x80`, x32) never reach
 //! Linux; only the engine can change whether `cpuid` faults.
 
 use crate::sys;
@@ -9,10 +9,10 @@ use fated_kernel::syscall::table::Passage;
 use libc::sock_filter;
 use std::mem::offset_of;
 
-/// The third argument that tells the engine's own `arch_prctl(ARCH_SET_CPUID)` from a guest's.
+/// The third argument of the engine's own `arch_prctl(ARCH_SET_CPUID)`, which distinguishes it from a guest's.
 pub(crate) const OWN_CALL: u64 = 0x6661_7465;
 
-/// A number that no Linux knows, so that it always stops.
+/// The number of a call that Linux doesn't have. It always stops.
 pub(crate) const STOPPING_CALL: u64 = 1000;
 
 /// `AUDIT_ARCH_X86_64` (`<linux/audit.h>`).
@@ -20,7 +20,7 @@ const X86_64: u32 = 0xc000_003e;
 /// `__X32_SYSCALL_BIT` (`<asm/unistd.h>`).
 const X32_BIT: u32 = 0x4000_0000;
 
-/// `SIGSYS` for calls of another architecture, so that telling them apart costs nothing on the usual path.
+/// `SIGSYS` for calls of another architecture, so that other stops needn't check for them.
 const FOREIGN: sock_filter = returns(libc::SECCOMP_RET_TRAP);
 const STOP: sock_filter = returns(libc::SECCOMP_RET_TRACE);
 const LET_RUN: sock_filter = returns(libc::SECCOMP_RET_ALLOW);
@@ -47,7 +47,7 @@ const fn argument(index: usize) -> usize {
     offset_of!(libc::seccomp_data, args) + 8 * index
 }
 
-/// The whole filter. With `all`, calls that run free otherwise stop as well.
+/// The whole filter. With `all`, every call stops.
 pub(crate) fn program(all: bool) -> Vec<sock_filter> {
     let mut program = vec![
         load(offset_of!(libc::seccomp_data, arch)),
@@ -74,7 +74,7 @@ fn free(number: u32) -> bool {
     table::call(u64::from(number)).is_some_and(|call| call.passage == Passage::Free)
 }
 
-/// Where a run of calls that are treated alike begins, and whether it runs free.
+/// The ranges of call numbers with the same treatment: the first number, and whether the calls run free.
 fn ranges(free: impl Fn(u32) -> bool) -> Vec<(u32, bool)> {
     let mut ranges = vec![(0, free(0))];
     for number in 1..1024 {
@@ -85,7 +85,7 @@ fn ranges(free: impl Fn(u32) -> bool) -> Vec<(u32, bool)> {
     ranges
 }
 
-/// A binary search over the ranges, the number being in the accumulator.
+/// Appends a binary search over the ranges. The accumulator holds the number.
 fn tree(ranges: &[(u32, bool)], program: &mut Vec<sock_filter>) {
     if let [(_, free)] = ranges {
         program.push(if *free { LET_RUN } else { STOP });
@@ -95,7 +95,7 @@ fn tree(ranges: &[(u32, bool)], program: &mut Vec<sock_filter>) {
     let at = program.len();
     program.push(STOP);
     tree(low, program);
-    // The jump over the lower half is a byte long; a table with so many ranges needs long jumps here.
+    // A conditional jump has a distance of one byte. A larger table would need long jumps.
     let distance = u8::try_from(program.len() - at - 1).expect("less than 60 ranges");
     program[at] = op(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, high[0].0, distance, 0);
     tree(high, program);
@@ -105,7 +105,7 @@ fn tree(ranges: &[(u32, bool)], program: &mut Vec<sock_filter>) {
 mod tests {
     use super::*;
 
-    /// What the filter says to a call; a small interpreter of the instructions used here.
+    /// Runs the filter in a small interpreter of the instructions used here.
     fn run(arch: u32, number: u32, args: [u64; 6]) -> u32 {
         interpret(&program(false), arch, number, args)
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn other_architectures_are_told_apart() {
+    fn calls_of_other_architectures_are_refused() {
         assert_eq!(run(0x4000_0003, 1, [0; 6]), FOREIGN.k);
         assert_eq!(run(X86_64, X32_BIT | 1, [0; 6]), FOREIGN.k);
         assert_eq!(run(X86_64, u32::MAX, [0; 6]), FOREIGN.k);

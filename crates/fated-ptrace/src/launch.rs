@@ -1,28 +1,33 @@
-//! The first program: what it starts with, and its way from fork to its first instruction.
+//! The first program: what it starts with, and its way from fork to the exec.
 //!
-//! The child prepares itself between fork and exec, waits until it is traced, and execs under the filter that all guests
-//! inherit. What fails on this way is reported through a pipe that an exec closes.
+//! The child prepares itself, waits until it is traced, installs the filter that all guests inherit, and stops at a call. The
+//! engine replaces this call by the exec that the kernel has planned, as it does for the execs of guests. The strings of the exec
+//! are in the child's memory, which is a copy of fated's. The child reports a step that fails through a pipe.
+//!
+//! Invariant: between fork and exec, the child makes system calls only.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use fated_engine::{Error, Launch, start};
+use fated_engine::{Error, Launch, signals, start};
 use fated_kernel::errno::Errno;
+use fated_kernel::process::exec::plan::Request;
+use fated_kernel::process::exec::planner::{First, SHELL};
 use fated_kernel::process::limits::DESCRIPTORS;
 
-use crate::filter;
+use crate::filter::{self, STOPPING_CALL};
 use crate::process::reap;
 use crate::sys::{self, RealTid};
-use crate::tracee::{EXEC_STOP, SECCOMP_STOP};
+use crate::tracee::SECCOMP_STOP;
 
-/// The soft limit of the stack, which decides where Linux puts mappings.
+/// The soft limit of the stack. Linux places mappings by it.
 const STACK_LIMIT: u64 = 8 << 20;
 const OPTIONS: i32 =
     libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
 
-/// The steps of the child that can fail, in order, and what to do about each.
+/// The steps of the child that can fail, in order, each with a remedy for the user.
 const STEPS: [(&str, &str); 8] = [
     ("start a session for the guest", ""),
     (
@@ -43,10 +48,8 @@ const STEPS: [(&str, &str); 8] = [
     ),
 ];
 const CHDIR: usize = 4;
-/// The step number of the exec itself.
-const EXEC: usize = STEPS.len();
 
-/// A list of strings with the list of pointers that exec wants.
+/// Strings, and the vector of pointers to them that execve(2) takes.
 struct Strings {
     _strings: Vec<CString>,
     pointers: Vec<*const libc::c_char>,
@@ -59,12 +62,42 @@ impl Strings {
     }
 }
 
-/// Everything that the child needs, made before the fork: between fork and exec nothing may be allocated.
-struct Plan {
-    /// Each path to try, with the arguments for it, and those for a shell if it turns out to be a script without `#!`.
+/// The strings of the exec, for each of the candidates that the kernel may choose.
+pub(crate) struct Texts {
+    /// The paths to try. Each has the arguments for a shell, in case the file is a script without `#!`.
     candidates: Vec<(CString, Strings)>,
     argv: Strings,
     env: Strings,
+}
+
+impl Texts {
+    fn new(launch: &Launch) -> Texts {
+        let args = || launch.args.iter().map(|arg| c_string(arg.as_bytes()));
+        let candidate = |path: Vec<u8>| {
+            let path = c_string(&path);
+            let shell = [c_string(SHELL), path.clone()].into_iter().chain(args()).collect();
+            (path, Strings::new(shell))
+        };
+        Texts {
+            candidates: launch.candidates().into_iter().map(candidate).collect(),
+            argv: Strings::new(launch.words().map(|word| c_string(word.as_bytes())).collect()),
+            env: Strings::new(launch.variables().iter().map(|variable| c_string(variable)).collect()),
+        }
+    }
+
+    /// The execve(2) of the program that the kernel has found. Its addresses are in the child's memory.
+    pub(crate) fn request(&self, first: &First) -> Request {
+        let (path, shell) = &self.candidates[first.path];
+        let (path, argv) = if first.by_shell { (shell.pointers[0], shell) } else { (path.as_ptr(), &self.argv) };
+        let address = |strings: &Strings| strings.pointers.as_ptr().addr() as u64;
+        let (argv, envp) = (address(argv), address(&self.env));
+        Request { dirfd: libc::AT_FDCWD, path: path.addr() as u64, argv, envp, flags: 0 }
+    }
+}
+
+/// What the child needs. It is made before the fork, since the child must not allocate.
+struct Preparation {
+    texts: Texts,
     cwd: Option<CString>,
     placeholders: u8,
     filter: Vec<libc::sock_filter>,
@@ -72,23 +105,15 @@ struct Plan {
     report: OwnedFd,
 }
 
-/// [`Launch::check`] has seen to it that nothing holds a NUL.
+/// Converts a string without a NUL, as [`Launch::check`] has made sure.
 fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-impl Plan {
-    fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Plan {
-        let args = || launch.args.iter().map(|arg| c_string(arg.as_bytes()));
-        let candidate = |path: Vec<u8>| {
-            let path = c_string(&path);
-            let shell = [c"/bin/sh".to_owned(), path.clone()].into_iter().chain(args()).collect();
-            (path, Strings::new(shell))
-        };
-        Plan {
-            candidates: launch.candidates().into_iter().map(candidate).collect(),
-            argv: Strings::new(launch.words().map(|word| c_string(word.as_bytes())).collect()),
-            env: Strings::new(launch.variables().iter().map(|variable| c_string(variable)).collect()),
+impl Preparation {
+    fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Preparation {
+        Preparation {
+            texts: Texts::new(launch),
             cwd: launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes())),
             placeholders: launch.streams.placeholders(),
             filter: filter::program(all_calls),
@@ -97,19 +122,23 @@ impl Plan {
         }
     }
 
-    /// The child's part. Makes system calls only.
+    /// Runs in the child. Makes system calls only.
     fn child(&self, parents_ends: [RawFd; 2]) -> ! {
-        let errno = match self.prepare(parents_ends) {
-            Ok(()) => self.exec(),
-            Err(failed) => failed,
-        };
-        let bytes = [errno.0 as i32, errno.1].map(i32::to_le_bytes);
-        let _ = sys::write(self.report.as_raw_fd(), bytes.as_flattened());
+        match self.prepare(parents_ends) {
+            // SAFETY: Linux doesn't have this call; the engine replaces it by an execve(2).
+            Ok(()) => unsafe {
+                libc::syscall(STOPPING_CALL as i64);
+            },
+            Err((step, errno)) => {
+                let bytes = [step as i32, errno].map(i32::to_le_bytes);
+                let _ = sys::write(self.report.as_raw_fd(), bytes.as_flattened());
+            }
+        }
         // SAFETY: ends this process without running anything of the parent's.
         unsafe { libc::_exit(127) }
     }
 
-    /// Brings the process into the state that a guest begins in. The error has the number of the step.
+    /// Brings the process into the state in which a guest starts. The error holds the number of the step.
     fn prepare(&self, parents_ends: [RawFd; 2]) -> Result<(), (usize, i32)> {
         let mut step = 0;
         let mut check = |result: i64| {
@@ -131,7 +160,7 @@ impl Plan {
             let everything = libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
             let mut go = [0];
             if everything < 0 || sys::read(self.go.as_raw_fd(), &mut go) != Ok(1) {
-                // The parent is gone, or has found that it may not trace.
+                // The parent is gone or may not trace this process.
                 libc::_exit(1);
             }
             check(i64::from(libc::prctl(libc::PR_SET_TSC, libc::PR_TSC_SIGSEGV, 0, 0, 0)))?;
@@ -141,7 +170,7 @@ impl Plan {
         }
     }
 
-    /// Makes 0, 1 and 2 what they have to be; a closed one becomes `/dev/null`.
+    /// Sets up descriptors 0, 1 and 2. A closed one becomes `/dev/null`.
     fn streams(&self) -> i64 {
         for fd in 0..3 {
             // SAFETY: plain system calls on descriptors of this process.
@@ -159,7 +188,7 @@ impl Plan {
                     libc::close(other);
                     own
                 };
-                // The lowest free descriptor may be the right one already.
+                // The lowest free descriptor may already be the right one.
                 if file == fd || file < 0 { file } else { libc::dup2(file, fd) }
             };
             if result < 0 {
@@ -168,44 +197,12 @@ impl Plan {
         }
         0
     }
-
-    /// As execvp(3): the first candidate that is there; one that may not be executed only if there is no other.
-    fn exec(&self) -> (usize, i32) {
-        let mut worst = libc::ENOENT;
-        for (path, shell) in &self.candidates {
-            // SAFETY: paths end with NULs, lists of pointers with null pointers.
-            unsafe {
-                libc::execve(path.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr());
-            }
-            match sys::last().number() {
-                libc::ENOENT | libc::ENOTDIR => {}
-                libc::EACCES => worst = libc::EACCES,
-                libc::ENOEXEC if is_text(path) => {
-                    // SAFETY: as above.
-                    unsafe {
-                        libc::execve(shell.pointers[0], shell.pointers.as_ptr(), self.env.pointers.as_ptr());
-                    }
-                    return (EXEC, libc::ENOEXEC);
-                }
-                errno => return (EXEC, errno),
-            }
-        }
-        (EXEC, worst)
-    }
 }
 
-/// Whether a file that Linux doesn't know may be a script for a shell: the check that shells make.
-fn is_text(path: &CStr) -> bool {
-    let mut head = [0; 128];
-    let file = sys::open(libc::AT_FDCWD, path, libc::O_RDONLY);
-    let len = file.and_then(|file| sys::read(file.as_raw_fd(), &mut head)).unwrap_or(0);
-    !head[..len].contains(&0)
-}
-
-/// Nothing blocked, nothing ignored or handled.
+/// Unblocks all signals and gives them their default actions.
 fn default_signals() {
-    // SAFETY: all bytes zero are a valid action (the default one) and a valid, empty mask. Signals that can't be
-    // changed refuse it, which is as well.
+    // SAFETY: all bytes zero are a valid action (the default one) and a valid, empty mask. SIGKILL and SIGSTOP can't be changed and
+    // have their default actions.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
         for signal in 1..=64 {
@@ -228,7 +225,7 @@ fn limits() -> i64 {
         if libc::setrlimit(libc::RLIMIT_STACK, &raw const stack) < 0 {
             return -1;
         }
-        // The real Linux gives out the numbers of descriptors, so it has to know where the guest's end.
+        // Linux assigns the numbers of the guest's descriptors, so it needs the guest's limit.
         let descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
         if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
             return -1;
@@ -237,19 +234,19 @@ fn limits() -> i64 {
     }
 }
 
-/// Starts the program; returns when it stands before its first instruction, traced. With `all_calls`, none runs free.
-pub(crate) fn start_program(launch: &Launch, all_calls: bool) -> Result<RealTid, Error> {
+/// Starts the child. Returns when it is stopped at the call that the exec replaces. With `all_calls`, every call of guests stops.
+pub(crate) fn start_child(launch: &Launch, all_calls: bool) -> Result<(RealTid, Texts), Error> {
     launch.check()?;
     let pipe = || sys::pipe().map_err(start("make a pipe to the first guest"));
     let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
-    let plan = Plan::new(launch, all_calls, go_read, report_write);
+    let preparation = Preparation::new(launch, all_calls, go_read, report_write);
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
         -1 => return Err(start("fork the first guest")(sys::last())),
-        0 => plan.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
+        0 => preparation.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
         tid => tid,
     };
-    drop(plan);
+    let Preparation { texts, .. } = preparation;
     let given_up = |error| {
         let _ = sys::kill(tid, libc::SIGKILL);
         reap(tid);
@@ -257,27 +254,38 @@ pub(crate) fn start_program(launch: &Launch, all_calls: bool) -> Result<RealTid,
     };
     if let Err(errno) = sys::ptrace(libc::PTRACE_SEIZE, tid, 0, OPTIONS as u64) {
         let refused = given_up(Error::NoPtrace { errno });
-        // A child that has failed early is gone already, and that is why it can't be traced.
+        // A child that failed early has exited, so that it can't be traced.
         return Err(reported(launch, &report_read).unwrap_or(refused));
     }
     sys::write(go_write.as_raw_fd(), &[1]).map_err(start("release the first guest")).map_err(given_up)?;
     loop {
-        let status = sys::wait_on(tid).map_err(start("wait for the first guest"))?;
+        let status = wait_for_child(tid).map_err(start("wait for the first guest"))?;
         if !libc::WIFSTOPPED(status) {
             let killed = || start("start the first guest (it was killed)")(Errno::ESRCH);
             return Err(reported(launch, &report_read).unwrap_or_else(killed));
         }
-        match status >> 8 {
-            EXEC_STOP => return Ok(tid),
-            // The calls of the child itself; Linux answers them.
-            SECCOMP_STOP => {}
-            _ => {}
+        if status >> 8 == SECCOMP_STOP {
+            return Ok((tid, texts));
         }
         sys::cont(tid).map_err(start("run the first guest")).map_err(given_up)?;
     }
 }
 
-/// What the child has reported before it ended.
+/// Waits for a change of the child. Kills it if the user ends the run.
+fn wait_for_child(tid: RealTid) -> sys::Os<i32> {
+    loop {
+        match sys::wait(tid) {
+            Err(Errno::EINTR) if signals::fatal().is_some() => {
+                // It fails if the child has exited.
+                let _ = sys::kill(tid, libc::SIGKILL);
+            }
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Reads the child's report.
 fn reported(launch: &Launch, report: &OwnedFd) -> Option<Error> {
     let mut bytes = [0; 8];
     if sys::read(report.as_raw_fd(), &mut bytes) != Ok(8) {
@@ -286,7 +294,6 @@ fn reported(launch: &Launch, report: &OwnedFd) -> Option<Error> {
     let [at, errno] = [0, 4].map(|at| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
     let errno = Errno::from_number(errno);
     Some(match at as usize {
-        EXEC => launch.not_run(errno),
         CHDIR => launch.not_entered(errno),
         at => match STEPS.get(at) {
             Some(&(step, remedy)) => Error::Start { step: step.into(), errno, remedy },

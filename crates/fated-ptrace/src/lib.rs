@@ -1,18 +1,17 @@
 //! The ptrace engine.
 //!
-//! Guests are real children and tracees of fated. A seccomp filter, made from the kernel's table, decides which calls stop;
-//! one task runs at a time, and its stop is awaited by its id, never with `waitpid(-1)`. The simulated kernel reaches a
-//! stopped task through [`fated_kernel::ports::RealTask`].
+//! Guests are children and tracees of fated. A seccomp filter, generated from the kernel's table of calls, decides which calls stop. One
+//! task runs at a time, and the engine waits for its stop by its id, never with `waitpid(-1)`. The simulated kernel reaches a stopped
+//! task through [`fated_kernel::ports::RealTask`].
 //!
-//! An [`Engine`] is made by [`Engine::launch`] and driven by [`Engine::run`]. It belongs to the thread that made it, as all
-//! tracing does, and that thread stays on one CPU with its guests. Dropping it ends every guest.
+//! [`Engine::launch`] creates an [`Engine`], and [`Engine::run`] drives it. It belongs to the thread that created it, as all tracing
+//! does. That thread stays on one CPU with its guests. Dropping the engine ends all guests.
 //!
-//! Invariants: no real pid, descriptor or time of fated's own reaches the kernel; every child is reaped by its id; nothing
-//! that a guest does panics.
+//! Invariants: no real pid, descriptor or time of fated's own reaches the kernel. Each child is reaped by its id. No guest can make the
+//! engine panic.
 
-mod alike;
 pub mod bench;
-mod exec;
+mod driver;
 mod fault;
 mod files;
 mod filter;
@@ -20,8 +19,12 @@ mod launch;
 mod memory;
 mod process;
 mod run;
+mod shared;
 mod sys;
 mod tracee;
+mod trap_state;
 mod xstate;
 
-pub use run::{Driver, Engine, Stats};
+pub use driver::Driver;
+pub use run::Engine;
+pub use shared::Stats;

@@ -1,5 +1,6 @@
-//! Guest memory, read and written through process_vm_readv(2) and process_vm_writev(2): as the guest itself could, and
-//! without the task having to be stopped in any particular place.
+//! Guest memory, through process_vm_readv(2) and process_vm_writev(2).
+//!
+//! Invariant: only memory that the guest itself could read or write is accessed. The task may be stopped anywhere.
 
 use crate::sys::{self, Os, RealTid};
 use libc::iovec;
@@ -15,7 +16,7 @@ pub(crate) fn write(tid: RealTid, addr: u64, data: &[u8]) -> usize {
     transfer(addr, data.len(), |to, done| sys::write_memory(tid, to, &data[done..]))
 }
 
-/// Linux copies whole pages and stops before the first bad one; what it returns short is tried again from there.
+/// Linux copies page by page and stops before the first bad one. After a short copy, the rest is tried again.
 fn transfer(addr: u64, len: usize, mut copy: impl FnMut(&[iovec], usize) -> Os<usize>) -> usize {
     let mut done = 0;
     while done < len {
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_nobody_has_read_nothing() {
+    fn unmapped_addresses_read_nothing() {
         let mut buf = [0; 16];
         assert_eq!(read(own(), 0, &mut buf), 0);
         assert_eq!(read(own(), u64::MAX - 4, &mut buf), 0);

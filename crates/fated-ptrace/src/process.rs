@@ -1,8 +1,9 @@
-//! The real side of a process: its threads, and how it ends.
+//! The real side of a process: its threads and its end.
 //!
-//! Linux doesn't report a thread group's leader as gone while other threads are there, so waiting for it would hang. A
-//! leader that has exited before the others is therefore parked: it stays in its stop until the group ends, or until
-//! another thread's exec takes its place.
+//! Linux doesn't report the exit of a thread group's leader while other threads exist, so waiting for it would hang. A leader that
+//! exits before the others is therefore parked: it stays stopped until the group ends or another thread's exec takes its place.
+//!
+//! Invariant: each thread is reaped once, by its id.
 
 use crate::sys::{self, RealTid};
 use fated_kernel::id::Tid;
@@ -17,17 +18,17 @@ pub(crate) struct Process {
     pub(crate) leader: Cell<Tid>,
     /// Threads that may still run, with the kernel's ids.
     threads: RefCell<Vec<(RealTid, Tid)>>,
-    /// The leader has exited, as far as the guest can see.
+    /// The leader has exited in the kernel, but its real task is stopped.
     parked: Cell<bool>,
     dead: Cell<bool>,
-    /// Where a `syscall` instruction stands that is there whatever the program is.
+    /// The address of a `syscall` instruction in the vDSO, which every program has.
     pub(crate) gate: Cell<Option<u64>>,
-    /// `/proc/self/auxv` as the guest was given it.
+    /// The guest's auxiliary vector (`/proc/self/auxv`).
     pub(crate) auxv: RefCell<Vec<u8>>,
 }
 
 impl Process {
-    /// A process with its leader.
+    /// Creates a process with its leader.
     pub(crate) fn new(tgid: RealTid, leader: Tid) -> Process {
         Process {
             tgid,
@@ -40,7 +41,7 @@ impl Process {
         }
     }
 
-    /// A process that begins as a copy of this one.
+    /// Creates a copy of this process, as fork(2) does.
     pub(crate) fn fork(&self, tgid: RealTid, key: Tid) -> Process {
         let child = Process::new(tgid, key);
         child.gate.set(self.gate.get());
@@ -48,13 +49,13 @@ impl Process {
         child
     }
 
-    /// The kernel has given the leader, the only thread so far, its id.
+    /// Sets the kernel's id of the leader, which is the only thread.
     pub(crate) fn rename_leader(&self, key: Tid) {
         self.leader.set(key);
         self.threads.replace(vec![(self.tgid, key)]);
     }
 
-    /// A new thread.
+    /// Adds a thread.
     pub(crate) fn add(&self, tid: RealTid, key: Tid) {
         self.threads.borrow_mut().push((tid, key));
     }
@@ -74,13 +75,13 @@ impl Process {
         self.threads.borrow().iter().map(|&(_, key)| key).collect()
     }
 
-    /// The leader has exited before other threads.
+    /// Parks the leader, which exits before other threads.
     pub(crate) fn park_leader(&self) {
         self.parked.set(true);
         self.forget(self.tgid);
     }
 
-    /// A thread has been reaped. Linux reports the leader last, so with it the process is gone, and its id free for others.
+    /// Removes a reaped thread. Linux reports the leader last, so the process is then gone and its id may be reused.
     pub(crate) fn reaped(&self, tid: RealTid) {
         self.forget(tid);
         if tid == self.tgid {
@@ -92,18 +93,18 @@ impl Process {
         self.threads.borrow_mut().retain(|&(thread, _)| thread != tid);
     }
 
-    /// After an exec: only the leader is there.
+    /// Removes all threads but the leader, after an exec.
     pub(crate) fn only_leader(&self) {
         self.threads.replace(vec![(self.tgid, self.leader.get())]);
         self.parked.set(false);
     }
 
-    /// Ends all threads and reaps them. Can be called again.
+    /// Kills and reaps all threads. Later calls do nothing.
     pub(crate) fn kill(&self) {
         if self.dead.replace(true) {
             return;
         }
-        // Fails only if somebody else has reaped it, and then the waits below fail as well.
+        // It fails only if the process has been reaped already. The waits below then fail, too.
         let _ = sys::kill(self.tgid, libc::SIGKILL);
         for (tid, _) in self.threads.take() {
             if tid != self.tgid {
@@ -114,13 +115,13 @@ impl Process {
     }
 }
 
-/// Waits until a task that is on its way out has gone.
+/// Reaps a task that is exiting.
 pub(crate) fn reap(tid: RealTid) {
     while let Ok(status) = sys::wait_on(tid) {
         if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
             return;
         }
-        // A last stop before the end, such as the report of a signal: nothing is kept up by it.
+        // The task may stop once more before it exits, such as for a signal.
         let _ = sys::cont(tid);
     }
 }

@@ -1,148 +1,28 @@
-//! The run: asks the kernel what is next, lets a task run until it stops, tells the kernel.
+//! The engine's loop: ask the kernel what is next, run a task until it stops, hand the stop to the kernel.
+//!
+//! Invariant: one task runs at a time, and all others are stopped.
 
-use crate::alike::Alike;
-use crate::launch;
+use crate::driver::Driver;
+use crate::launch::{self, Texts};
 use crate::process::Process;
-use crate::sys::{self, RealTid};
-use crate::tracee::{Ran, Tracee};
-use fated_engine::cpuid::Cpuid;
-use fated_engine::notice::{Notice, Notices};
+use crate::shared::{Shared, Stats};
+use crate::sys;
+use crate::tracee::{Place, Ran, Tracee};
+use crate::trap_state::TrapState;
 use fated_engine::signals::{self, Signals};
-use fated_engine::vdso;
 use fated_engine::{Error, Launch, OneCpu, Progress, start};
 use fated_kernel::errno::Errno;
-use fated_kernel::host::{Boot, Ending, Kernel, Next};
+use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Console, HostFiles, Memory, RealTask, Stop, Trace};
+use fated_kernel::ports::{Console, HostFiles, Memory, Stop, Trace};
 use fated_kernel::process::credentials::Credentials;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use fated_kernel::process::exec::plan::Exec;
+use fated_kernel::process::exec::planner;
+use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Who decides what happens: the simulated kernel, or a stand-in in tests of the engine.
-pub trait Driver {
-    /// See [`Kernel::boot`].
-    fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid;
-    /// See [`Kernel::run_until`].
-    fn run_until(&self, horizon: Option<u64>) -> Next;
-    /// See [`Kernel::stopped`].
-    fn stopped(&self, tid: Tid, stop: Stop);
-    /// See [`Kernel::interrupt`].
-    fn interrupt(&self, signal: i32);
-    /// See [`Kernel::timestamp_counter`].
-    fn timestamp_counter(&self) -> u64;
-    /// See [`Kernel::stops_at_horizon`].
-    fn stops_at_horizon(&self) -> bool {
-        false
-    }
-    /// See [`Kernel::auxv_random`].
-    fn auxv_random(&self) -> [u8; 16];
-    /// Whether calls that run free have to stop as well, as a complete log wants.
-    fn sees_all(&self) -> bool {
-        false
-    }
-}
-
-impl Driver for Rc<Kernel> {
-    fn boot(&self, boot: &Boot, guest: Rc<dyn RealTask>) -> Tid {
-        Kernel::boot(self, boot, guest)
-    }
-    fn run_until(&self, horizon: Option<u64>) -> Next {
-        Kernel::run_until(self, horizon)
-    }
-    fn stopped(&self, tid: Tid, stop: Stop) {
-        Kernel::stopped(self, tid, stop);
-    }
-    fn interrupt(&self, signal: i32) {
-        Kernel::interrupt(self, signal);
-    }
-    fn timestamp_counter(&self) -> u64 {
-        Kernel::timestamp_counter(self)
-    }
-    fn stops_at_horizon(&self) -> bool {
-        Kernel::stops_at_horizon(self)
-    }
-    fn auxv_random(&self) -> [u8; 16] {
-        Kernel::auxv_random(self)
-    }
-    fn sees_all(&self) -> bool {
-        self.config.log
-    }
-}
-
-/// What a run has cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// How often a task was let run until it stopped.
-    pub stops: u64,
-    /// Calls that Linux carried out under the kernel's eyes, one more stop each.
-    pub natives: u64,
-    /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
-    pub traps: u64,
-}
-
-/// What all tasks of a run share.
-pub(crate) struct Shared {
-    tasks: RefCell<BTreeMap<Tid, Rc<Tracee>>>,
-    pub(crate) cpuid: Cpuid,
-    /// The spin limit in clock ticks of processor time.
-    pub(crate) spin_ticks: Option<u64>,
-    /// Linux's vDSO in fated's own process, which has it as every other does, but perhaps elsewhere.
-    pub(crate) vdso: Option<vdso::Real>,
-    console: Rc<dyn Console>,
-    trace: Rc<dyn Trace>,
-    stats: Cell<Stats>,
-    /// Whether `cpuid` faults in guests.
-    pub(crate) traps_cpuid: bool,
-    notices: Notices,
-    killed: Cell<Option<Tid>>,
-}
-
-impl Shared {
-    pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {
-        let mut stats = self.stats.get();
-        change(&mut stats);
-        self.stats.set(stats);
-    }
-
-    pub(crate) fn add(&self, key: Tid, task: Rc<Tracee>) {
-        self.tasks.borrow_mut().insert(key, task);
-    }
-
-    pub(crate) fn remove(&self, key: Tid) -> Option<Rc<Tracee>> {
-        self.tasks.borrow_mut().remove(&key)
-    }
-
-    pub(crate) fn remove_all(&self, process: &Process) {
-        for key in process.keys() {
-            self.remove(key);
-        }
-    }
-
-    /// The task `old` is the only one that is left of its process, and from now on `new`.
-    pub(crate) fn rename(&self, process: &Process, old: Tid, new: Tid) {
-        let task = self.remove(old);
-        self.remove_all(process);
-        if let Some(task) = task {
-            self.add(new, task);
-        }
-    }
-
-    /// The user hears of the first.
-    pub(crate) fn notice(&self, notice: Notice) {
-        if let Some(line) = self.notices.first(notice) {
-            self.trace.notice(line.into());
-        }
-    }
-
-    /// A task that isn't running has been killed from outside.
-    pub(crate) fn note_killed(&self, key: Tid) {
-        self.killed.set(Some(key));
-    }
-}
-
-/// A program and all that comes of it, on this thread.
+/// A run of a program and its descendants, on this thread.
 pub struct Engine {
     driver: Box<dyn Driver>,
     shared: Rc<Shared>,
@@ -170,59 +50,65 @@ impl Engine {
         trace: Rc<dyn Trace>,
     ) -> Result<Engine, Error> {
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
-        let shared = Shared {
-            tasks: RefCell::default(),
-            cpuid: Cpuid::new(launch.cpus),
-            spin_ticks: launch.spin_limit.map(clock_ticks),
-            vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
-            console,
-            trace,
-            stats: Cell::default(),
-            traps_cpuid: launch.hides_processor(),
-            notices: Notices::default(),
-            killed: Cell::new(None),
-        };
         let engine = Engine {
             driver: Box::new(driver),
-            shared: Rc::new(shared),
+            shared: Rc::new(Shared::new(launch, console, trace)),
             signals: Signals::install(),
             launch: launch.clone(),
             _cpu: cpu,
         };
-        let tid = launch::start_program(launch, engine.driver.sees_all())?;
-        engine.boot(tid)?;
+        engine.signals.tick_every(engine.tick()).map_err(start("set a timer"))?;
+        // If the user ends the run, one of the steps fails.
+        engine.boot().map_err(|error| signals::fatal().map_or(error, |signal| Error::Interrupted { signal }))?;
         Ok(engine)
     }
 
-    /// Hands the first task to the kernel.
-    fn boot(&self, tid: RealTid) -> Result<(), Error> {
-        // The kernel gives the id only when it has the task.
+    /// Starts the first program and hands its task to the kernel.
+    fn boot(&self) -> Result<(), Error> {
+        // The kernel chooses the id when it boots.
         let unnamed = Tid::new(1).ok_or_else(|| start("name the first task")(Errno::EINVAL))?;
-        let link = |name| crate::files::proc_link(tid, name).map_err(start("look at the new program"));
-        let credentials = sys::credentials()
-            .map(|(uid, gid, groups)| Credentials { uid, gid, groups })
-            .map_err(start("ask who fated is"));
-        let umask = || crate::files::umask(tid).map_err(start("look at the new program"));
-        let boot = credentials
-            .and_then(|credentials| Ok(Boot { exe: link("exe")?, cwd: link("cwd")?, umask: umask()?, credentials }));
-        let regs = sys::get_regs(tid).map_err(start("read the new program's registers"));
-        let (boot, regs) =
-            boot.and_then(|boot| Ok((boot, regs?))).inspect_err(|_| Process::new(tid, unnamed).kill())?;
-        let guest = Rc::new(Tracee::new(self.shared.clone(), Rc::new(Process::new(tid, unnamed)), tid, unnamed, regs));
+        let (tid, texts) = launch::start_child(&self.launch, self.driver.sees_all())?;
+        let process = Rc::new(Process::new(tid, unnamed));
+        self.start_program(&process, &texts).inspect_err(|_| process.kill())
+    }
+
+    /// Executes the first program in the child, which still runs fated's image.
+    fn start_program(&self, process: &Rc<Process>, texts: &Texts) -> Result<(), Error> {
+        let (tid, unnamed) = (process.tgid, process.leader.get());
+        let regs = sys::get_regs(tid).map_err(start("read the first guest's registers"))?;
+        let guest = Rc::new(Tracee::new(self.shared.clone(), process.clone(), tid, unnamed, regs));
+        guest.place.set(Place::Entry);
         if guest.read(regs.rsp, &mut [0]) != 1 {
-            guest.process.kill();
             let remedy = "; permit process_vm_readv and process_vm_writev (containers: --cap-add SYS_PTRACE)";
             return Err(Error::Start { step: "read a guest's memory".into(), errno: Errno::EPERM, remedy });
         }
-        guest.new_program(&self.driver.auxv_random());
-        if guest.process.is_dead() {
-            return Err(self.launch.not_run(Errno::ENOEXEC));
-        }
+        let argv: Vec<_> = self.launch.words().map(|word| word.as_bytes().to_vec()).collect();
+        let not_run = |why| self.launch.not_run(why);
+        let first =
+            planner::first(&*guest, &self.launch.candidates(), &argv, &self.launch.variables()).map_err(not_run)?;
+        let request = texts.request(&first);
+        let exec = Exec { plan: first.plan, request, random: self.driver.auxv_random() };
+        guest.replace_program(&exec).map_err(|error| not_run(error.into()))?;
+        let link = |name| guest.proc_link(name).map_err(start("look at the new program"));
+        let (uid, gid, groups) = sys::credentials().map_err(start("ask who fated is"))?;
+        let boot = Boot {
+            exe: link("exe")?,
+            cwd: link("cwd")?,
+            umask: crate::files::umask(tid).map_err(start("look at the new program"))?,
+            credentials: Credentials { uid, gid, groups },
+        };
         let key = self.driver.boot(&boot, guest.clone());
         guest.key.set(key);
-        guest.process.rename_leader(key);
+        process.rename_leader(key);
         self.shared.add(key, guest);
         Ok(())
+    }
+
+    /// The interval at which the engine checks whether the user ends the run and whether a task spins.
+    fn tick(&self) -> Duration {
+        const LONGEST: Duration = Duration::from_millis(250);
+        let tick = self.launch.spin_limit.map_or(LONGEST, |limit| (limit / 8).min(LONGEST));
+        tick.max(Duration::from_millis(1))
     }
 
     /// Drives the run to its end.
@@ -237,17 +123,13 @@ impl Engine {
         }
     }
 
-    /// Drives the run to its end, or until nothing more happens up to the horizon ([`Kernel::run_until`]). Several engines of one
+    /// Drives the run to its end, or until nothing more happens up to the horizon ([`fated_kernel::host::Kernel::run_until`]). Several engines of one
     /// thread can be driven by turns.
     ///
     /// # Errors
     /// As [`Engine::run`].
     pub fn run_until(&mut self, horizon: Option<u64>) -> Result<Progress, Error> {
-        const LONGEST_TICK: Duration = Duration::from_millis(250);
-        let tick = self.launch.spin_limit.map_or(LONGEST_TICK, |limit| (limit / 8).min(LONGEST_TICK));
-        let tick = tick.max(Duration::from_millis(1));
-        self.signals.tick_every(tick).map_err(start("set a timer"))?;
-        let alike = Alike::new();
+        let traps = TrapState::new();
         let mut current: Option<Rc<Tracee>> = None;
         loop {
             if let Some(signal) = signals::fatal() {
@@ -257,8 +139,8 @@ impl Engine {
                 self.driver.interrupt(signal);
             }
             let next = self.driver.run_until(horizon);
-            if let Some(tid) = self.shared.killed.take() {
-                // Whatever the kernel made of it.
+            if let Some(tid) = self.shared.take_killed() {
+                // The kernel has taken the failed access for a bad address, so its answer doesn't count.
                 return match signals::fatal() {
                     Some(signal) => Err(Error::Interrupted { signal }),
                     None => {
@@ -270,10 +152,10 @@ impl Engine {
             match next {
                 Next::Run(tid) => {
                     if current.as_ref().is_none_or(|task| task.key.get() != tid || task.is_gone()) {
-                        current = self.shared.tasks.borrow().get(&tid).cloned();
+                        current = self.shared.task(tid);
                     }
                     let Some(task) = &current else { return Err(Error::NoTask { tid }) };
-                    alike.trap(self.shared.traps_cpuid);
+                    traps.match_guests(self.shared.traps_cpuid);
                     match task.run(&*self.driver) {
                         Ran::Stopped(stop) => {
                             if let (Stop::Killed { .. }, Some(signal)) = (stop, signals::fatal()) {
@@ -292,10 +174,10 @@ impl Engine {
         }
     }
 
-    /// What the run has cost so far.
+    /// The costs of the run so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.stats.get()
+        self.shared.stats()
     }
 
     fn spins(&self, tid: Tid, task: &Tracee, address: u64) -> Error {
@@ -304,7 +186,7 @@ impl Engine {
         Error::Spins { tid, program, address, limit: self.launch.spin_limit.unwrap_or_default() }
     }
 
-    /// Blocks until one of the streams is ready, or a signal or tick comes; the kernel looks for itself what it was.
+    /// Blocks until one of the streams is ready or a signal or tick arrives. The kernel finds out which.
     fn await_console(&self, streams: &[(i32, u32)]) {
         if streams.iter().any(|&(fd, events)| self.shared.console.poll(fd) & events != 0) {
             return;
@@ -312,24 +194,13 @@ impl Engine {
         let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
-        // EINTR is what is hoped for; nothing else can fail.
+        // The only possible error is EINTR, which ends the wait as intended.
         let _ = sys::poll(&mut fds, -1);
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let tasks = self.shared.tasks.take();
-        for task in tasks.values() {
-            task.process.kill();
-        }
+        self.shared.kill_all();
     }
-}
-
-/// A duration in the unit of `/proc/PID/stat`.
-fn clock_ticks(limit: Duration) -> u64 {
-    // SAFETY: takes a number.
-    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
-    let ticks = limit.as_millis().saturating_mul(u128::from(per_second)) / 1000;
-    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
 }

@@ -1,5 +1,5 @@
-//! Thin wrappers of the system calls that this engine alone makes: one function per call, errors as [`Errno`]. Knows nothing
-//! of guests.
+//! Thin wrappers of the system calls that only this engine makes: one function per call, errors as [`Errno`]. Nothing here depends on
+//! guests.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -25,12 +25,12 @@ pub(crate) fn ptrace(request: libc::c_uint, tid: RealTid, addr: u64, data: u64) 
     check(unsafe { libc::ptrace(request, tid, addr, data) }).map(drop)
 }
 
-/// Lets the tracee run on, without a signal.
+/// Continues the tracee without a signal.
 pub(crate) fn cont(tid: RealTid) -> Os<()> {
     ptrace(libc::PTRACE_CONT, tid, 0, 0)
 }
 
-/// Lets the tracee run up to the next beginning or end of a call.
+/// Continues the tracee up to the next entry or exit of a call.
 pub(crate) fn cont_to_call(tid: RealTid) -> Os<()> {
     ptrace(libc::PTRACE_SYSCALL, tid, 0, 0)
 }
@@ -49,20 +49,7 @@ pub(crate) fn set_regs(tid: RealTid, regs: &Regs) -> Os<()> {
     check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, 0, &raw const *regs) }).map(drop)
 }
 
-/// One word of a stopped tracee's memory, whatever its protection.
-pub(crate) fn peek(tid: RealTid, addr: u64) -> Os<u64> {
-    let mut word = 0_u64;
-    // SAFETY: the raw call stores the word behind its fourth argument (ptrace(2), "C library/kernel differences").
-    check(unsafe { libc::syscall(libc::SYS_ptrace, u64::from(libc::PTRACE_PEEKDATA), tid, addr, &raw mut word) })?;
-    Ok(word)
-}
-
-/// Writes one word of a stopped tracee's memory, whatever its protection.
-pub(crate) fn poke(tid: RealTid, addr: u64, word: u64) -> Os<()> {
-    ptrace(libc::PTRACE_POKEDATA, tid, addr, word)
-}
-
-/// What ptrace knows of the signal that a tracee stopped for.
+/// The signal that a tracee stopped for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalInfo {
     pub(crate) code: i32,
@@ -80,7 +67,7 @@ pub(crate) fn signal_info(tid: RealTid) -> Os<SignalInfo> {
     Ok(SignalInfo { code: info.si_code, addr: addr.addr() as u64 })
 }
 
-/// Reads the extended state of a stopped tracee to `image`; returns how many bytes there are.
+/// Reads the extended state of a stopped tracee to `image`. Returns its size.
 pub(crate) fn get_xstate(tid: RealTid, image: &mut [u8]) -> Os<usize> {
     let mut iov = libc::iovec { iov_base: image.as_mut_ptr().cast(), iov_len: image.len() };
     // SAFETY: the request writes at most `iov_len` bytes to `image`.
@@ -95,7 +82,7 @@ pub(crate) fn set_xstate(tid: RealTid, image: &[u8]) -> Os<()> {
     check(unsafe { libc::ptrace(libc::PTRACE_SETREGSET, tid, NT_X86_XSTATE, &raw mut iov) }).map(drop)
 }
 
-/// Waits for a change of one child or tracee. `EINTR` when a signal for fated came.
+/// Waits for a change of one child or tracee. `EINTR`: a signal for fated arrived.
 pub(crate) fn wait(tid: RealTid) -> Os<i32> {
     let mut status = 0;
     // SAFETY: `status` is an int.
@@ -103,7 +90,7 @@ pub(crate) fn wait(tid: RealTid) -> Os<i32> {
     Ok(status)
 }
 
-/// [`wait`], through signals for fated.
+/// As [`wait`], but continues after signals for fated.
 pub(crate) fn wait_on(tid: RealTid) -> Os<i32> {
     loop {
         match wait(tid) {
@@ -113,12 +100,12 @@ pub(crate) fn wait_on(tid: RealTid) -> Os<i32> {
     }
 }
 
-/// A stretch of a tracee's memory.
+/// A range of a tracee's memory.
 pub(crate) fn remote(addr: u64, len: usize) -> libc::iovec {
     libc::iovec { iov_base: std::ptr::without_provenance_mut(addr as usize), iov_len: len }
 }
 
-/// Copies from a tracee's memory; counts up to the first stretch that isn't wholly readable.
+/// Copies from a tracee's memory. Returns the number of bytes before the first range that isn't wholly readable.
 pub(crate) fn read_memory(tid: RealTid, from: &[libc::iovec], buf: &mut [u8]) -> Os<usize> {
     let local = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     // SAFETY: writes at most `buf.len()` bytes to `buf`; `from` are addresses of another process, which Linux checks.
@@ -126,7 +113,7 @@ pub(crate) fn read_memory(tid: RealTid, from: &[libc::iovec], buf: &mut [u8]) ->
     check(count as i64).map(|count| count as usize)
 }
 
-/// Copies to a tracee's memory; counts up to the first stretch that isn't wholly writable.
+/// Copies to a tracee's memory. Returns the number of bytes before the first range that isn't wholly writable.
 pub(crate) fn write_memory(tid: RealTid, to: &[libc::iovec], data: &[u8]) -> Os<usize> {
     let local = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
     // SAFETY: reads at most `data.len()` bytes of `data`; `to` are addresses of another process, which Linux checks.
@@ -158,20 +145,20 @@ pub(crate) fn read_link(dirfd: RawFd, path: &CStr) -> Os<Vec<u8>> {
     Ok(buf)
 }
 
-/// getdents64(2): fills `buf` with entries, returns how many bytes.
+/// getdents64(2): fills `buf` with entries. Returns the number of bytes.
 pub(crate) fn getdents(fd: &OwnedFd, buf: &mut [u8]) -> Os<usize> {
     // SAFETY: at most `buf.len()` bytes are written to `buf`.
     let count = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), buf.as_mut_ptr(), buf.len()) };
     check(count).map(|count| count as usize)
 }
 
-/// Tells whether fated may do `mode` (`X_OK`…) with the file behind `path`.
+/// Checks whether fated has the right `mode` (`X_OK`…) to the file at `path`.
 pub(crate) fn access(dirfd: RawFd, path: &CStr, mode: i32) -> Os<()> {
     // SAFETY: `path` ends with a NUL.
     check(i64::from(unsafe { libc::faccessat(dirfd, path.as_ptr(), mode, libc::AT_EACCESS) })).map(drop)
 }
 
-/// Real, effective and saved user; the same of groups; supplementary groups.
+/// The real, effective and saved user; the same for groups; the supplementary groups.
 pub(crate) fn credentials() -> Os<([u32; 3], [u32; 3], Vec<u32>)> {
     let (mut uid, mut gid) = ([0; 3], [0; 3]);
     let [real, effective, saved] = &mut uid;
@@ -180,16 +167,16 @@ pub(crate) fn credentials() -> Os<([u32; 3], [u32; 3], Vec<u32>)> {
     let [real, effective, saved] = &mut gid;
     // SAFETY: three valid pointers.
     check(i64::from(unsafe { libc::getresgid(real, effective, saved) }))?;
-    // SAFETY: without room, the call only counts.
+    // SAFETY: with a size of 0, the call only counts.
     let count = check(i64::from(unsafe { libc::getgroups(0, std::ptr::null_mut()) }))?;
     let mut groups = vec![0; count as usize];
-    // SAFETY: there is room for as many as the call is told.
+    // SAFETY: the call gets the length of the buffer.
     let count = check(i64::from(unsafe { libc::getgroups(count as i32, groups.as_mut_ptr()) }))?;
     groups.truncate(count as usize);
     Ok((uid, gid, groups))
 }
 
-/// A pipe, close-on-exec: reading end, writing end.
+/// A close-on-exec pipe: its reading end and its writing end.
 pub(crate) fn pipe() -> Os<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
     // SAFETY: the call fills two ints.

@@ -1,28 +1,30 @@
-//! The extended state (FPU, SSE, AVX…) between ptrace's form and that of a signal frame.
+//! The extended state (FPU, SSE, AVX…), converted between ptrace's format and that of a signal frame.
 //!
-//! Both hold the standard format of `xsave`. A frame names in `sw_reserved` what it holds and ends with a magic number
-//! (`<asm/sigcontext.h>`, `struct _fpx_sw_bytes`). Frames hold x87, SSE and AVX, and of the rest what the task uses, so
-//! that they are the same on machines with and without AVX-512 and AMX.
+//! Both use the standard format of `xsave`. A frame lists its components in `sw_reserved` and ends with a magic number
+//! (`<asm/sigcontext.h>`, `struct _fpx_sw_bytes`).
+//!
+//! Invariant: a frame holds x87, SSE and AVX, and of the other components those that the task uses. So it is the same on machines with and
+//! without AVX-512 and AMX.
 
 use crate::sys::{self, Os, RealTid};
 use fated_engine::cpuid;
 use fated_kernel::errno::Errno;
 use std::ops::Range;
 
-/// Where the frame says what it holds.
+/// The offset of `sw_reserved`, which lists the components of a frame.
 const SOFTWARE: usize = 464;
 /// `FP_XSTATE_MAGIC1`, `FP_XSTATE_MAGIC2`.
 const MAGIC1: u32 = 0x4650_5853;
 const MAGIC2: u32 = 0x4650_5845;
-/// The size of what `fxsave` stores.
+/// The size of the area that `fxsave` stores.
 const LEGACY: usize = 512;
-/// Where `xstate_bv` stands, and where the components begin.
+/// The header. It begins with `xstate_bv`, and the components follow it.
 const HEADER: Range<usize> = LEGACY..LEGACY + 64;
 /// x87, SSE, AVX.
 const USUAL: u64 = 7;
-/// Protection keys belong to the memory's owner, not to the program's arithmetic.
+/// Protection keys. They are not part of a frame.
 const PKRU: u64 = 1 << 9;
-/// More than any processor's state is long.
+/// An upper bound of the size of the state.
 const MAX: usize = 16 * 1024;
 
 fn word(image: &[u8], at: usize) -> u64 {
@@ -33,7 +35,7 @@ fn half(image: &[u8], at: usize) -> u32 {
     image.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-/// Where component `number` (2 or more) stands in the standard format.
+/// The range of component `number` (2 or more) in the standard format.
 fn component(number: u32) -> Range<usize> {
     let leaf = cpuid::real(0xd, number);
     leaf.ebx as usize..(leaf.ebx + leaf.eax) as usize
@@ -51,12 +53,12 @@ fn fetch(tid: RealTid) -> Os<Vec<u8>> {
     if len < HEADER.end { Err(Errno::ENODEV) } else { Ok(image) }
 }
 
-/// The state of a stopped task, as a signal frame has it.
+/// The state of a stopped task, in the format of a signal frame.
 pub(crate) fn get(tid: RealTid) -> Os<Vec<u8>> {
     Ok(to_frame(fetch(tid)?))
 }
 
-/// Replaces the state of a stopped task by that of a signal frame.
+/// Replaces the state of a stopped task with that of a signal frame.
 pub(crate) fn set(tid: RealTid, frame: &[u8]) -> Os<()> {
     let mut image = fetch(tid)?;
     from_frame(&mut image, frame)?;
@@ -78,7 +80,7 @@ fn to_frame(mut image: Vec<u8>) -> Vec<u8> {
     image
 }
 
-/// Puts what `frame` holds into `image`. A frame without its magic numbers holds x87 and SSE only, as for Linux.
+/// Copies the components of `frame` to `image`. As for Linux, a frame without its magic numbers holds only x87 and SSE.
 fn from_frame(image: &mut [u8], frame: &[u8]) -> Os<()> {
     if frame.len() < LEGACY {
         return Err(Errno::EINVAL);
@@ -92,7 +94,7 @@ fn from_frame(image: &mut [u8], frame: &[u8]) -> Os<()> {
     let (held, used) = if whole {
         (word(frame, SOFTWARE + 8) & supported, word(frame, HEADER.start))
     } else {
-        // Everything else goes back to its initial state.
+        // All other components return to their initial state.
         (supported & !PKRU, 3)
     };
     if whole && used & !held != 0 {
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back_changes_nothing() {
+    fn conversion_in_both_directions_changes_nothing() {
         let original = image(PKRU);
         let mut back = image(PKRU);
         back[..SOFTWARE].fill(0xff);

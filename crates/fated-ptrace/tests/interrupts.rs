@@ -1,4 +1,4 @@
-//! Signals for fated itself. A binary of its own, since they concern the whole process.
+//! Signals for fated itself. They have a binary of their own because they affect the whole process.
 
 mod passthrough;
 
@@ -19,7 +19,7 @@ fn run(signals: &str) -> Result<Ending, Error> {
     Engine::launch(&launch, Signaller::default(), Rc::new(Standard), Rc::new(Observer::default()))?.run()
 }
 
-/// The stand-in, except that signals are sent.
+/// The passthrough driver, except that it sends signals.
 #[derive(Debug, Default)]
 struct Signaller(Passthrough);
 
@@ -38,7 +38,7 @@ impl fated_ptrace::Driver for Signaller {
         if let fated_kernel::ports::Stop::Call(call) = stop
             && call.number == libc::SYS_kill as u64
         {
-            // To this thread: only then the handler has run before the guest goes on to spin.
+            // The signal goes to this thread, so that the handler has run before the guest spins.
             // SAFETY: takes numbers only.
             unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), libc::gettid(), call.args[1] as i32) };
         }

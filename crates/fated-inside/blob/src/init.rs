@@ -12,7 +12,7 @@ use fated_kernel::host::{Boot, Kernel};
 use fated_kernel::journal::Journal;
 use fated_kernel::ports::HostFiles;
 use fated_kernel::process::credentials::Credentials;
-use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
+use fated_kernel::process::exec::plan::{Exec, Request};
 use fated_kernel::process::exec::planner;
 use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
@@ -107,14 +107,10 @@ fn try_boot() -> Result<(), End> {
     let process = Process::first();
     process.has_turn();
     let task = Inside::new(process, Frame::empty(), Regs::default());
-    let found = planner::first(&*task, &plan.candidates, &plan.argv, &plan.env);
-    let found = found.map_err(|refusal| End::NoProgram(refusal.errno()))?;
+    let first = planner::first(&*task, &plan.candidates, &plan.argv, &plan.env).map_err(End::NoProgram)?;
     let request = Request { dirfd: AT_FDCWD, path: 0, argv: 0, envp: 0, flags: 0 };
-    let exec = Exec { plan: found, request, random: kernel.auxv_random() };
-    program::start(&task, exec).map_err(|error| match error {
-        ExecError::Refused(errno) => End::NoProgram(errno),
-        ExecError::Lost => End::NoProgram(Errno::ENOEXEC),
-    })?;
+    let exec = Exec { plan: first.plan, request, random: kernel.auxv_random() };
+    program::start(&task, exec).map_err(|error| End::NoProgram(error.into()))?;
     let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;
     let exe = task.proc_link("exe").map_err(step("look at the new program"))?;
     // It can be read only by setting it.

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use fated_kernel::errno::Errno;
-use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK, PT_PHDR};
+use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK};
 use fated_kernel::process::exec::plan::Plan;
 use linux_raw_sys::general::*;
 
@@ -78,6 +78,8 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
         }
         let end = (end + PAGE - 1) & !(PAGE - 1);
         if end > bss {
+            // Linux maps it as it does a heap (`vm_brk_flags`): writable in any case, and counted against what may be committed.
+            let prot = PROT_READ | PROT_WRITE | prot & PROT_EXEC;
             sys::mmap(bss, end - bss, prot, fixed | MAP_ANONYMOUS, -1, 0)?;
         }
     }
@@ -91,11 +93,11 @@ fn topmost(headers: &Headers) -> Result<u64, Errno> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     let at = sys::mmap(0, size, PROT_NONE, flags, -1, 0)?;
     if at & (align - 1) == 0 {
-        return Ok(at.wrapping_sub(low));
+        return Ok(at.wrapping_sub(headers.first()));
     }
     sys::call(__NR_munmap, [at, size, 0, 0, 0, 0]);
     let at = sys::mmap(at & !(align - 1), size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0)?;
-    Ok(at.wrapping_sub(low))
+    Ok(at.wrapping_sub(headers.first()))
 }
 
 /// Loads the program.
@@ -108,7 +110,11 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
     let (bias, linker) = match &program.interpreter {
         Some(image) => {
             let (file, linker) = (program::file(image)?, &image.headers);
-            let base = if headers.moves { (DYNAMIC_BASE & !(headers.align() - 1)).wrapping_sub(low) } else { 0 };
+            let base = if headers.moves {
+                (DYNAMIC_BASE & !(headers.align() - 1)).wrapping_sub(headers.first()) & !(PAGE - 1)
+            } else {
+                0
+            };
             reserve(low.wrapping_add(base), high - low)?;
             own(base)?;
             let bias = Vdso::below(&mut vdso, || {
@@ -208,18 +214,16 @@ impl Stack {
 
     /// Linux's own vector for the blob, with what is the program's, and without what differs between machines.
     fn vector(headers: &Headers, bias: u64, linker: Option<u64>, [vdso, platform, random, name]: [u64; 4]) -> Vec<u64> {
-        let table = headers.segments.iter().find(|it| it.kind == PT_PHDR).map(|it| bias.wrapping_add(it.address));
-        let table = table.or_else(|| {
-            let holds = |begin: u64, size: u64| headers.table >= begin && headers.table < begin + size;
-            let it = headers.loads().find(|it| holds(it.offset, it.file_size))?;
-            Some(bias.wrapping_add(it.address + headers.table - it.offset))
-        });
+        let holds = |begin: u64, size: u64| headers.table >= begin && headers.table - begin < size;
+        // Linux takes the last segment that holds the table, and without one the place of address 0.
+        let table = headers.loads().filter(|it| holds(it.offset, it.file_size)).last();
+        let table = bias.wrapping_add(table.map_or(0, |it| it.address + headers.table - it.offset));
         let mut words = Vec::new();
         for &[kind, value] in host().auxv.borrow().iter() {
             let (kind, value) = match kind {
                 at::SYSINFO_EHDR => (kind, vdso),
                 at::RSEQ_FEATURE_SIZE | at::RSEQ_ALIGN | at::HWCAP3 | at::HWCAP4 => (at::IGNORE, 0),
-                at::PHDR => (kind, table.unwrap_or(0)),
+                at::PHDR => (kind, table),
                 at::PHNUM => (kind, headers.segments.len() as u64),
                 at::BASE => (kind, linker.unwrap_or(0)),
                 at::ENTRY => (kind, bias.wrapping_add(headers.entry)),

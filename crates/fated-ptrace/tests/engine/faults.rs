@@ -1,4 +1,4 @@
-//! What happens when something goes wrong.
+//! Failures: programs that can't start, guests that are killed from outside, and guests that spin.
 
 use crate::harness::{Scratch, launch, run};
 use fated_engine::{Error, Launch, Observer, Standard};
@@ -8,7 +8,7 @@ use std::fs;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Runs a guest that tells its real id in the file `pid` and then never makes a call again; it is killed then.
+/// Runs a guest that writes its real id to the file `pid` and then spins without calls. Kills it meanwhile.
 fn killed(name: &str, words: &[&str]) -> Ending {
     let scratch = Scratch::new(name);
     let mut launch = launch(words);
@@ -65,7 +65,7 @@ fn a_spinning_guest_is_reported() {
     }
 }
 
-/// Tells whether this thread has children.
+/// Whether this thread has children.
 fn has_children() -> bool {
     // SAFETY: takes plain values; without a place for the status nothing is written.
     let waited = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD) };

@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Functions that all tests use.
 
 use crate::passthrough::Passthrough;
 use fated_engine::{Captured, Error, Launch, NO_CPUID_FAULTING, Observer};
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// A directory of the test's own, removed at its end.
+/// A directory for one test. Dropping it removes it.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -37,7 +37,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A program with its arguments, and a small environment.
+/// A launch of a program with arguments and a small environment.
 #[expect(clippy::disallowed_methods, reason = "asks how the tests are to be run")]
 pub fn launch(words: &[&str]) -> Launch {
     Launch {
@@ -48,7 +48,7 @@ pub fn launch(words: &[&str]) -> Launch {
     }
 }
 
-/// Runs it to its end, with nothing on its standard input.
+/// Runs it to its end, with an empty standard input.
 pub fn run(launch: &Launch) -> Result<(Ending, Stats), Error> {
     let console = Rc::new(Captured::new(Vec::new(), false));
     let mut engine = Engine::launch(launch, Passthrough::default(), console, Rc::new(Observer::default()))?;

@@ -1,4 +1,4 @@
-//! Instructions and odd calls that the engine answers itself, tried by small C programs.
+//! Instructions and unusual calls that the engine handles itself, in small C programs.
 
 use crate::harness::{Scratch, launch, run};
 use fated_kernel::host::Ending;
@@ -136,7 +136,7 @@ fn a_guest_may_close_everything() {
 
 #[test]
 fn a_guest_may_unmap_the_vdso_and_the_code_of_a_call() {
-    // The call's own page goes while it is inside: the next thing is a fault, which ends this driver's guest.
+    // The call unmaps its own page. The task then faults, and this driver ends the guest.
     check(
         "unmap",
         "if (fork() == 0) {

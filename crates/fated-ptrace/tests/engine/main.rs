@@ -1,4 +1,4 @@
-//! The engine without the kernel: a stand-in passes calls on to Linux.
+//! The engine without the kernel: a substitute passes calls on to Linux.
 
 mod faults;
 mod harness;

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Runs a program whose last words go to the file that it is given as `$OUT`, and compares them.
+/// Runs a program that writes its result to the file `$OUT`, and compares the result.
 #[track_caller]
 fn check(name: &str, words: &[&str], expected: &str) {
     if !words[0].contains('/')
@@ -74,7 +74,7 @@ open(os.environ['OUT'], 'wb').write(text)
     check("subprocess", &["/usr/bin/python3", "-S", "-c", program], "SHOUT");
 }
 
-/// The leader goes on sleeping in a join, or has left, when another thread execs.
+/// Another thread execs while the leader sleeps in a join or has exited.
 #[test]
 fn a_thread_may_exec_in_its_leaders_place() {
     let exec = "

@@ -1,5 +1,5 @@
-//! The smallest kernel that real programs run on: every call goes to Linux, except those that make, end and await tasks or
-//! could block. It has no signals and no time. It tests the engine alone.
+//! A minimal driver on which real programs run. Every call goes to Linux, except those that create, end and await tasks and those
+//! that could block. It has no signals and no time, and tests the engine alone.
 
 use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
@@ -20,17 +20,17 @@ struct Task {
     pid: u32,
     parent: u32,
     clear_tid: Cell<u64>,
-    /// The call that it waits in.
+    /// The call in which it waits.
     blocked: Cell<Option<Call>>,
     /// It waits until this task, which borrows its memory, execs or exits.
     lent_to: Cell<Option<u32>>,
 }
 
-/// Files are all that counts for an exec.
+/// An exec depends on files alone.
 struct NoRules;
 impl Rules for NoRules {}
 
-/// A driver that passes calls on.
+/// A driver that passes calls on to Linux.
 #[derive(Debug, Default)]
 pub struct Passthrough {
     tasks: RefCell<BTreeMap<u32, Rc<Task>>>,
@@ -65,13 +65,13 @@ fn read_string(guest: &dyn Memory, addr: u64) -> Vec<u8> {
     bytes
 }
 
-/// What becomes of a call.
+/// The outcome of a call.
 enum Done {
     /// It has this result.
     With(u64),
-    /// It goes to Linux, and nobody looks at the result.
+    /// Linux carries it out, and the driver doesn't use the result.
     Pass,
-    /// It is tried again later.
+    /// It is retried later.
     Blocked,
     /// The task doesn't return from it.
     Away,
@@ -143,7 +143,7 @@ impl Passthrough {
             libc::SYS_set_robust_list | libc::SYS_sigaltstack => Done::With(0),
             libc::SYS_kill | libc::SYS_tkill | libc::SYS_tgkill => Done::With(0),
             libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_sched_yield => {
-                // The others have their turn first.
+                // The other tasks run first.
                 if task.blocked.get().is_none() { Done::Blocked } else { Done::With(0) }
             }
             libc::SYS_rseq => Done::With(failed(Errno::ENOSYS)),
@@ -161,7 +161,7 @@ impl Passthrough {
         }
     }
 
-    /// A call with a timeout, made with none; blocks if nothing is ready.
+    /// Makes a call with a timeout of 0 instead of its own. It blocks if nothing is ready.
     fn without_waiting(&self, guest: &dyn RealTask, call: Call, at: usize, timeout: u64) -> Done {
         let mut args = call.args;
         args[at] = timeout;
@@ -173,7 +173,7 @@ impl Passthrough {
         self.tasks.borrow().len() > 1
     }
 
-    /// A call on a descriptor, made when it won't block.
+    /// Makes a call on a descriptor when it won't block.
     fn when_ready(&self, guest: &dyn RealTask, call: Call, event: i16) -> Done {
         if !self.others_run() {
             return Done::Pass;
@@ -194,14 +194,14 @@ impl Passthrough {
         if read_word(&*task.guest, addr) as u32 != expected as u32 {
             return Done::With(failed(Errno::EAGAIN));
         }
-        // Woken for no reason, after the others had their turn; time passes only when nothing else can.
+        // A spurious wake-up after the other tasks have run. A timeout expires at once.
         if task.blocked.get().is_none() {
             return Done::Blocked;
         }
         Done::With(if call.args[3] != 0 { failed(Errno::ETIMEDOUT) } else { 0 })
     }
 
-    /// `tids`: where to write the new id for the parent, for the child, and what to clear at the end.
+    /// `tids`: the addresses of the new id in the parent and in the child, and the one to clear at the child's exit.
     fn spawn(&self, tid: u32, task: &Rc<Task>, flags: u64, stack: Option<u64>, tls: u64, tids: [u64; 3]) -> Done {
         let has = |flag: i32| flags & flag as u64 != 0;
         let new = self.last.get() + 1;
@@ -267,7 +267,7 @@ impl Passthrough {
         self.tasks.borrow_mut().remove(&tid)
     }
 
-    /// The memory that the task has borrowed is its owner's again.
+    /// Returns the memory that the task has borrowed.
     fn give_back(&self, tid: u32) {
         for (&owner, task) in &*self.tasks.borrow() {
             if task.lent_to.get() == Some(tid) {

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "starts fated and looks at real processes")]
 
 mod bench;
+mod exec;
 mod fated;
 mod faults;
 mod journal;
@@ -29,10 +30,18 @@ const ENGINES: [&str; 2] = ["inside", "ptrace"];
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    let on_engines =
-        [options::TESTS, output::TESTS, processor::TESTS, same::TESTS, terminal::TESTS, faults::TESTS, journal::TESTS]
-            .into_iter()
-            .flatten();
+    let on_engines = [
+        options::TESTS,
+        output::TESTS,
+        processor::TESTS,
+        same::TESTS,
+        terminal::TESTS,
+        faults::TESTS,
+        journal::TESTS,
+        exec::TESTS,
+    ]
+    .into_iter()
+    .flatten();
     let on_engines = ENGINES.into_iter().flat_map(|engine| on_engines.clone().map(move |test| (Some(engine), test)));
     let others = [options::WITHOUT_A_RUN, bench::TESTS].into_iter().flatten().map(|test| (None, test));
     for (engine, &(name, needs, test)) in on_engines.chain(others) {

@@ -11,8 +11,6 @@ use alloc::{vec, vec::Vec};
 pub const PT_LOAD: u32 = 1;
 /// The path of the interpreter.
 pub const PT_INTERP: u32 = 3;
-/// The program headers themselves.
-pub const PT_PHDR: u32 = 6;
 /// Whether the stack is executable.
 pub const PT_GNU_STACK: u32 = 0x6474_e551;
 /// The size of a program header.
@@ -169,6 +167,12 @@ impl Headers {
         let low = self.loads().map(|it| it.address).min().unwrap_or(0);
         let high = self.loads().map(|it| it.address.saturating_add(it.memory_size)).max().unwrap_or(0);
         (low & !(PAGE - 1), high.saturating_add(PAGE - 1) & !(PAGE - 1))
+    }
+
+    /// The page of the first segment in the table. Linux places a program by it, even if another segment has a lower address.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.loads().next().map_or(0, |it| it.address & !(PAGE - 1))
     }
 
     /// The alignment that the segments want.

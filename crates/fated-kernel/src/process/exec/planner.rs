@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::fs::inode::FileStat;
 use crate::ports::HostFiles;
 use crate::process::exec::elf::{self, Headers};
-use crate::process::exec::plan::{Image, Plan, ProgramFile};
+use crate::process::exec::plan::{ExecError, Image, Plan, ProgramFile};
 use crate::process::exec::script::{self, HEAD};
 use crate::process::exec::strings::Strings;
 use alloc::{format, rc::Rc, vec::Vec};
@@ -147,24 +147,61 @@ pub fn make(
     Err(Errno::ELOOP.into())
 }
 
+/// The plan of the first program, and the execve(2) that it belongs to.
+#[derive(Debug)]
+pub struct First {
+    /// The plan.
+    pub plan: Plan,
+    /// Which of the paths is started.
+    pub path: usize,
+    /// The path is an argument of the shell, which is started in its place.
+    pub by_shell: bool,
+}
+
+/// Why the first program can't be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStarted {
+    /// There is no plan.
+    Refused(Refusal),
+    /// Linux finds out behind the point of no return that it can't load the program, and kills the process with SIGSEGV.
+    Lost,
+}
+
+impl From<ExecError> for NotStarted {
+    fn from(error: ExecError) -> NotStarted {
+        match error {
+            ExecError::Refused(errno) => NotStarted::Refused(errno.into()),
+            ExecError::Lost => NotStarted::Lost,
+        }
+    }
+}
+
+/// What a text without `#!` is a script for.
+pub const SHELL: &[u8] = b"/bin/sh";
+
 /// Plans to start the first program, as execvp(3) does: the first of `paths` that is there; one that can't be executed counts only if
-/// there is no other. A text without `#!` is a script for the shell.
-pub fn first(files: &dyn HostFiles, paths: &[Vec<u8>], argv: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Plan, Refusal> {
+/// there is no other. A text without `#!` is a script for [`SHELL`].
+pub fn first(files: &dyn HostFiles, paths: &[Vec<u8>], argv: &[Vec<u8>], env: &[Vec<u8>]) -> Result<First, NotStarted> {
+    let first = find_first(files, paths, argv, env).map_err(NotStarted::Refused)?;
+    if first.plan.can_be_loaded() { Ok(first) } else { Err(NotStarted::Lost) }
+}
+
+fn find_first(files: &dyn HostFiles, paths: &[Vec<u8>], argv: &[Vec<u8>], env: &[Vec<u8>]) -> Result<First, Refusal> {
     struct NoRules;
     impl Rules for NoRules {}
-    const SHELL: &[u8] = b"/bin/sh";
     let plan = |path: &[u8], argv| make(files, &NoRules, &Target::at(path), |_| Ok(Strings::given(argv, env.to_vec())));
     let mut worst = Refusal::Linux(Errno::ENOENT);
-    for path in paths {
+    for (index, path) in paths.iter().enumerate() {
+        let first = |by_shell| move |plan| First { plan, path: index, by_shell };
         match plan(path, argv.to_vec()) {
             Err(Refusal::Linux(Errno::ENOENT | Errno::ENOTDIR)) => {}
             Err(refusal) if refusal.errno() == Errno::EACCES => worst = refusal,
             Err(Refusal::Linux(Errno::ENOEXEC)) if is_text(files, path) => {
                 let rest = argv.iter().skip(1).cloned();
                 let argv = [SHELL.to_vec(), path.clone()].into_iter().chain(rest).collect();
-                return plan(SHELL, argv).map_err(|_| Errno::ENOEXEC.into());
+                return plan(SHELL, argv).map(first(true)).map_err(|_| Errno::ENOEXEC.into());
             }
-            result => return result,
+            result => return result.map(first(false)),
         }
     }
     Err(worst)

@@ -1,11 +1,11 @@
-//! The tracer's thread traps `rdtsc` and `cpuid` as its guests do.
+//! The trap state of the tracer's thread: whether `rdtsc` and `cpuid` trap in it.
 //!
-//! It uses neither, but a switch between tasks that differ in this writes a control register and a model-specific one.
-//! In a virtual machine the latter is an exit: two of them made a stop five times as dear (18 µs instead of 3.6 where
-//! this was measured).
+//! The thread traps both as its guests do, although it uses neither. A switch between tasks with different trap states writes a
+//! control register and a model-specific register. In a virtual machine, the second write causes an exit. Two exits made a stop five
+//! times as expensive (18 µs instead of 3.6 µs in one measurement).
 //!
-//! Should code of fated on this thread use one of these instructions after all (the vDSO's clocks do), a handler lets the
-//! thread have them, and the next stop of a guest takes them away again.
+//! Invariant: code of fated on this thread may use these instructions all the same, as the vDSO's clocks do. A handler then
+//! enables them, and the engine disables them before it runs a guest.
 
 use crate::fault::Trap;
 use crate::sys;
@@ -22,7 +22,7 @@ enum Traps {
 }
 
 thread_local! {
-    /// What traps in this thread now.
+    /// What traps in this thread.
     static TRAPS: Cell<Traps> = const { Cell::new(Traps::Nothing) };
 }
 
@@ -33,28 +33,28 @@ unsafe impl Send for Handler {}
 // SAFETY: it is never changed.
 unsafe impl Sync for Handler {}
 
-/// What handled `SIGSEGV` before: Rust's own reporter of stack overflows, as a rule.
+/// The previous action of `SIGSEGV`: usually Rust's own reporter of stack overflows.
 static BEFORE: OnceLock<Handler> = OnceLock::new();
 
-/// Makes this thread trap, until dropped.
+/// The trap state of this thread. Dropping it enables the instructions.
 #[derive(Debug)]
-pub(crate) struct Alike(());
+pub(crate) struct TrapState(());
 
-impl Alike {
-    pub(crate) fn new() -> Alike {
+impl TrapState {
+    pub(crate) fn new() -> TrapState {
         BEFORE.get_or_init(install);
-        Alike(())
+        TrapState(())
     }
 
-    /// Takes the instructions away if this thread has them. `cpuid`: whether guests' faults, too.
-    pub(crate) fn trap(&self, cpuid: bool) {
+    /// Makes the instructions trap if they don't. `cpuid`: whether `cpuid` traps in guests.
+    pub(crate) fn match_guests(&self, cpuid: bool) {
         if TRAPS.get() == Traps::Nothing {
             set(if cpuid { Traps::TscAndCpuid } else { Traps::Tsc });
         }
     }
 }
 
-impl Drop for Alike {
+impl Drop for TrapState {
     fn drop(&mut self) {
         if TRAPS.get() != Traps::Nothing {
             set(Traps::Nothing);
@@ -62,13 +62,13 @@ impl Drop for Alike {
     }
 }
 
-/// Both calls concern this thread alone. Where they fail, switches stay dear and nothing else changes.
+/// Sets the trap state of this thread. If a call fails, switches stay expensive and nothing else changes.
 fn set(traps: Traps) {
     let before = TRAPS.replace(traps);
     let tsc = if traps == Traps::Nothing { libc::PR_TSC_ENABLE } else { libc::PR_TSC_SIGSEGV };
-    // Where `cpuid` never traps, nothing is asked of the processor.
+    // Where `cpuid` never traps, its register is left alone.
     let enabled = [before, traps].contains(&Traps::TscAndCpuid).then_some(u64::from(traps != Traps::TscAndCpuid));
-    // SAFETY: plain numbers; the instructions are given back by `on_fault` where they are needed.
+    // SAFETY: plain numbers; `on_fault` enables the instructions where they are needed.
     unsafe {
         libc::prctl(libc::PR_SET_TSC, tsc, 0, 0, 0);
         if let Some(enabled) = enabled {
@@ -83,14 +83,14 @@ fn install() -> Handler {
     let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = on_fault;
     new.sa_sigaction = handler as usize;
     new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-    // SAFETY: both are valid; the handler makes system calls only and then leaves the rest to the one before.
+    // SAFETY: both are valid; the handler makes system calls only and leaves other faults to the previous one.
     unsafe { libc::sigaction(libc::SIGSEGV, &raw const new, &raw mut old) };
     Handler(old)
 }
 
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: Linux hands over valid pointers. A general protection fault happened in an instruction that had been
-    // fetched, so that its bytes can be read; the last one of three only if the first two don't tell.
+    // SAFETY: Linux passes valid pointers. A general protection fault comes from an instruction that has been fetched, so its
+    // bytes can be read. The third byte is read only if the instruction has three.
     let ours = unsafe {
         (*info).si_code == libc::SI_KERNEL && {
             let context: *const libc::ucontext_t = context.cast();
@@ -105,7 +105,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     }
     let Some(Handler(before)) = BEFORE.get() else { return };
     if before.sa_sigaction == libc::SIG_DFL || before.sa_sigaction == libc::SIG_IGN {
-        // The instruction faults again, and then the process ends as it would have.
+        // The instruction faults again, and the process ends as it would without this handler.
         // SAFETY: the action is what Linux gave.
         unsafe { libc::sigaction(signal, &raw const *before, ptr::null_mut()) };
     } else if before.sa_flags & libc::SA_SIGINFO != 0 {
@@ -132,17 +132,17 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the clock is what is tested")]
     fn the_thread_gets_the_instructions_back_when_it_uses_them() {
-        let alike = Alike::new();
+        let traps = TrapState::new();
         for cpuid in [false, cpuid::can_fault()] {
-            alike.trap(cpuid);
+            traps.match_guests(cpuid);
             assert_ne!(TRAPS.get(), Traps::Nothing);
             // SAFETY: every x86-64 processor has the instruction.
             let one = unsafe { std::arch::x86_64::_rdtsc() };
             assert_eq!(TRAPS.get(), Traps::Nothing);
-            alike.trap(cpuid);
+            traps.match_guests(cpuid);
             assert_eq!(cpuid::real(0, 0).eax, cpuid::real(0, 0).eax);
             assert_eq!(TRAPS.get() == Traps::Nothing, cpuid, "it has trapped if it can");
-            alike.trap(cpuid);
+            traps.match_guests(cpuid);
             let _ = std::time::Instant::now();
             // SAFETY: as above.
             assert!(unsafe { std::arch::x86_64::_rdtsc() } > one);

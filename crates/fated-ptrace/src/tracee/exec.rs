@@ -1,13 +1,12 @@
-//! The real exec of a planned program, and what is changed of what Linux has put on the new stack.
+//! exec: the real Linux replaces a program as the kernel has planned, and the engine virtualizes what Linux gives the new program.
 //!
-//! Nothing that a new program is told by its start differs from run to run or machine to machine: fated's vDSO in place of
-//! Linux's, no rseq, decided random bytes and processor features; `cpuid` faults from its first instruction on.
+//! Invariant: what a new program finds at its start is the same in each run and on each machine. fated's vDSO replaces Linux's, rseq
+//! is hidden, random bytes and processor features come from the kernel, and `cpuid` faults from the first instruction on.
 
+use super::{CALL_STOP, EXEC_STOP, Place, Tracee};
 use crate::filter::OWN_CALL;
-use crate::memory;
 use crate::sys::{self, ARCH_SET_CPUID, Os};
-use crate::tracee::{EXEC_STOP, Place, Tracee};
-use fated_engine::notice::Notice;
+use crate::{files, memory};
 use fated_engine::vdso;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
@@ -23,13 +22,10 @@ const AT_HWCAP3: u64 = 29;
 const AT_HWCAP4: u64 = 30;
 const AT_MINSIGSTKSZ: u64 = 51;
 
-/// The room that a signal frame needs: that of a processor with AVX-512, whether this one has it or not.
+/// The size of a signal frame. It is that of a processor with AVX-512 on all processors.
 const SIGNAL_FRAME: u64 = 3632;
-/// More entries than Linux makes (`AT_VECTOR_SIZE`).
+/// An upper bound of the number of entries (`AT_VECTOR_SIZE`).
 const MAX_ENTRIES: usize = 64;
-
-/// The code segment of 32-bit programs.
-const CS_32: u64 = 0x23;
 
 /// The auxiliary vector on a new program's stack.
 #[derive(Debug)]
@@ -39,14 +35,15 @@ struct Auxv {
 }
 
 impl Auxv {
-    /// Finds it behind the arguments and the environment.
+    /// Finds the vector behind the arguments and the environment.
     fn find(read: impl Fn(u64, &mut [u8]) -> usize, sp: u64) -> Option<Auxv> {
-        let mut argc = [0; 8];
-        if read(sp, &mut argc) < 8 {
-            return None;
-        }
-        let mut at = sp.checked_add(16)?.checked_add(u64::from_le_bytes(argc).checked_mul(8)?)?;
+        let mut at = sp;
         let mut words = Words { read, buf: [0; 4096], len: 0, next: 0 };
+        let argc = words.take(&mut at)?;
+        // The arguments end with a null pointer, and so does the environment.
+        for _ in 0..=argc {
+            words.take(&mut at)?;
+        }
         while words.take(&mut at)? != 0 {}
         let addr = at;
         let mut entries = Vec::new();
@@ -63,8 +60,8 @@ impl Auxv {
         self.entries.iter().find(|entry| entry[0] == kind).map(|entry| entry[1])
     }
 
-    /// Makes the vector the same everywhere; the vDSO stays if it is fated's.
-    fn mend(&mut self, hwcap: u64, has_vdso: bool) {
+    /// Makes the vector the same on all machines. The entry of the vDSO stays if fated's vDSO stands there.
+    fn virtualize(&mut self, hwcap: u64, has_vdso: bool) {
         for entry in &mut self.entries {
             match entry[0] {
                 libc::AT_SYSINFO_EHDR if has_vdso => {}
@@ -95,7 +92,9 @@ struct Words<R> {
 impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
     fn take(&mut self, at: &mut u64) -> Option<u64> {
         if self.next + 8 > self.len {
-            self.len = (self.read)(*at, &mut self.buf);
+            // Up to the end of the page: the next one may not exist.
+            let there = self.buf.len() - *at as usize % self.buf.len();
+            self.len = (self.read)(*at, &mut self.buf[..there]);
             self.next = 0;
         }
         let word = self.buf[..self.len].get(self.next..self.next + 8)?.try_into().ok()?;
@@ -106,7 +105,7 @@ impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
 }
 
 impl Tracee {
-    /// Has the real Linux start a program that the kernel has planned. Linux goes through the same chain of scripts, with the same result.
+    /// Has Linux start a program that the kernel has planned. Linux follows the same chain of scripts with the same result.
     pub(crate) fn replace_program(&self, exec: &Exec) -> Result<(), ExecError> {
         let Request { dirfd, path, argv, envp, flags } = exec.request;
         let call = if dirfd == libc::AT_FDCWD && flags == 0 {
@@ -122,27 +121,30 @@ impl Tracee {
         Ok(())
     }
 
-    /// Returns when the new program is loaded.
+    /// Makes the exec. Returns when the new program is loaded.
     fn carry_out_exec(&self, call: Call) -> Result<(), ExecError> {
         self.begin(call).map_err(ExecError::Refused)?;
         loop {
             let Some(status) = self.wait() else {
-                // A thread that isn't the leader takes the leader's id when its exec succeeds. Its own id is gone then.
+                // A successful exec gives a thread that isn't the leader the leader's id, and its own id is free.
                 if self.tid.replace(self.process.tgid) == self.process.tgid {
                     return Err(ExecError::Refused(Errno::ESRCH));
                 }
                 continue;
             };
             if !libc::WIFSTOPPED(status) {
-                // Behind the point of no return, Linux kills a process that it can't load a program for.
                 let lost = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV;
                 let errno = self.died(status);
                 return Err(if lost { ExecError::Lost } else { ExecError::Refused(errno) });
             }
             match status >> 8 {
                 EXEC_STOP => return Ok(()),
-                crate::tracee::CALL_STOP => {
+                CALL_STOP => {
                     let result = self.finish().map_err(ExecError::Refused)?;
+                    if self.has_pending(libc::SIGSEGV) {
+                        self.process.kill();
+                        return Err(ExecError::Lost);
+                    }
                     return Err(ExecError::Refused(Errno::of_return(result).unwrap_or(Errno::EIO)));
                 }
                 _ => sys::cont_to_call(self.tid.get()).map_err(ExecError::Refused)?,
@@ -150,17 +152,18 @@ impl Tracee {
         }
     }
 
-    /// A new program is there and hasn't run yet: mends what it was given, and makes its `cpuid` fault.
+    /// Whether a signal for this task is pending. If an exec fails behind the point of no return, Linux sends SIGSEGV to the task and then
+    /// reports the call's error to the tracer.
+    fn has_pending(&self, signal: i32) -> bool {
+        let status = files::proc_file(self.tid.get(), "status").unwrap_or_default();
+        files::status_field(&status, "SigPnd:", 16).is_some_and(|set| set >> (signal - 1) & 1 != 0)
+    }
+
+    /// Prepares a program that is loaded and hasn't run yet: virtualizes what Linux has given it, and makes `cpuid` fault.
     pub(crate) fn new_program(&self, random: &[u8; 16]) {
         self.place.set(Place::Elsewhere);
-        // What fails here fails because the process is gone; the next run finds out.
+        // A failure here means that the process is gone, which the next run reports.
         let Ok(regs) = self.fetch_regs() else { return };
-        if regs.cs == CS_32 {
-            // The kernel refuses those that guests start; this is the first one.
-            self.shared.notice(Notice::ForeignProgram);
-            self.process.kill();
-            return;
-        }
         let tid = self.tid.get();
         let read = |addr, buf: &mut [u8]| memory::read(tid, addr, buf);
         let mut vdso = None;
@@ -170,52 +173,39 @@ impl Tracee {
             if let Some(addr) = auxv.get(libc::AT_RANDOM) {
                 memory::write(tid, addr, random);
             }
-            auxv.mend(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
+            auxv.virtualize(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
             let bytes = auxv.bytes();
             memory::write(tid, auxv.addr, &bytes);
             self.process.auxv.replace(bytes);
         }
         self.load_regs(Regs { rax: 0, orig_rax: u64::MAX, ..regs }, true);
         // As above.
-        let _ = self.make_own_calls(&regs, vdso);
+        let _ = vdso.map_or(Ok(()), |vdso| self.make_own_calls(&regs, vdso));
     }
 
-    /// Writes fated's vDSO over Linux's.
+    /// Overwrites Linux's vDSO with fated's.
     fn write_vdso(&self, base: u64) -> io::Result<()> {
         let real = self.shared.vdso.ok_or(io::ErrorKind::NotFound)?;
         let mut image = vdso::IMAGE.to_vec();
         image.resize(real.size() as usize, 0);
-        // Unlike process_vm_writev(2), this writes to what is read-only.
+        // Unlike process_vm_writev(2), this file permits writing to read-only memory.
         let memory = OpenOptions::new().write(true).open(format!("/proc/{}/mem", self.tid.get()))?;
         memory.write_all_at(&image, base)
     }
 
-    /// Makes calls of the engine's own at the program's entry: an exec switches the faulting of `cpuid` off, and the real clocks
-    /// that Linux's vDSO reads stand before it.
-    fn make_own_calls(&self, regs: &Regs, vdso: Option<u64>) -> Os<()> {
-        // syscall; int3
-        const CODE: [u8; 8] = [0x0f, 0x05, 0xcc, 0, 0, 0, 0, 0];
-        const TRAP_AT: u64 = 2;
-        let tid = self.tid.get();
-        let original = sys::peek(tid, regs.rip)?;
-        sys::poke(tid, regs.rip, u64::from_le_bytes(CODE))?;
-        // The task is inside its exec, whose end sets rax. So it has to leave that before it can make a call.
-        self.run_to_trap(&Regs { rip: regs.rip + TRAP_AT, ..*regs })?;
-        let call = |number: i64, [rdi, rsi, rdx]: [u64; 3]| {
-            let rax = number.cast_unsigned();
-            self.run_to_trap(&Regs { rax, rdi, rsi, rdx, orig_rax: u64::MAX, ..*regs })
-        };
-        // It doesn't fail: fated's own thread has tried it.
-        if self.shared.traps_cpuid {
-            call(libc::SYS_arch_prctl, [ARCH_SET_CPUID, 0, OWN_CALL])?;
-        }
-        if let Some((base, real)) = vdso.zip(self.shared.vdso).filter(|(_, real)| real.clocks() > 0) {
-            call(libc::SYS_munmap, [base - real.clocks(), real.clocks(), 0])?;
-        }
-        sys::poke(tid, regs.rip, original)
+    /// Makes two calls before the program's first instruction. The first one makes `cpuid` fault, which an exec has switched off. The
+    /// second one unmaps the real clocks of Linux's vDSO.
+    fn make_own_calls(&self, regs: &Regs, vdso: u64) -> Os<()> {
+        let clocks = self.shared.vdso.map_or(0, |real| real.clocks());
+        // Neither call fails: fated's own thread has tried the first one, and the clocks are mapped. Without clocks, munmap(2) refuses
+        // a size of 0, which does no harm.
+        let first = if self.shared.traps_cpuid { vdso::ARCH_PRCTL_AT } else { vdso::MUNMAP_AT };
+        // The task is still inside the exec, whose end overwrites rax. The code sets rax itself.
+        let (rdi, rsi, rdx) = (ARCH_SET_CPUID, 0, OWN_CALL);
+        self.run_to_trap(&Regs { rip: vdso + first, rdi, rsi, rdx, r8: vdso - clocks, r9: clocks, ..*regs })
     }
 
-    /// Runs on until a trap.
+    /// Continues with these registers until an `int3`.
     fn run_to_trap(&self, regs: &Regs) -> Os<()> {
         let tid = self.tid.get();
         sys::set_regs(tid, regs)?;
@@ -225,8 +215,12 @@ impl Tracee {
             if !libc::WIFSTOPPED(status) {
                 return Err(self.died(status));
             }
-            if status >> 8 == libc::SIGTRAP {
-                return Ok(());
+            match status >> 8 {
+                libc::SIGTRAP => return Ok(()),
+                // The code isn't there. The program then starts without these calls.
+                libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),
+                // With a log, these calls stop as all others do. Linux carries them out.
+                _ => {}
             }
         }
     }
@@ -237,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_vector_is_found_behind_the_environment_and_mended() {
+    fn the_vector_is_found_behind_the_environment_and_virtualized() {
         let stack: Vec<u64> =
             [2, 0x10, 0x20, 0, 0x30, 0, libc::AT_SYSINFO_EHDR, 0x7000, libc::AT_HWCAP, 99, 0, 0].into();
         let bytes: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -250,9 +244,9 @@ mod tests {
         let mut auxv = Auxv::find(read, 0x1000).unwrap();
         assert_eq!(auxv.addr, 0x1000 + 6 * 8);
         assert_eq!(auxv.get(libc::AT_SYSINFO_EHDR), Some(0x7000));
-        auxv.mend(5, true);
+        auxv.virtualize(5, true);
         assert_eq!(auxv.entries, [[libc::AT_SYSINFO_EHDR, 0x7000], [libc::AT_HWCAP, 5]]);
-        auxv.mend(5, false);
+        auxv.virtualize(5, false);
         assert_eq!(auxv.entries, [[libc::AT_IGNORE, 0], [libc::AT_HWCAP, 5]]);
         assert!(Auxv::find(read, 0x1000 + 8 * 9).is_none(), "ends before a null");
     }
