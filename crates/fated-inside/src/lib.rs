@@ -11,15 +11,9 @@
 
 extern crate alloc;
 
-mod blob;
-mod block;
-mod engine;
-mod first;
-mod spin;
-mod suited;
-mod sys;
 #[expect(dead_code, reason = "the blob writes what is read here, and the other way round")]
-mod wire;
+mod protocol;
+mod supervisor;
 
-pub use engine::{Engine, Stats};
-pub use wire::{ARENA, ARENA_SIZE};
+pub use protocol::layout::{ARENA, ARENA_SIZE};
+pub use supervisor::engine::{Engine, Stats};

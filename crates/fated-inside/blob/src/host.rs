@@ -20,17 +20,19 @@ use fated_kernel::cx::Cx;
 use fated_kernel::host::Kernel;
 use fated_kernel::id::Tid;
 
-use crate::clock::Readings;
-use crate::crossing::Context;
-use crate::frame::{Event, Frame};
-use crate::guard;
-use crate::guest::Inside;
-use crate::huge::Huge;
-use crate::memory::Heap;
+use crate::enter::clock::Readings;
+use crate::enter::crossing::Context;
+use crate::enter::frame::{Event, Frame};
+use crate::enter::guard;
+use crate::memory::heap::Heap;
+use crate::memory::huge::Huge;
 use crate::process::Process;
-use crate::sites::Known;
-use crate::wire::{ARENA, ARENA_SIZE, BLOCK_SIZE, CONTROL_AT, Control, HEAP_AT, HOST_AT, Plan, STACK_SIZE};
-use crate::yielding::Yielding;
+use crate::process::task::Inside;
+use crate::process::yielding::Yielding;
+use crate::protocol::control::Control;
+use crate::protocol::layout::{ARENA, ARENA_SIZE, BLOCK_SIZE, CONTROL_AT, HEAP_AT, HOST_AT, STACK_SIZE};
+use crate::protocol::plan::Plan;
+use crate::rewrite::cpuid::Known;
 
 /// The end of the kernel's stack.
 pub const STACK_TOP: u64 = ARENA + STACK_SIZE;

@@ -17,14 +17,20 @@ use fated_kernel::process::exec::planner;
 use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
-use crate::crossing::{self, Leave};
-use crate::frame::Frame;
-use crate::guest::Inside;
+use crate::enter::crossing::{self, Leave};
+use crate::enter::entry;
+use crate::enter::filter;
+use crate::enter::frame::Frame;
+use crate::exec::program;
 use crate::host::{self, control, host};
-use crate::outside::{Supervisor, buffer, finish};
+use crate::process::task::Inside;
 use crate::process::{self, Process};
-use crate::wire::{ARENA_FD, End, Plan, Reader, TEXT_FD};
-use crate::{entry, filter, program, sys};
+use crate::protocol::bytes::Reader;
+use crate::protocol::end::End;
+use crate::protocol::layout::{ARENA_FD, TEXT_FD};
+use crate::protocol::plan::Plan;
+use crate::supervisor::{Supervisor, buffer, finish};
+use crate::sys;
 
 const SIGCHLD: u64 = 17;
 const SIG_IGN: u64 = 1;

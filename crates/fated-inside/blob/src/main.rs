@@ -9,38 +9,23 @@
 
 extern crate alloc;
 
-mod bytes;
-mod clock;
-mod crossing;
-mod descriptors;
-mod entry;
-mod files;
-mod filter;
-mod frame;
-mod gate;
-mod guard;
-mod guest;
+mod enter;
+mod exec;
 mod host;
-mod huge;
 mod init;
-mod instruction;
-mod keys;
-mod load;
 mod memory;
-mod outside;
 mod process;
-mod program;
-mod rewrite;
-mod sites;
-mod sys;
-mod text;
-mod vdso;
-#[path = "../../src/wire.rs"]
+#[path = "../../src/protocol/mod.rs"]
 #[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]
-mod wire;
-mod yielding;
+mod protocol;
+mod rewrite;
+mod supervisor;
+mod sys;
 
+use enter::entry;
 use linux_raw_sys::general::{MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE};
+use process::descriptors;
+use protocol::layout;
 
 /// Where every image begins, on the stack that Linux made.
 #[unsafe(no_mangle)]
@@ -48,7 +33,7 @@ extern "C" fn start(sp: *const u64) -> ! {
     let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE);
     // SAFETY: Linux has put the number of arguments there.
     let [.., arena] = descriptors::of_image(unsafe { *sp });
-    if sys::mmap(wire::ARENA, wire::ARENA_SIZE, prot, flags, arena, 0) != Ok(wire::ARENA) {
+    if sys::mmap(layout::ARENA, layout::ARENA_SIZE, prot, flags, arena, 0) != Ok(layout::ARENA) {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);
     }
@@ -57,7 +42,7 @@ extern "C" fn start(sp: *const u64) -> ! {
 
 #[panic_handler]
 fn panic(why: &core::panic::PanicInfo<'_>) -> ! {
-    outside::broken(format_args!("{why}"))
+    supervisor::broken(format_args!("{why}"))
 }
 
 /// The precompiled libraries refer to the unwinder. Nothing unwinds here: a panic ends the run.

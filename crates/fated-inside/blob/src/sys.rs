@@ -6,7 +6,7 @@ use core::sync::atomic::AtomicU32;
 use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
-use crate::gate;
+use crate::enter::gate;
 
 /// A call that touches nothing but what its arguments name.
 pub fn call(number: u32, args: [u64; 6]) -> i64 {

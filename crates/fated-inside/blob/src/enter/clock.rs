@@ -1,0 +1,130 @@
+//! Readings of the clock that don't come to the kernel: the few instructions behind a rewritten `clock_gettime`.
+//!
+//! Natively this is the vDSO's work; here its function is such a site itself (`vdso`), and each reading is a call that takes its
+//! time and counts as one, as in the other engine. The kernel says how many readings may come before it has to look again;
+//! they are entered into its books before it does anything else.
+
+use core::arch::global_asm;
+use core::cell::Cell;
+use core::mem::offset_of;
+
+use fated_kernel::cx::Cx;
+use fated_kernel::time::timers::SECOND;
+
+use crate::host::{Host, host};
+use crate::protocol::layout::{WINDOW, WINDOW_SIZE};
+
+/// The readings of the task that runs.
+#[repr(C)]
+#[derive(Default)]
+pub struct Readings {
+    /// How many there were.
+    made: Cell<u64>,
+    /// How many there may be.
+    limit: Cell<u64>,
+    /// The time that one takes.
+    cost: Cell<u64>,
+    /// What the first one shows, by clock: since 1970, and since the boot. None of them reaches the next second.
+    seconds: [Cell<u64>; 2],
+    nanos: [Cell<u64>; 2],
+}
+
+global_asm!(
+    ".text",
+    // As `enter`, for a site whose number is that of clock_gettime.
+    ".globl enter_clock",
+    ".balign 64",
+    "enter_clock:",
+    "lahf",
+    "seto al",
+    "mov [rip + crossing_flags], ax",
+    "lea r11, [rip + host_begin]",
+    // One of the first two clocks, and a pointer to what can't be the engine's.
+    "cmp rdi, 1",
+    "ja 8f",
+    "mov rax, rsi",
+    "shr rax, {window_shift}",
+    "cmp eax, {window_number}",
+    "je 8f",
+    "mov rax, [r11 + {made}]",
+    "cmp rax, [r11 + {limit}]",
+    "jae 8f",
+    "imul rax, [r11 + {cost}]",
+    "add rax, [r11 + rdi * 8 + {nanos}]",
+    ".globl clock_writes_nanos",
+    "clock_writes_nanos:",
+    "mov [rsi + 8], rax",
+    "mov rax, [r11 + rdi * 8 + {seconds}]",
+    ".globl clock_writes_seconds",
+    "clock_writes_seconds:",
+    "mov [rsi], rax",
+    "inc qword ptr [r11 + {made}]",
+    "movzx eax, word ptr [rip + crossing_flags]",
+    "add al, 0x7f",
+    "sahf",
+    "mov eax, 0",
+    "jmp rcx",
+    ".globl clock_mended",
+    "clock_mended:",
+    "8:",
+    "movzx eax, word ptr [rip + crossing_flags]",
+    "add al, 0x7f",
+    "sahf",
+    "mov eax, {number}",
+    "jmp enter",
+    window_shift = const WINDOW_SIZE.trailing_zeros(),
+    window_number = const WINDOW >> WINDOW_SIZE.trailing_zeros(),
+    number = const linux_raw_sys::general::__NR_clock_gettime,
+    made = const offset_of!(Host, readings) + offset_of!(Readings, made),
+    limit = const offset_of!(Host, readings) + offset_of!(Readings, limit),
+    cost = const offset_of!(Host, readings) + offset_of!(Readings, cost),
+    seconds = const offset_of!(Host, readings) + offset_of!(Readings, seconds),
+    nanos = const offset_of!(Host, readings) + offset_of!(Readings, nanos),
+);
+
+unsafe extern "C" {
+    pub fn enter_clock();
+    static clock_writes_nanos: u8;
+    static clock_writes_seconds: u8;
+    static clock_mended: u8;
+}
+
+/// Where a reading goes on that faults at `at`, in a write to guest memory: the kernel gives the error.
+pub fn mended(at: u64) -> Option<u64> {
+    let writes = [(&raw const clock_writes_nanos) as u64, (&raw const clock_writes_seconds) as u64];
+    writes.contains(&at).then_some((&raw const clock_mended) as u64)
+}
+
+/// Lets the running task read the clock by itself from now on.
+#[cold]
+pub fn offer(cx: &Cx) {
+    let readings = &host().readings;
+    let cost = cx.kernel.config.call_cost_ns;
+    let mut limit = cx.readings_ahead();
+    for (clock, now) in [cx.kernel.timers.now(), cx.kernel.timers.uptime()].into_iter().enumerate() {
+        let first = now.saturating_add(cost);
+        let nanos = first % SECOND;
+        readings.seconds[clock].set(first / SECOND);
+        readings.nanos[clock].set(nanos);
+        limit = limit.min((SECOND - nanos).checked_div(cost).unwrap_or(u64::MAX));
+    }
+    readings.cost.set(cost);
+    readings.limit.set(limit);
+}
+
+/// Enters the readings of the running task into the kernel's books.
+pub fn settle(cx: &Cx) {
+    if host().readings.limit.get() > 0 {
+        close(cx);
+    }
+}
+
+#[cold]
+fn close(cx: &Cx) {
+    let readings = &host().readings;
+    let made = readings.made.replace(0);
+    if made > 0 {
+        cx.readings_made(made);
+    }
+    readings.limit.set(0);
+}

@@ -1,0 +1,257 @@
+//! What guests must not touch: the arena, the blob, the stubs, and the descriptors of the first two.
+//!
+//! Whatever goes through the kernel is checked here. A guest's own loads and stores aren't: where they hit the arena, the
+//! marks in it may tell ([`sound`]).
+
+use fated_kernel::arch::Call;
+use fated_kernel::errno::Errno;
+use fated_kernel::syscall::table;
+use fated_kernel::syscall::table::{Arg, Ret};
+use linux_raw_sys::general::*;
+
+use crate::enter::gate;
+use crate::process::descriptors;
+use crate::protocol::layout::{ARENA, HEAP_AT, HOST_AT, WINDOW, WINDOW_SIZE};
+use crate::rewrite::call_sites::{AREA_SIZE, AREAS};
+use crate::sys;
+
+fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
+    at < end && at.saturating_add(len.max(1)) > begin
+}
+
+/// Whether guests must not touch what stands there.
+pub fn ours(at: u64, len: u64) -> bool {
+    overlaps(at, len, WINDOW, WINDOW + WINDOW_SIZE)
+        || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
+}
+
+/// Which arguments of a call may name something of the engine's: bits, the lowest one for the first argument.
+#[derive(Clone, Copy)]
+struct Shape {
+    descriptors: u8,
+    addresses: u8,
+    /// Addresses with the length behind them.
+    buffers: u8,
+    /// It returns a descriptor.
+    opens: bool,
+    /// It is to be looked at for itself, before or afterwards.
+    is_special: bool,
+}
+
+/// By a call's place.
+static SHAPES: [Shape; table::PLACES] = {
+    let mut shapes =
+        [Shape { descriptors: 0, addresses: 0, buffers: 0, opens: false, is_special: false }; table::PLACES];
+    let calls = table::all();
+    let mut index = 0;
+    while index < calls.len() {
+        let shape = &mut shapes[calls[index].number as usize];
+        let args = calls[index].args;
+        let mut place = 0;
+        while place < args.len() {
+            match args[place] {
+                Arg::Fd | Arg::Dir => shape.descriptors |= 1 << place,
+                Arg::In | Arg::Out if place + 1 < args.len() && matches!(args[place + 1], Arg::Len) => {
+                    shape.buffers |= 1 << place;
+                    shape.addresses |= 1 << place;
+                }
+                Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr => shape.addresses |= 1 << place,
+                _ => {}
+            }
+            place += 1;
+        }
+        let number = calls[index].number as u32;
+        shape.opens = matches!(calls[index].ret, Ret::Fd);
+        shape.is_special = changes_mappings(number) || takes_vector(number) || is_noted(number);
+        index += 1;
+    }
+    shapes
+};
+
+/// Whether a call changes mappings.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+const fn changes_mappings(number: u32) -> bool {
+    matches!(
+        number,
+        __NR_mmap
+            | __NR_munmap
+            | __NR_mprotect
+            | __NR_madvise
+            | __NR_mlock
+            | __NR_mlock2
+            | __NR_munlock
+            | __NR_msync
+            | __NR_mbind
+            | __NR_mremap
+    )
+}
+
+/// Whether a call takes a vector of buffers.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+const fn takes_vector(number: u32) -> bool {
+    matches!(number, __NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2)
+}
+
+/// Whether the engine takes note of it: of where descriptors go, of locks and of the bases of segments.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+const fn is_noted(number: u32) -> bool {
+    matches!(
+        number,
+        __NR_close_range
+            | __NR_dup2
+            | __NR_dup3
+            | __NR_fcntl
+            | __NR_pipe2
+            | __NR_flock
+            | __NR_prlimit64
+            | __NR_arch_prctl
+    )
+}
+
+/// Whether it is plain that a call names nothing of the engine's, and that nothing is to be noted but a descriptor that it returns: so
+/// of nearly all, and this is a part of what each costs.
+#[inline]
+pub fn is_harmless(call: &Call) -> bool {
+    let shape = &SHAPES[table::place(call.number)];
+    let names = |place: usize| {
+        let (bit, value) = (1 << place, call.args[place]);
+        shape.descriptors & bit != 0 && descriptors::guarded(value)
+            || shape.addresses & bit != 0 && {
+                let len = if shape.buffers & bit != 0 { call.args[place + 1] } else { 1 };
+                ours(value, len)
+            }
+    };
+    !shape.is_special && !(0..call.args.len()).any(names)
+}
+
+/// Whether what a call returns is a descriptor.
+#[inline]
+pub fn opens(call: &Call) -> bool {
+    SHAPES[table::place(call.number)].opens
+}
+
+/// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
+/// engine away from the guest, or let the guest in. What names something of the engine's then names nothing at all, so that
+/// Linux finds the first error of several.
+pub fn instead(call: &mut Call) -> Option<i64> {
+    if call.number as u32 == __NR_close_range {
+        return Some(close_range(call.args));
+    }
+    if let Some(errno) = mapping(call) {
+        return Some(-i64::from(errno.number()));
+    }
+    hide(call);
+    None
+}
+
+/// A change to mappings that are the engine's.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+fn mapping(call: &Call) -> Option<Errno> {
+    let [a, b, c, d, e, _] = call.args;
+    match call.number as u32 {
+        // A wish, unless it is to be there.
+        __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
+        __NR_mremap if ours(a, b) || d & u64::from(MREMAP_FIXED) != 0 && ours(e, c) => Some(Errno::EFAULT),
+        __NR_mremap => None,
+        number if changes_mappings(number) && ours(a, b) => Some(Errno::ENOMEM),
+        _ => None,
+    }
+}
+
+/// Where nothing is mapped: in front of the arena.
+const NOWHERE: u64 = ARENA - 4096;
+
+/// Takes the engine's descriptors and memory out of the arguments.
+fn hide(call: &mut Call) {
+    let Some(info) = table::call(call.number) else { return };
+    // The address of a mapping may be a wish.
+    let wish = call.number as u32 == __NR_mmap;
+    for (kind, value) in info.args.iter().zip(&mut call.args) {
+        match kind {
+            Arg::Fd | Arg::Dir if descriptors::guarded(*value) => *value = u64::MAX,
+            Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish && ours(*value, 1) => {
+                *value = NOWHERE;
+            }
+            _ => {}
+        }
+    }
+    shorten(call, info.args);
+    if vector_is_ours(call) {
+        call.args[1] = NOWHERE;
+    }
+}
+
+/// Lets buffers end where something of the engine's begins, as if nothing were mapped there: Linux uses of a long one what
+/// it needs.
+fn shorten(call: &mut Call, kinds: &[Arg]) {
+    for place in 1..kinds.len() {
+        if matches!(kinds[place - 1..=place], [Arg::In | Arg::Out, Arg::Len]) {
+            let (at, len) = (call.args[place - 1], call.args[place]);
+            // Farther than any address, Linux refuses it, or needs far less.
+            if at.checked_add(len).is_some_and(|end| end <= ADDRESSES) && ours(at, len) {
+                let begins = begins().filter(|&begin| begin > at).min();
+                call.args[place] = begins.map_or(len, |begin| len.min(begin - at));
+            }
+        }
+    }
+}
+
+/// Where the addresses of programs end (`TASK_SIZE_MAX`).
+const ADDRESSES: u64 = (1 << 47) - 4096;
+/// The most bytes of one call (`MAX_RW_COUNT`).
+const MOST_BYTES: u64 = 0x7fff_f000;
+
+/// Where what is the engine's begins.
+fn begins() -> impl Iterator<Item = u64> {
+    [WINDOW].into_iter().chain(AREAS)
+}
+
+/// Whether the call takes a vector of buffers with one of them in what is the engine's.
+fn vector_is_ours(call: &Call) -> bool {
+    const MOST: u64 = 1024;
+    // What can't be read here, Linux can't read either, and says so.
+    takes_vector(call.number as u32)
+        && (0..call.args[2].min(MOST)).any(|index| {
+            let mut part = [0_u64; 2];
+            let size = size_of_val(&part) as u64;
+            let Some(from) = call.args[1].checked_add(index * size) else { return false };
+            // SAFETY: `part` can be written; a fault at the other address is mended.
+            let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
+            left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))
+        })
+}
+
+/// close_range(2) around the engine's descriptors.
+fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
+    let (first, last) = (u64::from(first as u32), u64::from(last as u32));
+    let [low, .., high] = descriptors::own().map(|fd| fd as u64);
+    if first > last {
+        return -i64::from(Errno::EINVAL.number());
+    }
+    let range = |from: u64, to: u64| {
+        if from > to { 0 } else { sys::call(__NR_close_range, [from, to, flags, 0, 0, 0]) }
+    };
+    let below = range(first, last.min(low - 1));
+    if below < 0 { below } else { range(first.max(high + 1), last) }
+}
+
+/// Words that nobody ever changes, between the parts of the arena.
+const MARKS: [u64; 3] = [ARENA + HOST_AT - 8, ARENA + (HOST_AT + HEAP_AT) / 2, ARENA + HEAP_AT - 8];
+
+fn mark(at: u64) -> u64 {
+    0x5afe_c0de_0fda_7a00 ^ at.rotate_left(17)
+}
+
+/// Writes the marks.
+pub fn set_marks() {
+    for at in MARKS {
+        // SAFETY: they lie in the arena, where nothing else is.
+        unsafe { (at as *mut u64).write_volatile(mark(at)) };
+    }
+}
+
+/// Whether no guest has written over the marks.
+pub fn sound() -> bool {
+    // SAFETY: as above.
+    MARKS.iter().all(|&at| unsafe { (at as *const u64).read_volatile() } == mark(at))
+}

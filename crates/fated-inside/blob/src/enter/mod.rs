@@ -1,0 +1,9 @@
+//! The way from guest code into the kernel and back, and what guests can not get past.
+
+pub mod clock;
+pub mod crossing;
+pub mod entry;
+pub mod filter;
+pub mod frame;
+pub mod gate;
+pub mod guard;

@@ -1,0 +1,5 @@
+//! How a program comes into a process.
+
+pub mod load;
+pub mod program;
+pub mod vdso;

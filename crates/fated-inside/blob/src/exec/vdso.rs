@@ -1,0 +1,107 @@
+//! The vDSO of a program that is loaded: fated's image where Linux has put its own, and nothing where that had the real clocks.
+//!
+//! It is mapped from the blob's file, like the text: so a fork leaves it out until a process changes it.
+//!
+//! Where call sites are rewritten, its functions enter the kernel by a jump from the first call on. They do so wherever a guest
+//! moves them to.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use fated_engine::vdso::{IMAGE, Real, functions};
+use fated_kernel::errno::Errno;
+use linux_raw_sys::general::*;
+
+use crate::host::host;
+use crate::process::descriptors;
+use crate::process::files;
+use crate::rewrite::call_sites;
+use crate::sys;
+
+/// Where it stands in that file: behind all else.
+const AT: u64 = 4 << 20;
+
+/// Linux's mapping in the image at hand.
+pub struct Vdso {
+    real: Real,
+    /// Where its code stands.
+    pub at: u64,
+}
+
+impl Vdso {
+    /// That of a new image, without its clocks; `None` if Linux has none.
+    pub fn take() -> Result<Option<Vdso>, Errno> {
+        let Some(real) = host().vdso.get() else { return Ok(None) };
+        unmap(real.begin, real.clocks())?;
+        Ok(Some(Vdso { real, at: real.code }))
+    }
+
+    /// Linux maps it last, below what has just been mapped: takes it away, and keeps the place where it would be.
+    pub fn below(vdso: &mut Option<Vdso>, program: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno> {
+        let Some(vdso) = vdso else { return program() };
+        let (clocks, size) = (vdso.real.clocks(), vdso.real.size());
+        unmap(vdso.at, size)?;
+        let bias = program()?;
+        // There is room for both where Linux puts it, whatever becomes of its clocks.
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        let base = sys::mmap(0, clocks + size, PROT_NONE, flags, -1, 0)?;
+        unmap(base, clocks)?;
+        vdso.at = base + clocks;
+        Ok(bias)
+    }
+
+    /// Puts fated's in its place.
+    pub fn map(&self) -> Result<(), Errno> {
+        let [_, blob, _] = descriptors::own();
+        let size = self.real.size();
+        if host().vdso_inode.get() == 0 {
+            let image = image(size as usize);
+            sys::ask(__NR_pwrite64, [blob as u64, image.as_ptr() as u64, size, AT, 0, 0])?;
+            let file = alloc::format!("/proc/self/fd/{blob}");
+            host().vdso_inode.set(files::stat(AT_FDCWD, file.as_bytes(), 0)?.ino);
+        }
+        sys::mmap(self.at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, blob, AT).map(drop)
+    }
+}
+
+/// What the mapping holds.
+fn image(size: usize) -> Vec<u8> {
+    let mut image = IMAGE.to_vec();
+    image.resize(size, 0);
+    if host().rewrite.get() {
+        for (at, number) in functions() {
+            let code = by_jump(number);
+            image[at..at + code.len()].copy_from_slice(&code);
+        }
+    }
+    image
+}
+
+/// A line of `/proc/self/maps` as Linux has it for its own, if it is one for the vDSO. All else of the blob's file is hidden.
+pub fn line(line: &[u8]) -> Option<Vec<u8>> {
+    let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let (range, perms) = (words.next()?, words.next()?);
+    let inode = words.nth(2)?.parse() == Ok(host().vdso_inode.get());
+    (inode && words.next() == Some("/memfd:fated"))
+        .then(|| alloc::format!("{range} {perms} 00000000 00:00 0 [vdso]\n").into())
+}
+
+/// A function that enters the kernel at once. The `syscall` is for calls that are restarted.
+fn by_jump(number: u32) -> Vec<u8> {
+    // mov eax, number
+    let mut code = vec![0xb8];
+    code.extend(number.to_le_bytes());
+    // lea rcx, [behind the syscall]
+    code.extend([0x48, 0x8d, 0x0d, 15, 0, 0, 0]);
+    // mov r11, entry; jmp r11
+    code.extend([0x49, 0xbb]);
+    code.extend(call_sites::entry(number == __NR_clock_gettime).to_le_bytes());
+    code.extend([0x41, 0xff, 0xe3]);
+    // syscall; ret
+    code.extend([0x0f, 0x05, 0xc3]);
+    code
+}
+
+fn unmap(at: u64, size: u64) -> Result<(), Errno> {
+    if size == 0 { Ok(()) } else { sys::ask(__NR_munmap, [at, size, 0, 0, 0, 0]).map(drop) }
+}

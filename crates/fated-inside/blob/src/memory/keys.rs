@@ -1,0 +1,42 @@
+//! Protection keys: where the processor has them, guest code can read the arena but not write to it (pkeys(7)).
+//!
+//! What may be written is a register's business (`PKRU`), so that a crossing costs two writes to it and no call. The arena
+//! has the first key that Linux gives in each image; guests get none. Linux itself puts the register's initial value in
+//! force for a signal's handler, and the guest's stands while it writes the frame; so a process then has a page or two of its own.
+
+use linux_raw_sys::general::*;
+
+use crate::host::host;
+use crate::protocol::layout::{ARENA, ARENA_SIZE, PRIVATE, SIGNALS_AT, SIGNALS_SIZE};
+use crate::sys;
+
+/// The key of the arena.
+const KEY: u64 = 1;
+/// Two bits for each of the sixteen keys, the lower one denies all access and the upper one writing. Linux denies all
+/// access but by key 0.
+const INITIAL: u32 = 0x5555_5554;
+/// The register's value in the kernel.
+pub const OPEN: u32 = INITIAL & !(3 << (2 * KEY));
+/// The register's value in guest code.
+pub const CLOSED: u32 = OPEN | 2 << (2 * KEY);
+/// Where `crossing` may write in guest code's stead.
+pub const SCRATCH: u64 = PRIVATE + SIGNALS_SIZE;
+
+/// Gives the arena of a new image its key, if there are any.
+pub fn protect() {
+    let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
+    let keyed = sys::call(__NR_pkey_alloc, [0; 6]) == KEY as i64
+        && sys::mmap(PRIVATE, SIGNALS_SIZE + 4096, prot, flags, -1, 0).is_ok()
+        && sys::call(__NR_pkey_mprotect, [ARENA, ARENA_SIZE, u64::from(prot), KEY, 0, 0]) == 0;
+    host().keyed.set(keyed);
+}
+
+/// Whether the arena has a key.
+pub fn in_use() -> bool {
+    host().keyed.get()
+}
+
+/// Where the stack stands that a process takes signals on.
+pub fn signal_stack() -> u64 {
+    if in_use() { PRIVATE } else { ARENA + SIGNALS_AT }
+}

@@ -1,0 +1,6 @@
+//! The arena's memory: allocator, huge pages, protection, and how bytes are copied.
+
+pub mod bytes;
+pub mod heap;
+pub mod huge;
+pub mod keys;

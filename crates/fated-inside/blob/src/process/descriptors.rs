@@ -1,0 +1,215 @@
+//! The descriptors that every guest holds for the engine: the program that the blob's text comes from, the blob's own file, and the
+//! arena's.
+//!
+//! A fork copies a table of descriptors that reaches up to the highest one. So they are low at first, and go up before a guest
+//! comes near: Linux gives out the lowest number that is free, so that one from [`NEAR`] on shows that the guest gets there, and
+//! others are named by the guest. The kernel keeps a guest's numbers below the soft limit, so they go to the first place that
+//! is not below it; when the guest raises the limit over that, they go on.
+//!
+//! Invariants: as long as a process holds them low, all others of it are below [`NEAR`]. When it doesn't, all others are below them.
+
+use core::cell::Cell;
+
+use fated_kernel::arch::Call;
+use fated_kernel::errno::Errno;
+use fated_kernel::process::limits::DESCRIPTORS;
+use linux_raw_sys::general::*;
+
+use crate::enter::gate;
+use crate::enter::guard;
+use crate::host::host;
+use crate::protocol::layout::{ARENA_FD, BLOB_FD, TEXT_FD};
+use crate::sys;
+
+/// Where they may be: the first number of the three. Low; above the limits that guests begin with; and as high as Linux allows.
+pub const BASES: [i32; 4] = [TEXT_FD, DESCRIPTORS.soft as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT];
+/// How many there are.
+const COUNT: i32 = ARENA_FD - TEXT_FD + 1;
+/// Where the guest's are near: so far below that no call makes as many at once.
+const NEAR: u64 = TEXT_FD as u64 - 14;
+
+/// Where a process holds them. Each process has its own note of that, even if it shares its table of descriptors.
+#[derive(Default)]
+pub struct Descriptors {
+    /// The index of the place.
+    place: Cell<usize>,
+    /// Another process has the same table, so they can't be moved any more.
+    shared: Cell<bool>,
+}
+
+/// Reads or sets the real limit on descriptors.
+fn real_limit(new: Option<[u64; 2]>) -> Result<[u64; 2], Errno> {
+    let mut old = [0; 2];
+    let at = new.as_ref().map_or(core::ptr::null(), |new| new.as_ptr());
+    let args = [0, RLIMIT_NOFILE.into(), at as u64, old.as_mut_ptr() as u64, 0, 0];
+    sys::ask(__NR_prlimit64, args).map(|_| old)
+}
+
+/// The first place where a guest with this soft limit can't come.
+fn place_above(soft: u64) -> Option<usize> {
+    (1..BASES.len()).find(|&place| BASES[place] as u64 >= soft)
+}
+
+/// The limit with which they can be moved to a place, if the present one is `limit`.
+fn limit_for(place: usize, limit: [u64; 2]) -> [u64; 2] {
+    limit.map(|limit| limit.max((BASES[place] + COUNT) as u64))
+}
+
+impl Descriptors {
+    /// Those of a child with a copy of the table, or of one that shares it.
+    pub fn inherit(&self, parent: &Descriptors, shares: bool) {
+        self.place.set(parent.place.get());
+        self.shared.set(shares);
+    }
+
+    /// The arguments of a new image, whose number tells it where they are: [`of_image`].
+    pub fn arguments(&self) -> [u64; BASES.len() + 1] {
+        let name = c"fated".as_ptr() as u64;
+        core::array::from_fn(|at| if at <= self.place.get() { name } else { 0 })
+    }
+
+    /// Those of [`TEXT_FD`], [`BLOB_FD`] and [`ARENA_FD`].
+    pub fn all(&self) -> [i32; 3] {
+        let add = BASES[self.place.get()] - TEXT_FD;
+        [TEXT_FD, BLOB_FD, ARENA_FD].map(|fd| fd + add)
+    }
+
+    /// Whether they are out of the way of a guest that has few.
+    fn is_up(&self) -> bool {
+        self.place.get() > 0
+    }
+
+    /// Brings them out of the guest's way. Where Linux refuses that, which no guest can bring about, they stay.
+    pub fn raise(&self) {
+        if !self.is_up()
+            && let Ok([soft, _]) = real_limit(None)
+            && let Some(place) = place_above(soft)
+        {
+            let _ = self.move_to(place);
+        }
+    }
+
+    /// They are to be shared with another process: from here on they stay above all limits but root's.
+    pub fn share(&self) {
+        self.raise();
+        self.shared.set(true);
+    }
+
+    /// The process has a table of its own again.
+    pub fn unshare(&self) {
+        self.shared.set(false);
+    }
+
+    fn move_to(&self, place: usize) -> Result<(), Errno> {
+        let old = self.all();
+        let to = old.map(|fd| fd - old[0] + BASES[place]);
+        let limit = real_limit(None)?;
+        real_limit(Some(limit_for(place, limit)))?;
+        let dup = |(fd, to): (i32, i32)| sys::ask(__NR_dup3, [fd as u64, to as u64, 0, 0, 0, 0]).map(drop);
+        let moved = old.into_iter().zip(to).try_for_each(dup);
+        if moved.is_ok() {
+            self.place.set(place);
+        }
+        let left = if moved.is_ok() { old } else { to };
+        left.into_iter().for_each(sys::close);
+        // The hard limit may stay higher than a guest knows: the kernel keeps the guest's own.
+        let [_, hard] = limit_for(place, limit);
+        real_limit(Some([limit[0], hard]))?;
+        moved
+    }
+
+    /// A guest raises its soft limit, and may have descriptors up to that from now on.
+    fn set_limit(&self, at: u64) -> Result<(), Errno> {
+        let mut new = [0_u64; 2];
+        // SAFETY: `new` can be written; a fault at the other address is mended.
+        let left = unsafe { gate::copy_guest(new.as_mut_ptr() as u64, at, size_of_val(&new) as u64) };
+        if left > 0 {
+            return Err(Errno::EFAULT);
+        }
+        let [soft, hard] = new;
+        let place = place_above(soft).ok_or(Errno::EPERM)?;
+        let old = real_limit(None)?;
+        let needed = limit_for(place, [soft, hard.max(old[1])]);
+        // Where they are low there must be room for them when they go up.
+        real_limit(Some([soft, needed[1]]))?;
+        if self.is_up() && self.place.get() < place {
+            if self.shared.get() {
+                return Err(Errno::EPERM);
+            }
+            self.move_to(place)?;
+        }
+        Ok(())
+    }
+
+    /// Before a call is made in the guest's name. `Some`: what it comes to instead.
+    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+    pub fn before(&self, call: &Call) -> Option<i64> {
+        let [_, second, third, ..] = call.args;
+        let number = call.number as u32;
+        if number == __NR_prlimit64 && second as u32 == RLIMIT_NOFILE && third != 0 {
+            return Some(self.set_limit(third).map_or_else(|errno| -i64::from(errno.number()), |()| 0));
+        }
+        let comes_near = match number {
+            __NR_dup2 | __NR_dup3 => u64::from(second as u32) >= NEAR,
+            __NR_fcntl => duplicates(call) && u64::from(third as u32) >= NEAR,
+            _ => false,
+        };
+        if comes_near {
+            self.raise();
+        }
+        None
+    }
+
+    /// After it.
+    #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+    pub fn after(&self, call: &Call, result: i64) {
+        if self.is_up() || result < 0 {
+            return;
+        }
+        let newest = match call.number as u32 {
+            __NR_pipe2 => {
+                let mut pair = [0_u32; 2];
+                // SAFETY: `pair` can be written; a fault at the other address is mended.
+                unsafe { gate::copy_guest(pair.as_mut_ptr() as u64, call.args[0], size_of_val(&pair) as u64) };
+                u64::from(pair[0].max(pair[1]))
+            }
+            _ if (result as u64) < NEAR => 0,
+            __NR_fcntl if !duplicates(call) => 0,
+            __NR_fcntl => result as u64,
+            _ if guard::opens(call) => result as u64,
+            _ => 0,
+        };
+        if newest >= NEAR {
+            self.raise();
+        }
+    }
+}
+
+/// Whether a call of fcntl(2) makes a descriptor.
+fn duplicates(call: &Call) -> bool {
+    [F_DUPFD, F_DUPFD_CLOEXEC].contains(&(call.args[1] as u32))
+}
+
+/// Those of a new image with so many arguments.
+pub fn of_image(arguments: u64) -> [i32; 3] {
+    let place = (arguments.max(1) as usize - 1).min(BASES.len() - 1);
+    Descriptors { place: Cell::new(place), ..Descriptors::default() }.all()
+}
+
+/// Those of the process that has the turn; before there is one, of the first.
+#[inline]
+pub fn own() -> [i32; 3] {
+    host().current.get().map_or([TEXT_FD, BLOB_FD, ARENA_FD], |process| process.descriptors.all())
+}
+
+/// Whether it is one of them.
+pub fn guarded(fd: u64) -> bool {
+    let [first, .., last] = own();
+    (first..=last).contains(&(fd as i32))
+}
+
+/// Whether a name below `/proc/self` is that of one of them, in this folder.
+pub fn is_named(folder: &str, name: &str) -> bool {
+    let number = name.strip_prefix(folder).and_then(|rest| rest.parse().ok());
+    number.is_some_and(guarded)
+}

@@ -1,0 +1,335 @@
+//! Rewrites call sites, so that their calls become jumps into the kernel instead of signals.
+//!
+//! A site is rewritten when it has made a few calls, by one of two patterns, in the guest's private copy of a file's text:
+//!
+//! - *before*: the instruction before the `syscall` has five bytes or more and can be carried out elsewhere. A jump to a stub takes
+//!   its place. The `syscall` stays intact, so whoever jumps right to it, or restarts the call, comes here by signal as before.
+//! - *over*: a jump takes the place of the `syscall` and of the instruction behind it. The stub is placed so that the jump's third byte is
+//!   [`TRAP`]: whoever comes to the displaced instruction by another way traps, and is sent to its copy in the stub ([`displaced`]).
+//!
+//! So nothing has to be known of where else the guest may jump: no instruction that begins a rewritten range can be entered in its
+//! middle, and every other one still begins with what it was, or with a trap.
+//!
+//! Stubs lie in areas where Linux never puts a mapping by itself, within two gigabytes of the text. They are inherited by fork
+//! and are gone after an exec, as is all that this module knows.
+//!
+//! Calls are counted for a process and its forks together ([`Sites`]): what only children do, each of them once, is
+//! rewritten in the parent before it makes the next one ([`catch_up`]).
+
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use fated_kernel::ports::{Cpu, Memory};
+use linux_raw_sys::general::*;
+
+use crate::enter::clock;
+use crate::enter::crossing;
+use crate::memory::keys;
+use crate::process::task::Inside;
+use crate::rewrite::instruction::decode;
+use crate::rewrite::text;
+use crate::sys;
+
+/// A jump with a distance of 32 bits.
+const JUMP: u8 = 0xe9;
+const JUMP_LEN: u64 = 5;
+/// `int3`.
+const TRAP: u8 = 0xcc;
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// How many calls a site makes before it is worth its rewriting, which costs as much as some of them.
+const CALLS: u8 = 8;
+/// A site that is left alone.
+const NEVER: u8 = u8::MAX;
+/// How much code in front of a site is looked at.
+const BEFORE: usize = 48;
+/// How much of it is read from wherever one starts: by then, nearly all ways to read have become one.
+const SETTLED: usize = 16;
+/// The size of an area: what one table of pages reaches, as a fork copies each of them.
+pub const AREA_SIZE: u64 = 2 << 20;
+/// How much of it is for calls from before, and how much is mapped at once: a fork looks through all that is.
+const PART_SIZE: u64 = 64 << 10;
+/// The size of the longest stub.
+const STUB_SIZE: u64 = 64;
+
+/// Where areas begin: above all mappings and below the stack; below programs that move; above those that don't.
+pub const AREAS: [u64; 3] = [0x7fff_f800_0000, 0x5555_4000_0000, 0x6f00_0000];
+
+/// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its second
+/// part.
+#[derive(Clone, Copy)]
+struct Room {
+    begin: u64,
+    low: u64,
+    high: u64,
+    /// Up to where it is mapped.
+    mapped: u64,
+}
+
+/// Maps an area at least up to `end`.
+fn map(room: &Cell<Room>, end: u64) -> Option<()> {
+    let known = room.get();
+    let mapped = end.next_multiple_of(PART_SIZE);
+    if mapped > known.mapped {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+        sys::mmap(known.mapped, mapped - known.mapped, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
+        room.set(Room { mapped, ..known });
+    }
+    Some(())
+}
+
+/// What is known of this address space.
+#[derive(Clone)]
+pub struct Known {
+    rooms: [Cell<Room>; AREAS.len()],
+    /// How many of [`Sites::worthy`] have been seen to here.
+    seen_to: Cell<usize>,
+    /// Sites that calls have come from by signal after they had been found worth it: they aren't tried again.
+    tried: RefCell<Vec<u64>>,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        let room = |begin| Cell::new(Room { begin, low: begin, high: begin + PART_SIZE, mapped: begin });
+        Known { rooms: AREAS.map(room), seen_to: Cell::default(), tried: RefCell::default() }
+    }
+}
+
+/// What a program and its forks know of their call sites.
+#[derive(Default)]
+pub struct Sites {
+    /// Calls by site. Each has a place in one row; a newcomer takes that of whichever there needs it least, so that a few sites
+    /// that are busy at a time don't chase each other away.
+    calls: [[(u64, u8); 4]; 16],
+    /// Those that are worth it, each with the number of its call and the code around it.
+    worthy: Vec<(u64, u64, Code)>,
+}
+
+impl Sites {
+    /// Where the calls of a site are counted.
+    fn entry(&mut self, site: u64) -> &mut (u64, u8) {
+        let row = &mut self.calls[(site >> 1 ^ site >> 7) as usize % 16];
+        let place = row.iter().position(|entry| entry.0 == site).unwrap_or_else(|| {
+            // One that is dealt with mostly makes no more calls by signal.
+            let least = (0..row.len()).min_by_key(|&at| if row[at].1 == NEVER { 0 } else { row[at].1 }).unwrap_or(0);
+            let worthy = self.worthy.iter().any(|it| it.0 == site);
+            row[least] = (site, if worthy { NEVER } else { 0 });
+            least
+        });
+        &mut row[place]
+    }
+}
+
+/// The code around a site, which stands behind [`BEFORE`] bytes.
+type Code = [u8; BEFORE + 32];
+/// More than any process has.
+const MOST_TRIED: usize = 64;
+/// More than any program has; what comes later goes on to be a signal.
+const MOST_SITES: usize = 4096;
+
+/// A call with this number has come by signal, from the `syscall` instruction that the task has just carried out.
+pub fn noticed(task: &Inside, number: u64) {
+    let site = task.regs().rip.wrapping_sub(SYSCALL.len() as u64);
+    let image = task.process.image.borrow().clone();
+    let worthy_before;
+    {
+        let mut sites = image.sites.borrow_mut();
+        let entry = sites.entry(site);
+        worthy_before = entry.1 == NEVER;
+        if !worthy_before {
+            entry.1 += 1;
+            if entry.1 < CALLS {
+                return;
+            }
+            // Whether it works or not, this was it.
+            entry.1 = NEVER;
+            if let Some(code) = code_around(task, site).filter(|_| sites.worthy.len() < MOST_SITES) {
+                sites.worthy.push((site, number, code));
+            }
+        }
+    }
+    catch_up(task);
+    // The code around it may have been another where it was found worth it: with other sites in it rewritten.
+    let known = task.process.known();
+    let untried = {
+        let tried = known.tried.borrow();
+        !tried.contains(&site) && tried.len() < MOST_TRIED
+    };
+    if worthy_before && untried {
+        known.tried.borrow_mut().push(site);
+        if let Some(code) = code_around(task, site) {
+            let _ = rewrite(&known, site, number, code);
+        }
+    }
+}
+
+/// Rewrites what others have found worth it, where this process has the same code.
+pub fn catch_up(task: &Inside) {
+    let image = task.process.image.borrow().clone();
+    let sites = image.sites.borrow();
+    let known = task.process.known();
+    let seen_to = known.seen_to.replace(sites.worthy.len());
+    for &(site, number, code) in &sites.worthy[seen_to.min(sites.worthy.len())..] {
+        if code_around(task, site) == Some(code) {
+            let _ = rewrite(&known, site, number, code);
+        }
+    }
+}
+
+fn code_around(task: &Inside, site: u64) -> Option<Code> {
+    let mut code = [0; BEFORE + 32];
+    let begin = site.checked_sub(BEFORE as u64)?;
+    (task.read(begin, &mut code) == code.len()).then_some(code)
+}
+
+fn rewrite(known: &Known, site: u64, number: u64, code: Code) -> Option<()> {
+    let (before, after) = code.split_at(BEFORE);
+    let last = last_of(before, number).map(|len| (site - len as u64, &before[BEFORE - len..]));
+    let done = code[BEFORE..BEFORE + 2] != SYSCALL || last.is_some_and(|(at, old)| stub_of(at, old).is_some());
+    if done || !is_text(site - BEFORE as u64, site + 32) {
+        return None;
+    }
+    if let Some((at, old)) = last
+        && old.len() >= JUMP_LEN as usize
+        && decode(old)?.moves
+    {
+        return put_before(known, at, old);
+    }
+    let displaced = decode(&after[2..])?;
+    let fits = displaced.moves && displaced.len + SYSCALL.len() >= JUMP_LEN as usize;
+    if fits { put_over(known, site, &after[2..2 + displaced.len]) } else { None }
+}
+
+/// The length of the instruction at the end of this code. From wherever one starts to read, sooner or later one reads what the
+/// processor does; so nearly all ways to read must agree, and if one doesn't, the instruction must be the one that loads the number.
+fn last_of(code: &[u8], number: u64) -> Option<usize> {
+    let mut ends = [0_u8; 16];
+    for start in 0..=code.len() - SETTLED {
+        let mut at = start;
+        while let Some(next) = decode(&code[at..]) {
+            at += next.len;
+            if at == code.len() {
+                ends[next.len] += 1;
+                break;
+            }
+        }
+    }
+    let all: u8 = ends.iter().sum();
+    let (len, &most) = ends.iter().enumerate().max_by_key(|(_, count)| **count)?;
+    let sure = most == all || loads(&code[code.len() - len..], number as u32) && most >= all / 4 * 3;
+    (most > 0 && sure).then_some(len)
+}
+
+/// Whether an instruction loads this number as that of a call.
+fn loads(code: &[u8], number: u32) -> bool {
+    let rest = code.strip_prefix(&[0xb8]).or_else(|| code.strip_prefix(&[0x48, 0xc7, 0xc0]));
+    rest.is_some_and(|rest| rest == number.to_le_bytes())
+}
+
+/// A jump in place of the instruction at `at`, which a `syscall` follows.
+fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
+    let behind = at + (old.len() + SYSCALL.len()) as u64;
+    let room = room_near(known, at)?;
+    let stub = room.get().low;
+    if stub + STUB_SIZE > room.get().begin + PART_SIZE {
+        return None;
+    }
+    map(room, stub + STUB_SIZE)?;
+    let mut code = Vec::from(old);
+    // lea rcx, [behind]
+    code.extend([0x48, 0x8d, 0x0d]);
+    code.extend(distance(stub + code.len() as u64 + 4, behind)?);
+    // mov r11, entry; jmp r11
+    code.extend([0x49, 0xbb]);
+    code.extend(entry(loads(old, __NR_clock_gettime)).to_le_bytes());
+    code.extend([0x41, 0xff, 0xe3]);
+    room.set(Room { low: stub + (code.len() as u64).next_multiple_of(16), ..room.get() });
+    place(at, stub, &code)
+}
+
+/// Where a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
+pub fn entry(reads_clock: bool) -> u64 {
+    // A reading of the clock writes to the arena, without a look at who may.
+    if reads_clock && !keys::in_use() { clock::enter_clock as *const () as u64 } else { crossing::entry() }
+}
+
+/// A jump in place of the `syscall` at `site` and of the instruction behind it.
+fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
+    let behind = site + SYSCALL.len() as u64;
+    let room = room_near(known, site)?;
+    // The lowest stub from which the distance has the trap in its second byte.
+    let from = site + JUMP_LEN;
+    let lowest = room.get().high as i64 - from as i64;
+    let mut far = lowest & !0xffff | i64::from(TRAP) << 8 | 0xc0;
+    if far < lowest {
+        far += 0x1_0000;
+    }
+    let stub = from.wrapping_add_signed(far);
+    if stub + STUB_SIZE > room.get().begin + AREA_SIZE {
+        return None;
+    }
+    map(room, stub + STUB_SIZE)?;
+    let mut code = Vec::new();
+    // lea rcx, [behind]
+    code.extend([0x48, 0x8d, 0x0d]);
+    code.extend(distance(stub + code.len() as u64 + 4, behind)?);
+    // lea r11, [the displaced instruction]; jmp [what follows]
+    code.extend([0x4c, 0x8d, 0x1d, 14, 0, 0, 0]);
+    code.extend([0xff, 0x25, 0, 0, 0, 0]);
+    code.extend(crossing::displaced_entry().to_le_bytes());
+    code.extend(old);
+    code.push(JUMP);
+    code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
+    room.set(Room { high: stub + STUB_SIZE, ..room.get() });
+    place(site, stub, &code)
+}
+
+/// Where in a stub of [`put_over`] the copy of the displaced instruction begins.
+const DISPLACED_AT: u64 = 28;
+
+/// Where a guest is to go on that has met the trap in the jump before `rip`; `None` if there is no such jump.
+pub fn displaced(task: &Inside, rip: u64) -> Option<u64> {
+    let at = rip.checked_sub(3)?;
+    let mut code = [0; JUMP_LEN as usize];
+    let whole = task.read(at, &mut code) == code.len() && code[2] == TRAP;
+    stub_of(at, &code).filter(|_| whole).map(|stub| stub + DISPLACED_AT)
+}
+
+/// Where the jump at `at` goes, if it is one of this module's.
+fn stub_of(at: u64, code: &[u8]) -> Option<u64> {
+    let (&[JUMP, a, b, c, d], _) = code.split_first_chunk()? else { return None };
+    let to = (at + JUMP_LEN).wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d])));
+    AREAS.iter().any(|&area| (area..area + AREA_SIZE).contains(&to)).then_some(to)
+}
+
+/// Writes the stub, and then the jump to it.
+fn place(at: u64, stub: u64, code: &[u8]) -> Option<()> {
+    let mut jump = [JUMP; JUMP_LEN as usize];
+    jump[1..].copy_from_slice(&distance(at + JUMP_LEN, stub)?);
+    write(&[(stub, code), (at, &jump)])
+}
+
+fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
+    i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
+}
+
+/// The area in reach of a jump from `at`.
+fn room_near(known: &Known, at: u64) -> Option<&Cell<Room>> {
+    const REACH: u64 = (1 << 31) - AREA_SIZE;
+    known.rooms.iter().find(|room| room.get().begin.abs_diff(at) < REACH)
+}
+
+/// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.
+pub fn write(pieces: &[(u64, &[u8])]) -> Option<()> {
+    let fd = sys::open(AT_FDCWD, b"/proc/self/mem", O_RDWR | O_CLOEXEC).ok()?;
+    let written = pieces.iter().all(|(at, code)| {
+        let args = [fd as u64, code.as_ptr() as u64, code.len() as u64, *at, 0, 0];
+        sys::ask(__NR_pwrite64, args) == Ok(code.len() as u64)
+    });
+    sys::close(fd);
+    written.then_some(())
+}
+
+/// Whether the range is a file's text.
+fn is_text(begin: u64, end: u64) -> bool {
+    text::mappings().iter().any(|&(from, to)| from <= begin && end <= to)
+}

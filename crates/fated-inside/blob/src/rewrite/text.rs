@@ -1,0 +1,99 @@
+//! What a fork copies of the text of programs and libraries.
+//!
+//! Linux leaves a mapping of a file out of a fork, and the child faults in what it uses, unless a page in it has been written to:
+//! as rewriting does. Then each fork copies the entries of all its pages that are there, and each exit takes them down again.
+//! So a process that forks a lot gives back those that are still the file's. What it goes on to use comes back with a fault for
+//! some pages each; what its start alone has used doesn't.
+//!
+//! Invariant: a page that is a process's own stays, so that everywhere in the text stands what stood there.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use linux_raw_sys::general::*;
+
+use crate::enter::guard;
+use crate::exec::vdso;
+use crate::sys;
+
+const PAGE: u64 = 4096;
+/// How many forks show that there will be more. It is done again whenever there have been twice as many.
+const AFTER: u32 = 32;
+
+/// How often a process has forked.
+#[derive(Default)]
+pub struct Forks(Cell<u32>);
+
+impl Forks {
+    /// The process that has the turn is about to be forked.
+    pub fn count(&self) {
+        let count = self.0.get().saturating_add(1);
+        self.0.set(count);
+        if count >= AFTER && count.is_power_of_two() {
+            give_back();
+        }
+    }
+
+    /// It is another process, or has another image.
+    pub fn reset(&self) {
+        self.0.set(0);
+    }
+}
+
+/// Where files' text is mapped: privately, executable and not writable.
+pub fn mappings() -> Vec<(u64, u64)> {
+    let maps = sys::read_all(b"/proc/self/maps").unwrap_or_default();
+    let mapping = |line: &[u8]| {
+        let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
+        let (from, to) = words.next()?.split_once('-')?;
+        let number = |text: &str| u64::from_str_radix(text, 16).ok();
+        let text = words.next()? == "r-xp" && words.nth(2)? != "0" && vdso::line(line).is_none();
+        text.then_some((number(from)?, number(to)?))
+    };
+    maps.split(|&byte| byte == b'\n').filter_map(mapping).collect()
+}
+
+/// Gives back the files' pages of each text that has others.
+fn give_back() {
+    let Ok(pagemap) = sys::open(AT_FDCWD, b"/proc/self/pagemap", O_RDONLY | O_CLOEXEC) else { return };
+    for (begin, end) in mappings().into_iter().filter(|(begin, end)| !guard::ours(*begin, end - begin)) {
+        let pages = pages(pagemap, begin, end);
+        if pages.contains(&Page::Own) {
+            let mut at = begin;
+            for alike in pages.chunk_by(PartialEq::eq) {
+                let len = alike.len() as u64 * PAGE;
+                if alike[0] == Page::File {
+                    sys::call(__NR_madvise, [at, len, MADV_DONTNEED.into(), 0, 0, 0]);
+                }
+                at += len;
+            }
+        }
+    }
+    sys::close(pagemap);
+}
+
+/// A page of a private mapping of a file.
+#[derive(PartialEq)]
+enum Page {
+    /// The file's, or not there.
+    File,
+    /// The process's.
+    Own,
+}
+
+/// As many as Linux tells of.
+fn pages(pagemap: i32, begin: u64, end: u64) -> Vec<Page> {
+    const ENTRY: u64 = 8;
+    // Documentation/admin-guide/mm/pagemap.rst
+    const PRESENT: u64 = 1 << 63;
+    const SWAPPED: u64 = 1 << 62;
+    const FILE: u64 = 1 << 61;
+    let page = |entry: &[u8; ENTRY as usize]| {
+        let entry = u64::from_ne_bytes(*entry);
+        if entry & (PRESENT | SWAPPED) != 0 && entry & FILE == 0 { Page::Own } else { Page::File }
+    };
+    let mut entries = vec![0; ((end - begin) / PAGE * ENTRY) as usize];
+    let len = sys::read_at(pagemap, &mut entries, begin / PAGE * ENTRY).unwrap_or(0);
+    entries[..len].as_chunks().0.iter().map(page).collect()
+}

@@ -1,0 +1,266 @@
+//! The outside: every question about it goes to the supervisor, and waits for the answer.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt::{self, Write as _};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use fated_engine::notice::Notice;
+use fated_kernel::errno::Errno;
+use fated_kernel::fs::inode::FileStat;
+use fated_kernel::ports::{Console, Cpu, Store, Trace};
+use fated_kernel::record::Record;
+use linux_raw_sys::general::__NR_prctl;
+
+use crate::enter::clock;
+use crate::enter::guard;
+use crate::host::{control, host};
+use crate::protocol::bytes::{Reader, Writer};
+use crate::protocol::control::{GIVE_UP, NEVER, op};
+use crate::protocol::end::{self, End};
+use crate::protocol::layout::{ARENA, BUFFER_AT, BUFFER_SIZE, TOLD_TO};
+use crate::protocol::{record, stat};
+use crate::sys;
+
+/// Records are handed over in portions of this size.
+const PORTION: usize = 256 << 10;
+
+/// The supervisor, as the kernel sees it.
+#[derive(Debug)]
+pub struct Supervisor;
+
+/// Bytes in the buffer.
+pub fn buffer(len: usize) -> &'static mut [u8] {
+    // SAFETY: the buffer is mapped. Between request and answer only the supervisor uses it, otherwise only whoever runs.
+    unsafe { core::slice::from_raw_parts_mut((ARENA + BUFFER_AT) as *mut u8, len.min(BUFFER_SIZE as usize)) }
+}
+
+fn request(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
+    flush();
+    send(number, args, data)
+}
+
+fn send(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
+    let control = control();
+    buffer(data.len()).copy_from_slice(data);
+    control.len.store(data.len() as u64, SeqCst);
+    control.args[0].store(args[0], SeqCst);
+    control.args[1].store(args[1], SeqCst);
+    control.op.store(number, SeqCst);
+    control.request.store(1, SeqCst);
+    sys::futex_wake(&control.request);
+    while control.request.load(SeqCst) == 1 {
+        sys::futex_wait(&control.request, 1);
+    }
+    control.answer.load(SeqCst) as i64
+}
+
+/// Hands log and journal over.
+fn flush() {
+    hand_over(op::CALLS, &host().records);
+    hand_over(op::JOURNAL, &host().journal);
+}
+
+fn hand_over(number: u32, bytes: &RefCell<Vec<u8>>) {
+    if let Ok(mut bytes) = bytes.try_borrow_mut()
+        && !bytes.is_empty()
+    {
+        send(number, [0; 2], &bytes);
+        bytes.clear();
+    }
+}
+
+/// Keeps bytes until there is a portion of them.
+fn collect(number: u32, bytes: &RefCell<Vec<u8>>, more: &[u8]) {
+    let full = {
+        let mut bytes = bytes.borrow_mut();
+        bytes.extend_from_slice(more);
+        bytes.len() > PORTION
+    };
+    if full {
+        hand_over(number, bytes);
+    }
+}
+
+fn answer(value: i64) -> Result<usize, Errno> {
+    Errno::of_return(value).map_or(Ok(value as usize), Err)
+}
+
+/// Blocks until one of the streams may be ready.
+pub fn await_streams(streams: &[(i32, u32)]) {
+    let mut data = Writer::default();
+    data.list(streams, |to, &(fd, events)| {
+        to.number(fd as u64);
+        to.number(u64::from(events));
+    });
+    request(op::AWAIT, [0; 2], &data.0);
+}
+
+/// How far the host may run.
+pub fn horizon() -> Option<u64> {
+    Some(control().horizon.load(Relaxed)).filter(|&at| at != NEVER)
+}
+
+/// Sleeps until there is another horizon than this one. `until`: the next moment at which something happens.
+pub fn await_horizon(until: Option<u64>, horizon: Option<u64>) {
+    request(op::IDLE, [until, horizon].map(|at| at.unwrap_or(NEVER)), &[]);
+}
+
+/// Ends the run.
+pub fn finish(end: &End) -> ! {
+    check();
+    if !host().over.replace(true) {
+        let mut data = Writer::default();
+        end.write(&mut data);
+        let counters = host().kernel.get().map_or_else(Default::default, |kernel| kernel.counters());
+        end::write_counters(&counters, &mut data);
+        request(op::FINISHED, [0; 2], &data.0);
+    }
+    sys::exit_group(TOLD_TO)
+}
+
+/// Tells the user, the first time.
+pub fn notice(notice: Notice) {
+    if let Some(line) = host().notices.first(notice) {
+        Supervisor.notice(line.into());
+    }
+}
+
+/// Does what the supervisor wants of the kernel: the end of the run, or signals of the user.
+pub fn attend() {
+    if control().asked.load(Relaxed) != 0 {
+        attend_now();
+    }
+}
+
+#[cold]
+fn attend_now() {
+    end_if_given_up();
+    // A signal comes with the next call, which may not be one that the kernel doesn't see.
+    if let Some(cx) = host().turn.get() {
+        clock::settle(cx);
+    }
+    let Some(kernel) = host().kernel.get() else { return };
+    let mut waiting = control().asked.swap(0, SeqCst);
+    while waiting != 0 {
+        kernel.interrupt(waiting.trailing_zeros() as i32);
+        waiting &= waiting - 1;
+    }
+}
+
+/// Ends the run if the supervisor wants that.
+pub fn end_if_given_up() {
+    if control().asked.load(SeqCst) & GIVE_UP != 0 {
+        let (tid, program, address) = host().task.get().map_or((None, Vec::new(), 0), |(task, tid)| {
+            (Some(tid), task.process.image.borrow().exe.clone(), task.regs().rip)
+        });
+        finish(&End::GivenUp(tid, String::from_utf8_lossy(&program).into_owned(), address));
+    }
+}
+
+/// Text in a fixed place, for when there may be no memory.
+struct Short {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let len = text.len().min(room.len());
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
+    }
+}
+
+/// Ends the run if the engine's memory is damaged.
+pub fn check() {
+    if !guard::sound() {
+        broken(format_args!("its marks are gone"));
+    }
+}
+
+/// The name of the program that runs.
+fn name() -> [u8; 16] {
+    const PR_GET_NAME: u64 = 16;
+    let mut name = [0; 16];
+    sys::call(__NR_prctl, [PR_GET_NAME, name.as_mut_ptr() as u64, 0, 0, 0, 0]);
+    name
+}
+
+/// Ends the run with a message, without asking the allocator for anything: the engine has failed, or a guest has written
+/// over what it needs.
+pub fn broken(why: fmt::Arguments<'_>) -> ! {
+    const BROKEN: u64 = 2;
+    /// Not any number: a guest may have written over the arena.
+    const ONCE: u64 = 0x5afe_c0de_0fda_7a01;
+    if host().broken.replace(ONCE) == ONCE {
+        sys::exit_group(1);
+    }
+    let mut text = Short { bytes: [0; 1024], len: 16 };
+    let name = name();
+    let name = name.split(|&byte| byte == 0).next().and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("?");
+    let _ = if guard::sound() {
+        write!(text, "the engine failed in {name}: {why}; please report this, and run with --engine ptrace")
+    } else {
+        write!(text, "{name} or a guest before it has written over the engine's memory; run with --engine ptrace")
+    };
+    text.bytes[..8].copy_from_slice(&BROKEN.to_le_bytes());
+    text.bytes[8..16].copy_from_slice(&(text.len as u64 - 16).to_le_bytes());
+    send(op::FINISHED, [0; 2], &text.bytes[..text.len]);
+    sys::exit_group(TOLD_TO)
+}
+
+impl Console for Supervisor {
+    fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        let size = buf.len().min(BUFFER_SIZE as usize);
+        let len = answer(request(op::READ, [fd as u64, size as u64], &[]))?.min(size);
+        buf[..len].copy_from_slice(buffer(len));
+        Ok(len)
+    }
+
+    fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
+        let data = &data[..data.len().min(BUFFER_SIZE as usize)];
+        answer(request(op::WRITE, [fd as u64, 0], data))
+    }
+
+    fn poll(&self, fd: i32) -> u32 {
+        request(op::POLL, [fd as u64, 0], &[]) as u32
+    }
+
+    fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
+        let len = answer(request(op::STAT, [fd as u64, 0], &[]))?;
+        Ok(stat::read(&mut Reader(buffer(len))))
+    }
+
+    fn ioctl(&self, fd: i32, number: u32, arg: &mut [u8]) -> Result<i64, Errno> {
+        let value = request(op::IOCTL, [fd as u64, u64::from(number)], arg);
+        arg.copy_from_slice(buffer(arg.len()));
+        answer(value).map(|value| value as i64)
+    }
+}
+
+impl Trace for Supervisor {
+    fn record(&self, record: &Record) {
+        let mut writer = Writer::default();
+        record::write(record, &mut writer);
+        collect(op::CALLS, &host().records, &writer.0);
+    }
+
+    fn notice(&self, line: String) {
+        request(op::NOTICE, [0; 2], line.as_bytes());
+    }
+}
+
+impl Store for Supervisor {
+    fn append(&self, lines: &[u8]) {
+        collect(op::JOURNAL, &host().journal, lines);
+    }
+
+    fn more(&self) -> Vec<u8> {
+        let len = answer(request(op::OBEY, [0; 2], &[])).unwrap_or(0);
+        buffer(len).to_vec()
+    }
+}
