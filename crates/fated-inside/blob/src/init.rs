@@ -10,26 +10,28 @@ use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Kernel};
 use fated_kernel::journal::Journal;
-use fated_kernel::ports::HostFiles;
+use fated_kernel::ports::{HostFiles, RealTask as _};
 use fated_kernel::process::credentials::Credentials;
 use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
 use fated_kernel::process::exec::planner;
 use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
+use crate::arena::{buffer, control};
 use crate::enter::crossing::{self, Leave};
 use crate::enter::entry;
 use crate::enter::filter;
 use crate::enter::frame::Frame;
-use crate::exec::program;
-use crate::host::{self, control, host};
+use crate::enter::turn::turn;
+use crate::host;
 use crate::process::task::Inside;
 use crate::process::{self, Process};
 use crate::protocol::bytes::Reader;
 use crate::protocol::end::End;
 use crate::protocol::layout::{ARENA_FD, TEXT_FD};
 use crate::protocol::plan::Plan;
-use crate::supervisor::{Supervisor, buffer, finish};
+use crate::settings::settings;
+use crate::supervisor::{Supervisor, finish};
 use crate::sys;
 
 const SIGCHLD: u64 = 17;
@@ -40,9 +42,9 @@ pub fn run() -> ! {
     sys::die_with_parent();
     host::create(control().args[0].load(SeqCst) as u32);
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
-    host().rewrite.set(plan.rewrite);
-    host().cpuid_faulting.set(plan.cpuid_faulting);
-    host().plan.replace(Some(plan));
+    settings().rewrite.set(plan.rewrite);
+    settings().cpuid_faulting.set(plan.cpuid_faulting);
+    settings().plan.replace(Some(plan));
     // Whoever ignores the signal has no zombies.
     handle(SIGCHLD, SIG_IGN);
     let child = sys::call(__NR_clone, [SIGCHLD, 0, 0, 0, 0, 0]);
@@ -99,7 +101,7 @@ extern "C" fn boot() -> Leave {
 }
 
 fn try_boot() -> Result<(), End> {
-    let Some(plan) = host().plan.take() else { return Err(End::Broken("there is no plan".into())) };
+    let Some(plan) = settings().plan.take() else { return Err(End::Broken("there is no plan".into())) };
     prepare(&plan)?;
     let step = |step: &str| {
         let step = step.into();
@@ -107,7 +109,7 @@ fn try_boot() -> Result<(), End> {
     };
     let credentials = credentials().map_err(step("ask who fated is"))?;
     let journal = plan.journal.map_or_else(Journal::off, |mode| Journal::new(Rc::new(Supervisor), mode));
-    let kernel = host()
+    let kernel = turn()
         .kernel
         .get_or_init(|| Kernel::with_journal(plan.config, Rc::new(Supervisor), Rc::new(Supervisor), journal));
     let process = Process::first();
@@ -117,7 +119,7 @@ fn try_boot() -> Result<(), End> {
     let found = found.map_err(|refusal| End::NoProgram(refusal.errno()))?;
     let request = Request { dirfd: AT_FDCWD, path: 0, argv: 0, envp: 0, flags: 0 };
     let exec = Exec { plan: found, request, random: kernel.auxv_random() };
-    program::start(&task, exec).map_err(|error| match error {
+    task.exec(exec).map_err(|error| match error {
         ExecError::Refused(errno) => End::NoProgram(errno),
         ExecError::Lost => End::NoProgram(Errno::ENOEXEC),
     })?;

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod arena;
 mod enter;
 mod exec;
 mod host;
@@ -19,10 +20,11 @@ mod process;
 #[expect(dead_code, reason = "the supervisor writes what is read here, and the other way round")]
 mod protocol;
 mod rewrite;
+mod settings;
 mod supervisor;
 mod sys;
 
-use enter::entry;
+use exec::new_image;
 use linux_raw_sys::general::{MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE};
 use process::descriptors;
 use protocol::layout;
@@ -37,7 +39,7 @@ extern "C" fn start(sp: *const u64) -> ! {
         // Nobody can be told; the supervisor learns of the status.
         sys::exit_group(1);
     }
-    if host::exists() { entry::new_image(sp) } else { init::run() }
+    if arena::exists() { new_image::begin(sp) } else { init::run() }
 }
 
 #[panic_handler]

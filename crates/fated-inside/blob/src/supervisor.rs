@@ -2,24 +2,25 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt::{self, Write as _};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use fated_engine::notice::Notice;
+use fated_engine::notice::{Notice, Notices};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::ports::{Console, Cpu, Store, Trace};
 use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 
+use crate::arena::{self, Part, buffer, control, part};
 use crate::enter::clock;
-use crate::enter::guard;
-use crate::host::{control, host};
+use crate::enter::turn::turn;
+use crate::memory::marks;
 use crate::protocol::bytes::{Reader, Writer};
 use crate::protocol::control::{GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
-use crate::protocol::layout::{ARENA, BUFFER_AT, BUFFER_SIZE, TOLD_TO};
+use crate::protocol::layout::{BUFFER_SIZE, TOLD_TO};
 use crate::protocol::{record, stat};
 use crate::sys;
 
@@ -30,10 +31,28 @@ const PORTION: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Supervisor;
 
-/// Bytes in the buffer.
-pub fn buffer(len: usize) -> &'static mut [u8] {
-    // SAFETY: the buffer is mapped. Between request and answer only the supervisor uses it, otherwise only whoever runs.
-    unsafe { core::slice::from_raw_parts_mut((ARENA + BUFFER_AT) as *mut u8, len.min(BUFFER_SIZE as usize)) }
+/// What the supervisor is still to get, and what it has got.
+#[derive(Default)]
+pub struct Outbox {
+    /// Lines of the log that the supervisor hasn't got yet.
+    records: RefCell<Vec<u8>>,
+    /// Lines of the journal that it hasn't got yet.
+    journal: RefCell<Vec<u8>>,
+    /// The run is over: nothing waits for an answer any more.
+    over: Cell<bool>,
+    /// That the engine has failed is being told.
+    broken: Cell<u64>,
+    /// What the user knows.
+    notices: Notices,
+}
+
+// SAFETY: the place is its own.
+unsafe impl Part for Outbox {
+    const AT: u64 = arena::at::SUPERVISOR;
+}
+
+fn outbox() -> &'static Outbox {
+    part()
 }
 
 fn request(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
@@ -58,8 +77,8 @@ fn send(number: u32, args: [u64; 2], data: &[u8]) -> i64 {
 
 /// Hands log and journal over.
 fn flush() {
-    hand_over(op::CALLS, &host().records);
-    hand_over(op::JOURNAL, &host().journal);
+    hand_over(op::CALLS, &outbox().records);
+    hand_over(op::JOURNAL, &outbox().journal);
 }
 
 fn hand_over(number: u32, bytes: &RefCell<Vec<u8>>) {
@@ -110,10 +129,10 @@ pub fn await_horizon(until: Option<u64>, horizon: Option<u64>) {
 /// Ends the run.
 pub fn finish(end: &End) -> ! {
     check();
-    if !host().over.replace(true) {
+    if !outbox().over.replace(true) {
         let mut data = Writer::default();
         end.write(&mut data);
-        let counters = host().kernel.get().map_or_else(Default::default, |kernel| kernel.counters());
+        let counters = turn().kernel.get().map_or_else(Default::default, |kernel| kernel.counters());
         end::write_counters(&counters, &mut data);
         request(op::FINISHED, [0; 2], &data.0);
     }
@@ -122,7 +141,7 @@ pub fn finish(end: &End) -> ! {
 
 /// Tells the user, the first time.
 pub fn notice(notice: Notice) {
-    if let Some(line) = host().notices.first(notice) {
+    if let Some(line) = outbox().notices.first(notice) {
         Supervisor.notice(line.into());
     }
 }
@@ -138,10 +157,10 @@ pub fn attend() {
 fn attend_now() {
     end_if_given_up();
     // A signal comes with the next call, which may not be one that the kernel doesn't see.
-    if let Some(cx) = host().turn.get() {
+    if let Some(cx) = turn().cx.get() {
         clock::settle(cx);
     }
-    let Some(kernel) = host().kernel.get() else { return };
+    let Some(kernel) = turn().kernel.get() else { return };
     let mut waiting = control().asked.swap(0, SeqCst);
     while waiting != 0 {
         kernel.interrupt(waiting.trailing_zeros() as i32);
@@ -152,7 +171,7 @@ fn attend_now() {
 /// Ends the run if the supervisor wants that.
 pub fn end_if_given_up() {
     if control().asked.load(SeqCst) & GIVE_UP != 0 {
-        let (tid, program, address) = host().task.get().map_or((None, Vec::new(), 0), |(task, tid)| {
+        let (tid, program, address) = turn().task.get().map_or((None, Vec::new(), 0), |(task, tid)| {
             (Some(tid), task.process.image.borrow().exe.clone(), task.regs().rip)
         });
         finish(&End::GivenUp(tid, String::from_utf8_lossy(&program).into_owned(), address));
@@ -177,7 +196,7 @@ impl fmt::Write for Short {
 
 /// Ends the run if the engine's memory is damaged.
 pub fn check() {
-    if !guard::sound() {
+    if !marks::sound() {
         broken(format_args!("its marks are gone"));
     }
 }
@@ -196,13 +215,13 @@ pub fn broken(why: fmt::Arguments<'_>) -> ! {
     const BROKEN: u64 = 2;
     /// Not any number: a guest may have written over the arena.
     const ONCE: u64 = 0x5afe_c0de_0fda_7a01;
-    if host().broken.replace(ONCE) == ONCE {
+    if outbox().broken.replace(ONCE) == ONCE {
         sys::exit_group(1);
     }
     let mut text = Short { bytes: [0; 1024], len: 16 };
     let name = name();
     let name = name.split(|&byte| byte == 0).next().and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("?");
-    let _ = if guard::sound() {
+    let _ = if marks::sound() {
         write!(text, "the engine failed in {name}: {why}; please report this, and run with --engine ptrace")
     } else {
         write!(text, "{name} or a guest before it has written over the engine's memory; run with --engine ptrace")
@@ -246,7 +265,7 @@ impl Trace for Supervisor {
     fn record(&self, record: &Record) {
         let mut writer = Writer::default();
         record::write(record, &mut writer);
-        collect(op::CALLS, &host().records, &writer.0);
+        collect(op::CALLS, &outbox().records, &writer.0);
     }
 
     fn notice(&self, line: String) {
@@ -256,7 +275,7 @@ impl Trace for Supervisor {
 
 impl Store for Supervisor {
     fn append(&self, lines: &[u8]) {
-        collect(op::JOURNAL, &host().journal, lines);
+        collect(op::JOURNAL, &outbox().journal, lines);
     }
 
     fn more(&self) -> Vec<u8> {

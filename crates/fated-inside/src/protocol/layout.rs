@@ -1,5 +1,7 @@
 //! Where the engine stands in every guest: addresses, sizes, descriptors.
 
+use fated_kernel::process::limits::DESCRIPTORS;
+
 /// Where the engine stands in every process of a host, but for stubs: the blob first, and then the arena. Near programs that move, so
 /// that their page tables reach it, too; but farther below them than a jump goes. It is above the 46 bits in which V8 wants
 /// its random places, in what sanitizers (address, thread, memory) leave to programs, and nowhere that Linux puts anything by itself.
@@ -38,6 +40,10 @@ pub const TEXT_FD: i32 = 61;
 pub const BLOB_FD: i32 = 62;
 /// See [`TEXT_FD`]: the arena's file.
 pub const ARENA_FD: i32 = 63;
+/// Where they may be: the first number of the three. Low; above the limits that guests begin with; and as high as Linux allows.
+pub const BASES: [i32; 4] = [TEXT_FD, DESCRIPTORS.soft as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT];
+/// How many there are.
+pub const COUNT: i32 = ARENA_FD - TEXT_FD + 1;
 /// Room for the extended state of a task: all of AVX-512 and protection keys.
 pub const XSTATE_ROOM: usize = 4096;
 /// The status with which a process ends that the engine has told to.

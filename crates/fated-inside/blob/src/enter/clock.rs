@@ -11,7 +11,9 @@ use core::mem::offset_of;
 use fated_kernel::cx::Cx;
 use fated_kernel::time::timers::SECOND;
 
-use crate::host::{Host, host};
+use crate::arena::{self, HOST, Part, part};
+use crate::enter::crossing;
+
 use crate::protocol::layout::{WINDOW, WINDOW_SIZE};
 
 /// The readings of the task that runs.
@@ -29,8 +31,14 @@ pub struct Readings {
     nanos: [Cell<u64>; 2],
 }
 
+// SAFETY: the place is its own.
+unsafe impl Part for Readings {
+    const AT: u64 = arena::at::CLOCK;
+}
+
 global_asm!(
     ".text",
+    ".set clock_readings, __executable_start + {readings}",
     // As `enter`, for a site whose number is that of clock_gettime.
     ".globl enter_clock",
     ".balign 64",
@@ -38,7 +46,7 @@ global_asm!(
     "lahf",
     "seto al",
     "mov [rip + crossing_flags], ax",
-    "lea r11, [rip + host_begin]",
+    "lea r11, [rip + clock_readings]",
     // One of the first two clocks, and a pointer to what can't be the engine's.
     "cmp rdi, 1",
     "ja 8f",
@@ -75,18 +83,30 @@ global_asm!(
     window_shift = const WINDOW_SIZE.trailing_zeros(),
     window_number = const WINDOW >> WINDOW_SIZE.trailing_zeros(),
     number = const linux_raw_sys::general::__NR_clock_gettime,
-    made = const offset_of!(Host, readings) + offset_of!(Readings, made),
-    limit = const offset_of!(Host, readings) + offset_of!(Readings, limit),
-    cost = const offset_of!(Host, readings) + offset_of!(Readings, cost),
-    seconds = const offset_of!(Host, readings) + offset_of!(Readings, seconds),
-    nanos = const offset_of!(Host, readings) + offset_of!(Readings, nanos),
+    readings = const HOST + Readings::AT - WINDOW,
+    made = const offset_of!(Readings, made),
+    limit = const offset_of!(Readings, limit),
+    cost = const offset_of!(Readings, cost),
+    seconds = const offset_of!(Readings, seconds),
+    nanos = const offset_of!(Readings, nanos),
 );
 
 unsafe extern "C" {
-    pub fn enter_clock();
+    fn enter_clock();
     static clock_writes_nanos: u8;
     static clock_writes_seconds: u8;
     static clock_mended: u8;
+}
+
+/// Where a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
+pub fn entry(reads_clock: bool) -> u64 {
+    // A reading of the clock writes to the arena, without a look at who may.
+    if reads_clock && !crossing::is_keyed() { enter_clock as *const () as u64 } else { crossing::entry() }
+}
+
+/// Whether that is the first instruction behind a call site.
+pub fn enters_at(address: u64) -> bool {
+    enter_clock as *const () as u64 == address
 }
 
 /// Where a reading goes on that faults at `at`, in a write to guest memory: the kernel gives the error.
@@ -98,7 +118,7 @@ pub fn mended(at: u64) -> Option<u64> {
 /// Lets the running task read the clock by itself from now on.
 #[cold]
 pub fn offer(cx: &Cx) {
-    let readings = &host().readings;
+    let readings = part::<Readings>();
     let cost = cx.kernel.config.call_cost_ns;
     let mut limit = cx.readings_ahead();
     for (clock, now) in [cx.kernel.timers.now(), cx.kernel.timers.uptime()].into_iter().enumerate() {
@@ -114,14 +134,14 @@ pub fn offer(cx: &Cx) {
 
 /// Enters the readings of the running task into the kernel's books.
 pub fn settle(cx: &Cx) {
-    if host().readings.limit.get() > 0 {
+    if part::<Readings>().limit.get() > 0 {
         close(cx);
     }
 }
 
 #[cold]
 fn close(cx: &Cx) {
-    let readings = &host().readings;
+    let readings = part::<Readings>();
     let made = readings.made.replace(0);
     if made > 0 {
         cx.readings_made(made);

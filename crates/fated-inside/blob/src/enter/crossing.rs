@@ -15,14 +15,40 @@ use core::mem::offset_of;
 
 use fated_kernel::arch::Regs;
 
-use crate::enter::clock;
+use crate::arena::{self, HOST, Part, STACK_TOP, part};
 use crate::enter::frame::{FEATURES, Frame};
-use crate::host::{HOST, Host, STACK_TOP};
 use crate::memory::keys;
 use crate::protocol::layout::WINDOW;
 
 /// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
+
+/// Where the code below finds the task that runs.
+#[repr(C)]
+pub struct Crossing {
+    /// The registers of the task that has run last. They come first.
+    pub context: Cell<*const Context>,
+    /// Where this code and that of `clock` put what they find no register for, while nothing else of the kernel runs.
+    scratch: [Cell<u64>; 2],
+    /// The arena has a protection key.
+    pub keyed: Cell<bool>,
+}
+
+// SAFETY: the place is its own.
+unsafe impl Part for Crossing {
+    const AT: u64 = arena::at::CROSSING;
+}
+
+impl Default for Crossing {
+    fn default() -> Crossing {
+        Crossing { context: Cell::new(core::ptr::null()), scratch: Default::default(), keyed: Cell::new(false) }
+    }
+}
+
+/// Whether the arena has a protection key.
+pub fn is_keyed() -> bool {
+    part::<Crossing>().keyed.get()
+}
 
 /// The registers of a task. The bases of fs and gs in them are those of its real thread while that holds its extended state.
 #[repr(C, align(16))]
@@ -265,10 +291,10 @@ global_asm!(
     "shr rdx, 32",
     "xsave64 [rdi]",
     "ret",
-    host = const HOST - WINDOW,
+    host = const HOST + Crossing::AT - WINDOW,
     stack_top = const STACK_TOP - WINDOW,
-    scratch = const offset_of!(Host, scratch),
-    keyed = const offset_of!(Host, keyed),
+    scratch = const offset_of!(Crossing, scratch),
+    keyed = const offset_of!(Crossing, keyed),
     private = const keys::SCRATCH - WINDOW,
     vectors = const offset_of!(Context, vectors),
     unusual = const UNUSUAL,
@@ -313,23 +339,23 @@ unsafe extern "C" {
 
 /// Where a rewritten call site goes, with `rcx` as [`enter`] wants it.
 pub fn entry() -> u64 {
-    (if keys::in_use() { enter_keyed } else { enter }) as *const () as u64
+    (if is_keyed() { enter_keyed } else { enter }) as *const () as u64
 }
 
 /// The same for one that has the address in `r11` at which the guest runs on.
 pub fn displaced_entry() -> u64 {
-    (if keys::in_use() { enter_displaced_keyed } else { enter_displaced }) as *const () as u64
+    (if is_keyed() { enter_displaced_keyed } else { enter_displaced }) as *const () as u64
 }
 
 /// What Linux calls for signals: `then`, on the kernel's terms.
 pub fn handler(then: unsafe extern "C" fn(i32, *const u8, *mut u64)) -> u64 {
-    let handler = if keys::in_use() { on_signal_keyed } else { then };
+    let handler = if is_keyed() { on_signal_keyed } else { then };
     handler as usize as u64
 }
 
 /// Whether that is the first instruction behind a call site.
 pub fn enters_at(address: u64) -> bool {
-    let entries = [enter, enter_displaced, enter_keyed, enter_displaced_keyed, clock::enter_clock];
+    let entries = [enter, enter_displaced, enter_keyed, enter_displaced_keyed];
     entries.iter().any(|&entry| entry as *const () as u64 == address)
 }
 

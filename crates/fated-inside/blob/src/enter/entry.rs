@@ -5,25 +5,26 @@ use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fated_engine::notice::Notice;
-use fated_engine::vdso;
 use fated_kernel::arch::{Call, Fault, Regs};
 use fated_kernel::host::{Ending, Kernel, Next};
 use fated_kernel::ports::{Cpu, Memory, Stop};
 use linux_raw_sys::general::*;
 
+use crate::arena::{control, part};
 use crate::enter::clock;
+use crate::enter::crossing::Crossing;
 use crate::enter::crossing::{self, Leave};
-use crate::enter::filter;
+use crate::enter::frame::template;
 use crate::enter::frame::{self, Event, Frame};
 use crate::enter::gate;
-use crate::host::{control, host};
-use crate::memory::keys;
+use crate::enter::turn::turn;
 use crate::process::task;
 use crate::process::task::Inside;
 use crate::protocol::end::End;
 use crate::protocol::layout::{ARENA, ARENA_SIZE};
 use crate::rewrite::call_sites;
 use crate::rewrite::cpuid;
+use crate::settings::settings;
 use crate::supervisor::{self, finish};
 use crate::sys;
 
@@ -61,7 +62,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     // A fault on the way out is the guest's, whose registers then stand where they came from.
     let leaving = crossing::leaves_at(at);
     // A guest that traps behind each instruction has made the last one of a call site.
-    let stepped = signal == SIGTRAP && crossing::enters_at(at);
+    let stepped = signal == SIGTRAP && (crossing::enters_at(at) || clock::enters_at(at));
     // Codes up to 0 are for signals that a process has sent: the kernel looks by itself for what is wanted.
     if gate::holds(at) && code <= 0 {
         return;
@@ -74,7 +75,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
         }
         if signal == SIGSYS {
             // SAFETY: this is the handler of `gate::trap`.
-            host().template.replace(unsafe { Frame::of(uc) });
+            template().replace(unsafe { Frame::of(uc) });
             return;
         }
         supervisor::broken(format_args!("signal {signal} at {at:#x}, address {addr:#x}"));
@@ -83,7 +84,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     if code == SI_KERNEL && unsafe { answer_cpuid(signal, uc) } {
         return;
     }
-    let Some((task, _)) = host().task.get() else {
+    let Some((task, _)) = turn().task.get() else {
         finish(&End::Broken("a signal before the first task ran".into()));
     };
     if signal == SIGTRAP
@@ -101,7 +102,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     }
     let event = Event { signal, code, addr, call, trap, error };
     // Its call comes by signal, as if the site weren't rewritten.
-    host().event.set(if stepped { Event { signal: SIGSYS, call: (0, X86_64), ..event } } else { event });
+    turn().event.set(if stepped { Event { signal: SIGSYS, call: (0, X86_64), ..event } } else { event });
     task.process.holds.set(core::ptr::null());
     let regs = if leaving {
         task.context.regs.get()
@@ -121,12 +122,13 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
 
 extern "C" fn on_event() -> Leave {
     supervisor::check();
-    let event = host().event.get();
+    let event = turn().event.get();
     if event.signal == SIGSYS && event.code > 0 && event.call.1 == X86_64 {
-        if host().rewrite.get()
-            && let Some((task, _)) = host().task.get()
+        if settings().rewrite.get()
+            && let Some((task, _)) = turn().task.get()
         {
-            call_sites::noticed(task, task.regs().rax);
+            let regs = task.regs();
+            call_sites::noticed(task.process, task, regs.rip, regs.rax);
         }
         return call_by_signal();
     }
@@ -135,7 +137,7 @@ extern "C" fn on_event() -> Leave {
 
 /// A call that has come as a signal.
 fn call_by_signal() -> Leave {
-    let Some((task, _)) = host().task.get() else { return run() };
+    let Some((task, _)) = turn().task.get() else { return run() };
     let regs = task.context.regs.get();
     let leave = on_call(regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9);
     // Other registers than those of a jump are to be set.
@@ -159,14 +161,14 @@ fn go_to(task: Option<&'static Inside>) -> Leave {
 /// Gives the kernel a call; returns the task if it just runs on.
 fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
     count(&control().stops);
-    let (task, _) = host().task.get()?;
+    let (task, _) = turn().task.get()?;
     let call = Call { number: task.begin_call(), args };
     if call.number & X32_BIT != 0 {
         foreign_call();
         supervisor::attend();
         return Some(task);
     }
-    let cx = host().turn.get()?;
+    let cx = turn().cx.get()?;
     clock::settle(cx);
     let rax = cx.answer(call)?;
     // The call may have looked into other processes, and is carried on in the last of them.
@@ -186,8 +188,8 @@ fn foreign_call() {
 
 /// Gives the kernel what else the task has stopped for; returns the task if it just runs on.
 fn take_event(event: Event) -> Option<&'static Inside> {
-    let (task, tid) = host().task.get()?;
-    let kernel = host().kernel.get()?;
+    let (task, tid) = turn().task.get()?;
+    let kernel = turn().kernel.get()?;
     // Codes up to 0 are for signals that a process has sent: from outside, hence no concern of the guest's.
     if event.code <= 0 {
         supervisor::end_if_given_up();
@@ -199,7 +201,7 @@ fn take_event(event: Event) -> Option<&'static Inside> {
         return Some(task);
     }
     count(&control().stops);
-    if let Some(cx) = host().turn.get() {
+    if let Some(cx) = turn().cx.get() {
         clock::settle(cx);
     }
     if event.signal == SIGSEGV && answer(kernel, task) {
@@ -228,7 +230,7 @@ unsafe fn answer_cpuid(signal: i32, uc: *mut u64) -> bool {
         SIGTRAP if cpuid::has_trapped(*rip) => 1,
         _ => return false,
     };
-    let it = host().cpuid.ask(*word(frame::RAX) as u32, *word(frame::RCX) as u32);
+    let it = settings().cpuid.ask(*word(frame::RAX) as u32, *word(frame::RCX) as u32);
     for (index, value) in [(frame::RAX, it.eax), (frame::RBX, it.ebx), (frame::RCX, it.ecx), (frame::RDX, it.edx)] {
         *word(index) = u64::from(value);
     }
@@ -276,10 +278,10 @@ pub fn run() -> Leave {
 
 /// Asks the kernel; when this returns, the task's process is the one that runs. Nothing of it stays on the stack.
 fn decide() -> Result<&'static Inside, End> {
-    let Some(kernel) = host().kernel.get() else { return Err(End::Broken("there is no kernel".into())) };
+    let Some(kernel) = turn().kernel.get() else { return Err(End::Broken("there is no kernel".into())) };
     loop {
         supervisor::attend();
-        host().turn.set(None);
+        turn().cx.set(None);
         let horizon = supervisor::horizon();
         match kernel.run_until(horizon) {
             Next::Run(tid) => {
@@ -290,11 +292,11 @@ fn decide() -> Result<&'static Inside, End> {
                 };
                 let inside = task::of(&cx.task.guest);
                 inside.process.enter();
-                host().context.set(&raw const inside.context);
+                part::<Crossing>().context.set(&raw const inside.context);
                 supervisor::check();
-                host().task.set(Some((inside, tid)));
+                turn().task.set(Some((inside, tid)));
                 // SAFETY: the kernel is never dropped, and keeps this in its place until it is asked who is next.
-                host().turn.set(Some(unsafe { &*core::ptr::from_ref(&*cx) }));
+                turn().cx.set(Some(unsafe { &*core::ptr::from_ref(&*cx) }));
                 return Ok(inside);
             }
             Next::AwaitConsole { streams } => supervisor::await_streams(&streams),
@@ -309,40 +311,4 @@ fn decide() -> Result<&'static Inside, End> {
             }
         }
     }
-}
-
-/// The first thing in a new image of the blob: what an exec has taken away from the process is set up again, then the
-/// kernel goes on where it called exec.
-pub fn new_image(sp: *const u64) -> ! {
-    const ARCH_SET_CPUID: u64 = 0x1012;
-    filter::arm();
-    // SAFETY: Linux has put argc, pointers with a null each, and the auxiliary vector there.
-    unsafe {
-        let mut at = sp.add(1 + *sp as usize + 1);
-        while *at != 0 {
-            at = at.add(1);
-        }
-        at = at.add(1);
-        let mut auxv = host().auxv.borrow_mut();
-        auxv.clear();
-        while *at != 0 {
-            auxv.push([*at, *at.add(1)]);
-            at = at.add(2);
-        }
-    }
-    keys::protect();
-    if let Some(process) = host().current.get() {
-        process.moved_out();
-    }
-    handle_signals();
-    if host().template.borrow().is_none() {
-        // SAFETY: its handler is installed, and comes back.
-        unsafe { gate::trap() };
-        host().vdso.set(sys::read_all(b"/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)));
-    }
-    if host().cpuid_faulting.get() && sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 {
-        finish(&End::Broken("Linux doesn't make cpuid fault any more".into()));
-    }
-    // SAFETY: `gate_exec` has left the kernel's registers there.
-    unsafe { gate::resume_kernel(*host().kernel_sp.get()) }
 }

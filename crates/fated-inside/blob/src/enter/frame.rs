@@ -2,11 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
+use fated_engine::cpuid::Cpuid;
 use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 
-use crate::host::host;
+use crate::arena::{self, Part, part};
 use crate::protocol::layout::XSTATE_ROOM as ROOM;
 
 /// Where the frame says what it holds, and what that is (`struct _fpx_sw_bytes`).
@@ -53,6 +55,19 @@ pub struct Event {
 #[derive(Clone)]
 pub struct Frame {
     fp: [u8; ROOM],
+}
+
+/// A frame as Linux makes it, to make others from; `None` until there is one.
+#[derive(Default)]
+pub struct Template(pub RefCell<Option<Box<Frame>>>);
+
+// SAFETY: the place is its own.
+unsafe impl Part for Template {
+    const AT: u64 = arena::at::FRAME;
+}
+
+pub fn template() -> &'static RefCell<Option<Box<Frame>>> {
+    &part::<Template>().0
 }
 
 /// The registers of whoever a signal has interrupted. Segments and bases of fs and gs aren't in a frame.
@@ -114,6 +129,13 @@ impl Frame {
         Box::new(Frame { fp: [0; ROOM] })
     }
 
+    /// One with the initial state.
+    pub fn fresh() -> Option<Box<Frame>> {
+        let mut frame = template().borrow().clone()?;
+        frame.reset();
+        Some(frame)
+    }
+
     /// A copy of what Linux has pushed; `None` if it is larger than anything that is known here.
     ///
     /// # Safety
@@ -146,7 +168,7 @@ impl Frame {
     }
 
     /// The initial extended state, as after an exec.
-    pub fn reset(&mut self) {
+    fn reset(&mut self) {
         const CONTROL_WORD: u16 = 0x37f;
         const MXCSR: u32 = 0x1f80;
         let end = (half(&self.fp, SOFTWARE + 16) as usize).clamp(HEADER_END, ROOM);
@@ -156,19 +178,19 @@ impl Frame {
         self.fp[24..28].copy_from_slice(&MXCSR.to_le_bytes());
     }
 
-    fn components(features: u64) -> impl Iterator<Item = core::ops::Range<usize>> {
+    fn components(cpuid: &Cpuid, features: u64) -> impl Iterator<Item = core::ops::Range<usize>> + use<'_> {
         (2..63).filter(move |number| features >> number & 1 != 0).map(|number| {
-            let it = host().cpuid.ask(0xd, number);
+            let it = cpuid.ask(0xd, number);
             it.ebx as usize..(it.ebx + it.eax) as usize
         })
     }
 
     /// The state as a guest's signal frame has it: x87, SSE and AVX, and of the rest what is used, so that frames are alike
     /// on machines with and without more.
-    pub fn xstate(&self) -> Vec<u8> {
+    pub fn xstate(&self, cpuid: &Cpuid) -> Vec<u8> {
         let (supported, used) = (word(&self.fp, FEATURES), word(&self.fp, LEGACY));
         let features = supported & (USUAL | used);
-        let size = Self::components(features).map(|range| range.end).max().unwrap_or(HEADER_END).min(ROOM - 4);
+        let size = Self::components(cpuid, features).map(|range| range.end).max().unwrap_or(HEADER_END).min(ROOM - 4);
         let mut image = self.fp[..size].to_vec();
         image[LEGACY..LEGACY + 8].copy_from_slice(&(used & features).to_le_bytes());
         image[SOFTWARE..LEGACY].fill(0);
@@ -181,7 +203,7 @@ impl Frame {
     }
 
     /// Takes the state from a guest's frame. One without magic numbers holds x87 and SSE only.
-    pub fn set_xstate(&mut self, frame: &[u8]) -> Result<(), Errno> {
+    pub fn set_xstate(&mut self, cpuid: &Cpuid, frame: &[u8]) -> Result<(), Errno> {
         if frame.len() < LEGACY {
             return Err(Errno::EINVAL);
         }
@@ -199,7 +221,7 @@ impl Frame {
             return Err(Errno::EINVAL);
         }
         self.fp[..SOFTWARE].copy_from_slice(&frame[..SOFTWARE]);
-        for range in Self::components(held & used) {
+        for range in Self::components(cpuid, held & used) {
             let (Some(to), Some(from)) = (self.fp.get_mut(range.clone()), frame.get(range)) else {
                 return Err(Errno::EINVAL);
             };

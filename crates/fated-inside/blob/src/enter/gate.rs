@@ -5,8 +5,7 @@
 use core::arch::global_asm;
 
 use crate::memory::bytes::MIDDLING;
-use crate::process::descriptors::BASES;
-use crate::protocol::layout::BLOCK_SIZE;
+use crate::protocol::layout::{BASES, BLOCK_SIZE};
 
 global_asm!(
     // What a function must keep, on the stack whose pointer is left where rdi says.

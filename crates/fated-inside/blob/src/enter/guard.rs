@@ -1,7 +1,7 @@
 //! What guests must not touch: the arena, the blob, the stubs, and the descriptors of the first two.
 //!
 //! Whatever goes through the kernel is checked here. A guest's own loads and stores aren't: where they hit the arena, the
-//! marks in it may tell ([`sound`]).
+//! marks in it may tell (`memory::marks`).
 
 use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
@@ -10,20 +10,10 @@ use fated_kernel::syscall::table::{Arg, Ret};
 use linux_raw_sys::general::*;
 
 use crate::enter::gate;
-use crate::process::descriptors;
-use crate::protocol::layout::{ARENA, HEAP_AT, HOST_AT, WINDOW, WINDOW_SIZE};
-use crate::rewrite::call_sites::{AREA_SIZE, AREAS};
+use crate::memory::reserved::{begins, ours};
+use crate::process::descriptors::Descriptors;
+use crate::protocol::layout::ARENA;
 use crate::sys;
-
-fn overlaps(at: u64, len: u64, begin: u64, end: u64) -> bool {
-    at < end && at.saturating_add(len.max(1)) > begin
-}
-
-/// Whether guests must not touch what stands there.
-pub fn ours(at: u64, len: u64) -> bool {
-    overlaps(at, len, WINDOW, WINDOW + WINDOW_SIZE)
-        || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
-}
 
 /// Which arguments of a call may name something of the engine's: bits, the lowest one for the first argument.
 #[derive(Clone, Copy)]
@@ -111,11 +101,11 @@ const fn is_noted(number: u32) -> bool {
 /// Whether it is plain that a call names nothing of the engine's, and that nothing is to be noted but a descriptor that it returns: so
 /// of nearly all, and this is a part of what each costs.
 #[inline]
-pub fn is_harmless(call: &Call) -> bool {
+pub fn is_harmless(call: &Call, own: &Descriptors) -> bool {
     let shape = &SHAPES[table::place(call.number)];
     let names = |place: usize| {
         let (bit, value) = (1 << place, call.args[place]);
-        shape.descriptors & bit != 0 && descriptors::guarded(value)
+        shape.descriptors & bit != 0 && own.hold(value)
             || shape.addresses & bit != 0 && {
                 let len = if shape.buffers & bit != 0 { call.args[place + 1] } else { 1 };
                 ours(value, len)
@@ -133,14 +123,14 @@ pub fn opens(call: &Call) -> bool {
 /// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
 /// engine away from the guest, or let the guest in. What names something of the engine's then names nothing at all, so that
 /// Linux finds the first error of several.
-pub fn instead(call: &mut Call) -> Option<i64> {
+pub fn instead(call: &mut Call, own: &Descriptors) -> Option<i64> {
     if call.number as u32 == __NR_close_range {
-        return Some(close_range(call.args));
+        return Some(close_range(call.args, own));
     }
     if let Some(errno) = mapping(call) {
         return Some(-i64::from(errno.number()));
     }
-    hide(call);
+    hide(call, own);
     None
 }
 
@@ -162,13 +152,13 @@ fn mapping(call: &Call) -> Option<Errno> {
 const NOWHERE: u64 = ARENA - 4096;
 
 /// Takes the engine's descriptors and memory out of the arguments.
-fn hide(call: &mut Call) {
+fn hide(call: &mut Call, own: &Descriptors) {
     let Some(info) = table::call(call.number) else { return };
     // The address of a mapping may be a wish.
     let wish = call.number as u32 == __NR_mmap;
     for (kind, value) in info.args.iter().zip(&mut call.args) {
         match kind {
-            Arg::Fd | Arg::Dir if descriptors::guarded(*value) => *value = u64::MAX,
+            Arg::Fd | Arg::Dir if own.hold(*value) => *value = u64::MAX,
             Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish && ours(*value, 1) => {
                 *value = NOWHERE;
             }
@@ -201,11 +191,6 @@ const ADDRESSES: u64 = (1 << 47) - 4096;
 /// The most bytes of one call (`MAX_RW_COUNT`).
 const MOST_BYTES: u64 = 0x7fff_f000;
 
-/// Where what is the engine's begins.
-fn begins() -> impl Iterator<Item = u64> {
-    [WINDOW].into_iter().chain(AREAS)
-}
-
 /// Whether the call takes a vector of buffers with one of them in what is the engine's.
 fn vector_is_ours(call: &Call) -> bool {
     const MOST: u64 = 1024;
@@ -222,9 +207,9 @@ fn vector_is_ours(call: &Call) -> bool {
 }
 
 /// close_range(2) around the engine's descriptors.
-fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
+fn close_range([first, last, flags, ..]: [u64; 6], own: &Descriptors) -> i64 {
     let (first, last) = (u64::from(first as u32), u64::from(last as u32));
-    let [low, .., high] = descriptors::own().map(|fd| fd as u64);
+    let [low, .., high] = own.all().map(|fd| fd as u64);
     if first > last {
         return -i64::from(Errno::EINVAL.number());
     }
@@ -233,25 +218,4 @@ fn close_range([first, last, flags, ..]: [u64; 6]) -> i64 {
     };
     let below = range(first, last.min(low - 1));
     if below < 0 { below } else { range(first.max(high + 1), last) }
-}
-
-/// Words that nobody ever changes, between the parts of the arena.
-const MARKS: [u64; 3] = [ARENA + HOST_AT - 8, ARENA + (HOST_AT + HEAP_AT) / 2, ARENA + HEAP_AT - 8];
-
-fn mark(at: u64) -> u64 {
-    0x5afe_c0de_0fda_7a00 ^ at.rotate_left(17)
-}
-
-/// Writes the marks.
-pub fn set_marks() {
-    for at in MARKS {
-        // SAFETY: they lie in the arena, where nothing else is.
-        unsafe { (at as *mut u64).write_volatile(mark(at)) };
-    }
-}
-
-/// Whether no guest has written over the marks.
-pub fn sound() -> bool {
-    // SAFETY: as above.
-    MARKS.iter().all(|&at| unsafe { (at as *const u64).read_volatile() } == mark(at))
 }

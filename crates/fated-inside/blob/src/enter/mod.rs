@@ -7,3 +7,4 @@ pub mod filter;
 pub mod frame;
 pub mod gate;
 pub mod guard;
+pub mod turn;

@@ -3,16 +3,18 @@
 //! the same.
 
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK, PT_PHDR};
 use fated_kernel::process::exec::plan::Plan;
 use linux_raw_sys::general::*;
 
-use crate::exec::program::{self, File};
+use crate::arena::{self, Part, part};
+use crate::exec::program_file::{self, File};
 use crate::exec::vdso::Vdso;
-use crate::host::host;
 use crate::rewrite::cpuid;
+use crate::settings::settings;
 use crate::sys;
 
 /// Where a program that moves begins when it has an interpreter (`ELF_ET_DYN_BASE`, two thirds of the address space).
@@ -42,6 +44,20 @@ mod at {
 }
 /// The room that a signal frame needs: that of a processor with AVX-512, whether this one has it or not.
 const SIGNAL_FRAME: u64 = 3632;
+
+/// The auxiliary vector that Linux gave to the image that was started last.
+#[derive(Default)]
+pub struct Auxv(RefCell<Vec<[u64; 2]>>);
+
+// SAFETY: the place is its own.
+unsafe impl Part for Auxv {
+    const AT: u64 = arena::at::AUXV;
+}
+
+/// The auxiliary vector that Linux gave to the image that was started last.
+pub fn auxv() -> &'static RefCell<Vec<[u64; 2]>> {
+    &part::<Auxv>().0
+}
 
 /// What stands where now.
 pub struct Loaded {
@@ -102,13 +118,13 @@ fn topmost(headers: &Headers) -> Result<u64, Errno> {
 /// Loads the program.
 pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
     let headers = &program.program.headers;
-    let own_file = program::file(&program.program)?;
+    let own_file = program_file::file(&program.program)?;
     let (low, high) = headers.span();
     let own = |bias: u64| map(own_file, headers, bias).map(|()| bias);
     let mut vdso = Vdso::take()?;
     let (bias, linker) = match &program.interpreter {
         Some(image) => {
-            let (file, linker) = (program::file(image)?, &image.headers);
+            let (file, linker) = (program_file::file(image)?, &image.headers);
             let base = if headers.moves { (DYNAMIC_BASE & !(headers.align() - 1)).wrapping_sub(low) } else { 0 };
             reserve(low.wrapping_add(base), high - low)?;
             own(base)?;
@@ -216,7 +232,7 @@ impl Stack {
             Some(bias.wrapping_add(it.address + headers.table - it.offset))
         });
         let mut words = Vec::new();
-        for &[kind, value] in host().auxv.borrow().iter() {
+        for &[kind, value] in auxv().borrow().iter() {
             let (kind, value) = match kind {
                 at::SYSINFO_EHDR => (kind, vdso),
                 at::RSEQ_FEATURE_SIZE | at::RSEQ_ALIGN | at::HWCAP3 | at::HWCAP4 => (at::IGNORE, 0),
@@ -227,7 +243,7 @@ impl Stack {
                 at::PLATFORM => (kind, platform),
                 at::RANDOM => (kind, random),
                 at::EXECFN => (kind, name),
-                at::HWCAP => (kind, u64::from(host().cpuid.hwcap())),
+                at::HWCAP => (kind, u64::from(settings().cpuid.hwcap())),
                 at::HWCAP2 => (kind, 0),
                 at::MINSIGSTKSZ => (kind, SIGNAL_FRAME),
                 _ => (kind, value),

@@ -7,19 +7,40 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use fated_engine::vdso::{IMAGE, Real, functions};
 use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
-use crate::host::host;
-use crate::process::descriptors;
+use crate::arena::{self, Part, part};
+use crate::enter::clock;
+use crate::process;
 use crate::process::files;
-use crate::rewrite::call_sites;
+use crate::settings::settings;
 use crate::sys;
 
 /// Where it stands in that file: behind all else.
 const AT: u64 = 4 << 20;
+
+/// What is known of it in all images.
+#[derive(Default)]
+pub struct State {
+    /// Where Linux maps its own in an image of the blob.
+    pub real: Cell<Option<Real>>,
+    /// The inode of the file that fated's is mapped from; 0 if it isn't there yet.
+    inode: Cell<u64>,
+}
+
+// SAFETY: the place is its own.
+unsafe impl Part for State {
+    const AT: u64 = arena::at::VDSO;
+}
+
+/// What is known of it in all images.
+pub fn state() -> &'static State {
+    part()
+}
 
 /// Linux's mapping in the image at hand.
 pub struct Vdso {
@@ -31,7 +52,7 @@ pub struct Vdso {
 impl Vdso {
     /// That of a new image, without its clocks; `None` if Linux has none.
     pub fn take() -> Result<Option<Vdso>, Errno> {
-        let Some(real) = host().vdso.get() else { return Ok(None) };
+        let Some(real) = state().real.get() else { return Ok(None) };
         unmap(real.begin, real.clocks())?;
         Ok(Some(Vdso { real, at: real.code }))
     }
@@ -52,13 +73,13 @@ impl Vdso {
 
     /// Puts fated's in its place.
     pub fn map(&self) -> Result<(), Errno> {
-        let [_, blob, _] = descriptors::own();
+        let [_, blob, _] = process::own_descriptors();
         let size = self.real.size();
-        if host().vdso_inode.get() == 0 {
+        if state().inode.get() == 0 {
             let image = image(size as usize);
             sys::ask(__NR_pwrite64, [blob as u64, image.as_ptr() as u64, size, AT, 0, 0])?;
             let file = alloc::format!("/proc/self/fd/{blob}");
-            host().vdso_inode.set(files::stat(AT_FDCWD, file.as_bytes(), 0)?.ino);
+            state().inode.set(files::stat(AT_FDCWD, file.as_bytes(), 0)?.ino);
         }
         sys::mmap(self.at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, blob, AT).map(drop)
     }
@@ -68,7 +89,7 @@ impl Vdso {
 fn image(size: usize) -> Vec<u8> {
     let mut image = IMAGE.to_vec();
     image.resize(size, 0);
-    if host().rewrite.get() {
+    if settings().rewrite.get() {
         for (at, number) in functions() {
             let code = by_jump(number);
             image[at..at + code.len()].copy_from_slice(&code);
@@ -81,7 +102,7 @@ fn image(size: usize) -> Vec<u8> {
 pub fn line(line: &[u8]) -> Option<Vec<u8>> {
     let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let (range, perms) = (words.next()?, words.next()?);
-    let inode = words.nth(2)?.parse() == Ok(host().vdso_inode.get());
+    let inode = words.nth(2)?.parse() == Ok(state().inode.get());
     (inode && words.next() == Some("/memfd:fated"))
         .then(|| alloc::format!("{range} {perms} 00000000 00:00 0 [vdso]\n").into())
 }
@@ -95,7 +116,7 @@ fn by_jump(number: u32) -> Vec<u8> {
     code.extend([0x48, 0x8d, 0x0d, 15, 0, 0, 0]);
     // mov r11, entry; jmp r11
     code.extend([0x49, 0xbb]);
-    code.extend(call_sites::entry(number == __NR_clock_gettime).to_le_bytes());
+    code.extend(clock::entry(number == __NR_clock_gettime).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
     // syscall; ret
     code.extend([0x0f, 0x05, 0xc3]);

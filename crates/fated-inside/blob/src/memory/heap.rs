@@ -1,12 +1,12 @@
 //! The allocator, whose state and blocks lie in the arena.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
 
-use linux_raw_sys::general::__NR_ftruncate;
+use linux_raw_sys::general::{__NR_ftruncate, __NR_madvise};
 
-use crate::host;
-use crate::memory::huge;
-use crate::process::descriptors;
+use crate::arena::{self, Part, part};
+use crate::process;
 use crate::protocol::layout::{ARENA as ARENA_AT, BLOCK_SIZE};
 use crate::sys;
 
@@ -33,6 +33,17 @@ pub struct Heap {
     free: [usize; CLASSES],
 }
 
+// SAFETY: the place is its own.
+unsafe impl Part for UnsafeCell<Heap> {
+    const AT: u64 = arena::at::HEAP;
+}
+
+/// The allocator's state.
+pub fn heap() -> &'static mut Heap {
+    // SAFETY: one process runs at a time, and the allocator doesn't call itself.
+    unsafe { &mut *part::<UnsafeCell<Heap>>().get() }
+}
+
 impl Heap {
     /// An empty heap: where it begins, where the arena's file ends now, and up to where it may grow.
     pub fn new([next, top, end]: [usize; 3]) -> Heap {
@@ -43,7 +54,7 @@ impl Heap {
     fn grow(&mut self, needed: usize) -> bool {
         let top = needed.next_multiple_of(BLOCK_SIZE as usize);
         let size = (top - ARENA_AT as usize) as u64;
-        let [.., arena] = descriptors::own();
+        let [.., arena] = process::own_descriptors();
         if top > self.end || sys::call(__NR_ftruncate, [arena as u64, size, 0, 0, 0, 0]) != 0 {
             return false;
         }
@@ -67,7 +78,7 @@ impl Heap {
                 let first = block as *mut u8;
                 first.write_volatile(first.read_volatile());
             }
-            huge::collapse(block as u64);
+            collapse(block as u64);
         }
     }
 
@@ -102,6 +113,12 @@ impl Heap {
     }
 }
 
+/// Makes a block of a file one huge page, if Linux does that. Not all of it may be empty.
+pub fn collapse(block: u64) {
+    const MADV_COLLAPSE: u64 = 25;
+    sys::call(__NR_madvise, [block, BLOCK_SIZE, MADV_COLLAPSE, 0, 0, 0]);
+}
+
 fn block(layout: Layout) -> usize {
     layout.size().max(layout.align()).max(SMALLEST).next_power_of_two()
 }
@@ -115,10 +132,10 @@ static ARENA: Arena = Arena;
 // process of a host runs at a time.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        host::heap().take(layout) as *mut u8
+        heap().take(layout) as *mut u8
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        host::heap().give(at as usize, layout);
+        heap().give(at as usize, layout);
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller's size is not too large for a layout of this alignment.
@@ -126,11 +143,11 @@ unsafe impl GlobalAlloc for Arena {
         if block(layout) == block(wanted) {
             return at;
         }
-        let fresh = host::heap().take(wanted) as *mut u8;
+        let fresh = heap().take(wanted) as *mut u8;
         if !fresh.is_null() {
             // SAFETY: both blocks are at least that long and don't overlap.
             unsafe { fresh.copy_from_nonoverlapping(at, layout.size().min(size)) };
-            host::heap().give(at as usize, layout);
+            heap().give(at as usize, layout);
         }
         fresh
     }

@@ -11,9 +11,10 @@ use core::cell::Cell;
 
 use linux_raw_sys::general::*;
 
+use crate::arena::{self, Part, part};
 use crate::enter::gate;
-use crate::host;
-use crate::process::descriptors;
+use crate::memory::heap::{collapse, heap};
+use crate::process;
 use crate::protocol::layout::{BLOB_FD, BLOCK_SIZE, TextFile};
 use crate::sys;
 
@@ -26,15 +27,24 @@ static OWN: TextFile = TextFile { fd: BLOB_FD as u64, offset: 0 };
 #[derive(Default)]
 pub struct Huge(Cell<u32>);
 
+// SAFETY: the place is its own.
+unsafe impl Part for Huge {
+    const AT: u64 = arena::at::HUGE;
+}
+
+/// A process is about to be forked, or to begin a new image.
+pub fn count() {
+    part::<Huge>().count();
+}
+
 impl Huge {
-    /// A process is about to be forked, or to begin a new image.
-    pub fn count(&self) {
+    fn count(&self) {
         let count = self.0.get();
         if count < AFTER {
             self.0.set(count + 1);
             if count + 1 == AFTER {
                 fill();
-                host::heap().make_huge();
+                heap().make_huge();
             }
             return;
         }
@@ -47,7 +57,7 @@ impl Huge {
 
 /// Puts the text into the blob's own file, for this image and all that come.
 fn fill() {
-    let [_, blob, _] = descriptors::own();
+    let [_, blob, _] = process::own_descriptors();
     let write =
         |at: u64, len: u64, offset: u64| sys::call(__NR_pwrite64, [blob as u64, at, len, offset, 0, 0]) == len as i64;
     // The gate is there already. Which file it is, is said last.
@@ -61,13 +71,7 @@ fn fill() {
 
 /// Maps the text of this process from the blob's own file. What stands where stays the same.
 fn map() -> bool {
-    let [_, blob, _] = descriptors::own();
+    let [_, blob, _] = process::own_descriptors();
     let flags = MAP_PRIVATE | MAP_FIXED;
     sys::mmap(gate::image_begin(), BLOCK_SIZE, PROT_READ | PROT_EXEC, flags, blob, 0).is_ok()
-}
-
-/// Makes a block of a file one huge page, if Linux does that. Not all of it may be empty.
-pub fn collapse(block: u64) {
-    const MADV_COLLAPSE: u64 = 25;
-    sys::call(__NR_madvise, [block, BLOCK_SIZE, MADV_COLLAPSE, 0, 0, 0]);
 }

@@ -6,7 +6,6 @@
 
 use linux_raw_sys::general::*;
 
-use crate::host::host;
 use crate::protocol::layout::{ARENA, ARENA_SIZE, PRIVATE, SIGNALS_AT, SIGNALS_SIZE};
 use crate::sys;
 
@@ -22,21 +21,15 @@ pub const CLOSED: u32 = OPEN | 2 << (2 * KEY);
 /// Where `crossing` may write in guest code's stead.
 pub const SCRATCH: u64 = PRIVATE + SIGNALS_SIZE;
 
-/// Gives the arena of a new image its key, if there are any.
-pub fn protect() {
+/// Gives the arena of a new image its key; `false` if there are none.
+pub fn protect() -> bool {
     let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
-    let keyed = sys::call(__NR_pkey_alloc, [0; 6]) == KEY as i64
+    sys::call(__NR_pkey_alloc, [0; 6]) == KEY as i64
         && sys::mmap(PRIVATE, SIGNALS_SIZE + 4096, prot, flags, -1, 0).is_ok()
-        && sys::call(__NR_pkey_mprotect, [ARENA, ARENA_SIZE, u64::from(prot), KEY, 0, 0]) == 0;
-    host().keyed.set(keyed);
+        && sys::call(__NR_pkey_mprotect, [ARENA, ARENA_SIZE, u64::from(prot), KEY, 0, 0]) == 0
 }
 
-/// Whether the arena has a key.
-pub fn in_use() -> bool {
-    host().keyed.get()
-}
-
-/// Where the stack stands that a process takes signals on.
-pub fn signal_stack() -> u64 {
-    if in_use() { PRIVATE } else { ARENA + SIGNALS_AT }
+/// Where the stack stands that a process takes signals on; `keyed` says whether the arena has a key.
+pub fn signal_stack(keyed: bool) -> u64 {
+    if keyed { PRIVATE } else { ARENA + SIGNALS_AT }
 }

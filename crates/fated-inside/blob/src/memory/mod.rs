@@ -4,3 +4,5 @@ pub mod bytes;
 pub mod heap;
 pub mod huge;
 pub mod keys;
+pub mod marks;
+pub mod reserved;

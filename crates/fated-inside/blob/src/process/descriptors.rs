@@ -12,19 +12,12 @@ use core::cell::Cell;
 
 use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
-use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
 use crate::enter::gate;
-use crate::enter::guard;
-use crate::host::host;
-use crate::protocol::layout::{ARENA_FD, BLOB_FD, TEXT_FD};
+use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, COUNT, TEXT_FD};
 use crate::sys;
 
-/// Where they may be: the first number of the three. Low; above the limits that guests begin with; and as high as Linux allows.
-pub const BASES: [i32; 4] = [TEXT_FD, DESCRIPTORS.soft as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT];
-/// How many there are.
-const COUNT: i32 = ARENA_FD - TEXT_FD + 1;
 /// Where the guest's are near: so far below that no call makes as many at once.
 const NEAR: u64 = TEXT_FD as u64 - 14;
 
@@ -72,6 +65,13 @@ impl Descriptors {
     pub fn all(&self) -> [i32; 3] {
         let add = BASES[self.place.get()] - TEXT_FD;
         [TEXT_FD, BLOB_FD, ARENA_FD].map(|fd| fd + add)
+    }
+
+    /// Whether a number is one of theirs.
+    #[inline]
+    pub fn hold(&self, fd: u64) -> bool {
+        let [first, .., last] = self.all();
+        (first..=last).contains(&(fd as i32))
     }
 
     /// Whether they are out of the way of a guest that has few.
@@ -160,9 +160,9 @@ impl Descriptors {
         None
     }
 
-    /// After it.
+    /// After it. `opens`: what it returns is a descriptor.
     #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-    pub fn after(&self, call: &Call, result: i64) {
+    pub fn after(&self, call: &Call, opens: bool, result: i64) {
         if self.is_up() || result < 0 {
             return;
         }
@@ -176,7 +176,7 @@ impl Descriptors {
             _ if (result as u64) < NEAR => 0,
             __NR_fcntl if !duplicates(call) => 0,
             __NR_fcntl => result as u64,
-            _ if guard::opens(call) => result as u64,
+            _ if opens => result as u64,
             _ => 0,
         };
         if newest >= NEAR {
@@ -194,22 +194,4 @@ fn duplicates(call: &Call) -> bool {
 pub fn of_image(arguments: u64) -> [i32; 3] {
     let place = (arguments.max(1) as usize - 1).min(BASES.len() - 1);
     Descriptors { place: Cell::new(place), ..Descriptors::default() }.all()
-}
-
-/// Those of the process that has the turn; before there is one, of the first.
-#[inline]
-pub fn own() -> [i32; 3] {
-    host().current.get().map_or([TEXT_FD, BLOB_FD, ARENA_FD], |process| process.descriptors.all())
-}
-
-/// Whether it is one of them.
-pub fn guarded(fd: u64) -> bool {
-    let [first, .., last] = own();
-    (first..=last).contains(&(fd as i32))
-}
-
-/// Whether a name below `/proc/self` is that of one of them, in this folder.
-pub fn is_named(folder: &str, name: &str) -> bool {
-    let number = name.strip_prefix(folder).and_then(|rest| rest.parse().ok());
-    number.is_some_and(guarded)
 }

@@ -1,17 +1,12 @@
 //! Files as the process that has the turn sees them, without what is the engine's.
 
-use alloc::vec::Vec;
-
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
 use linux_raw_sys::general::*;
 
-use crate::enter::guard;
-use crate::exec::vdso;
-use crate::process::descriptors;
-use crate::supervisor;
-use crate::sys;
+use crate::arena::buffer;
+use crate::{process, sys};
 
 /// How much of a directory is read at once.
 const PORTION: usize = 32 << 10;
@@ -22,7 +17,7 @@ fn time(seconds: i64, nanos: u64) -> i64 {
 
 /// What statx(2) says, as far as fstat(2) does: that is cheaper, and no guest is told the rest.
 pub fn stat(dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
-    if path.is_empty() && descriptors::guarded(dirfd as u64) {
+    if path.is_empty() && process::is_own(dirfd as u64) {
         return Err(Errno::EBADF);
     }
     // SAFETY: all bytes zero are a valid `stat`.
@@ -61,42 +56,11 @@ pub fn list(fd: i32, again: bool) -> Result<Listing, Errno> {
         sys::ask(__NR_lseek, [fd as u64, 0, 0, 0, 0, 0])?;
     }
     let mut listing = Listing::default();
-    let buf = supervisor::buffer(PORTION);
+    let buf = buffer(PORTION);
     loop {
         match sys::ask(__NR_getdents64, [fd as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0])? {
             0 => return Ok(listing),
             len => listing.push_records(&buf[..len as usize]),
         }
     }
-}
-
-/// The bytes of `/proc/self/NAME`.
-pub fn proc_file(name: &str) -> Result<Vec<u8>, Errno> {
-    if descriptors::is_named("fdinfo/", name) {
-        return Err(Errno::ENOENT);
-    }
-    let bytes = sys::read_all(alloc::format!("/proc/self/{name}").as_bytes())?;
-    if name == "maps" {
-        return Ok(bytes
-            .split_inclusive(|&byte| byte == b'\n')
-            .filter(|line| !hidden(line))
-            .flat_map(|line| vdso::line(line).unwrap_or_else(|| line.to_vec()))
-            .collect());
-    }
-    Ok(bytes)
-}
-
-/// Whether a line of maps tells of the engine.
-fn hidden(line: &[u8]) -> bool {
-    let end = line.iter().position(|&byte| byte == b'-').unwrap_or(0);
-    let begin = core::str::from_utf8(&line[..end]).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
-    begin.is_some_and(|begin| guard::ours(begin, 1))
-}
-
-/// Where the link `/proc/self/NAME` points.
-pub fn proc_link(name: &str) -> Result<Vec<u8>, Errno> {
-    if descriptors::is_named("fd/", name) {
-        return Err(Errno::ENOENT);
-    }
-    sys::read_link(AT_FDCWD, alloc::format!("/proc/self/{name}").as_bytes())
 }

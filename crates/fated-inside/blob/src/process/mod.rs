@@ -13,29 +13,31 @@
 
 pub mod descriptors;
 pub mod files;
+pub mod image;
+pub mod proc;
 pub mod task;
 pub mod yielding;
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use linux_raw_sys::general::*;
 
+use crate::arena::{self, Part, control, part};
+use crate::enter::crossing;
 use crate::enter::filter;
 use crate::enter::gate;
-use crate::host::{control, heap, host};
 use crate::memory::keys;
 use crate::process::descriptors::Descriptors;
-use crate::process::task::Inside;
+use crate::process::image::Image;
+use crate::process::yielding::Yielding;
 use crate::protocol::control::Control;
-use crate::protocol::layout::{ARENA, CONTROL_AT, SIGNALS_SIZE, TOLD_TO};
-use crate::rewrite::call_sites::{Known, Sites};
-use crate::rewrite::cpuid::Text;
-use crate::rewrite::text::Forks;
+use crate::protocol::layout::{ARENA, ARENA_FD, BLOB_FD, CONTROL_AT, SIGNALS_SIZE, TEXT_FD, TOLD_TO};
+use crate::rewrite::sites::Known;
 use crate::sys;
 
 /// What a process sleeps and begins on: a real call of its own is as deep as it gets. With it a [`Process`] is half a page.
@@ -64,6 +66,56 @@ mod turn {
     pub const AWAKE: u32 = 4;
 }
 
+/// What is known of all processes of a host.
+#[derive(Default)]
+pub struct Processes {
+    /// Whose turn it is.
+    current: Cell<Option<&'static Process>>,
+    /// Where the kernel's stack pointer is kept while it changes processes.
+    kernel_sp: UnsafeCell<u64>,
+    /// The process that was made last; each knows the one before it.
+    newest: Cell<Option<&'static Process>>,
+    /// Processes that no task refers to. They can be used again as soon as Linux's side is gone.
+    spare: RefCell<VecDeque<&'static Process>>,
+    /// A guest has locked a file. From then on, processes give up their files before anybody else runs.
+    pub locks: Cell<bool>,
+    /// How turns are given away.
+    yielding: Yielding,
+}
+
+// SAFETY: the place is its own.
+unsafe impl Part for Processes {
+    const AT: u64 = arena::at::PROCESSES;
+}
+
+#[inline]
+pub fn processes() -> &'static Processes {
+    part()
+}
+
+/// The process that has the turn, once there is one.
+#[inline]
+pub fn current() -> Option<&'static Process> {
+    processes().current.get()
+}
+
+/// Where the kernel's stack pointer is kept while it changes processes.
+pub fn kernel_sp() -> *mut u64 {
+    processes().kernel_sp.get()
+}
+
+/// The engine's descriptors in the process that has the turn; before there is one, in the first.
+#[inline]
+pub fn own_descriptors() -> [i32; 3] {
+    current().map_or([TEXT_FD, BLOB_FD, ARENA_FD], |process| process.descriptors.all())
+}
+
+/// Whether a descriptor is one of the engine's.
+pub fn is_own(fd: u64) -> bool {
+    let [first, .., last] = own_descriptors();
+    (first..=last).contains(&(fd as i32))
+}
+
 /// The real side of a process.
 pub struct Process {
     /// Its real id; 0 until it is known.
@@ -81,37 +133,24 @@ pub struct Process {
     stack: Stack,
     /// It shares its parent's memory.
     shares: Cell<bool>,
-    /// The task whose extended state its real thread holds.
-    pub holds: Cell<*const Inside>,
+    /// The task whose extended state its real thread holds: an [`Inside`](task::Inside), of which nothing is needed here.
+    pub holds: Cell<*const ()>,
     /// How many of its tasks may still run.
     pub tasks: Cell<u32>,
     /// Its descriptors that are the engine's.
     pub descriptors: Descriptors,
     /// How often its image has been forked.
-    pub forks: Forks,
+    pub forks: Cell<u32>,
     /// Its program, which its forks have too.
     pub image: RefCell<Rc<Image>>,
     /// What is known of its address space.
     known: RefCell<Rc<Known>>,
 }
 
-/// What an exec has made, and forks have in common.
-#[derive(Default)]
-pub struct Image {
-    /// The path of the program.
-    pub exe: Vec<u8>,
-    /// `/proc/self/auxv` as the guest was given it.
-    pub auxv: Vec<u8>,
-    /// What has been loaded.
-    pub texts: RefCell<Vec<Text>>,
-    /// What is known of its call sites.
-    pub sites: RefCell<Sites>,
-}
-
 impl Process {
     /// One that has no real process yet: one that is used no more, or a new one.
     fn unused() -> &'static Process {
-        let host = host();
+        let host = processes();
         let is_gone = |it: &&'static Process| it.turn.load(SeqCst) == turn::GONE;
         let spare = host.spare.borrow().front().copied().filter(is_gone);
         if let Some(spare) = spare {
@@ -121,7 +160,7 @@ impl Process {
             spare.turn.store(turn::SLEEP, SeqCst);
             spare.holds.set(core::ptr::null());
             spare.tasks.set(1);
-            spare.forks.reset();
+            spare.forks.set(0);
             return spare;
         }
         let process = Process {
@@ -136,7 +175,7 @@ impl Process {
             holds: Cell::new(core::ptr::null()),
             tasks: Cell::new(1),
             descriptors: Descriptors::default(),
-            forks: Forks::default(),
+            forks: Cell::new(0),
             image: RefCell::default(),
             known: RefCell::default(),
         };
@@ -174,7 +213,7 @@ impl Process {
     pub fn disown(&'static self) {
         self.owners.set(self.owners.get() - 1);
         if self.owners.get() == 0 {
-            host().spare.borrow_mut().push_back(self);
+            processes().spare.borrow_mut().push_back(self);
         }
     }
 
@@ -184,7 +223,7 @@ impl Process {
         self.image.take();
         self.shares.set(false);
         self.descriptors.unshare();
-        self.forks.reset();
+        self.forks.set(0);
         watch();
         take_signals();
     }
@@ -201,7 +240,7 @@ impl Process {
     /// From here on, the kernel runs in this process.
     #[inline]
     pub fn enter(&'static self) {
-        if let Some(me) = host().current.get()
+        if let Some(me) = processes().current.get()
             && !core::ptr::eq(me, self)
         {
             self.take_over(me);
@@ -213,27 +252,28 @@ impl Process {
         self.has_turn();
         // SAFETY: the stack of a process is unused while it has the turn; `give_turn` never returns, the kernel
         // is taken up again by `wait_turn`.
-        unsafe { gate::leave_kernel(host().kernel_sp.get(), me.stack_top(), give_turn, &raw const *me as u64) };
+        unsafe { gate::leave_kernel(kernel_sp(), me.stack_top(), give_turn, &raw const *me as u64) };
     }
 
     /// It is the one that runs.
     pub fn has_turn(&'static self) {
-        host().current.set(Some(self));
+        processes().current.set(Some(self));
         control().running.store(self.real.load(SeqCst), SeqCst);
     }
 
-    /// The real process ends: at once if it sleeps, else when it gives its turn away.
-    pub fn end(&'static self) {
+    /// The real process ends: at once if it sleeps, else when it gives its turn away. `blocks`: how many the
+    /// arena has.
+    pub fn end(&'static self, blocks: usize) {
         if self.ending.swap(true, SeqCst) {
             return;
         }
-        if host().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
-            self.hand_on();
+        if processes().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
+            self.hand_on(blocks);
         } else {
             self.tell(turn::END);
             // The next one on this CPU may ask for a lock that it holds.
             for _ in 0..PATIENCE {
-                if !host().locks.get() || self.turn.load(SeqCst) == turn::GONE {
+                if !processes().locks.get() || self.turn.load(SeqCst) == turn::GONE {
                     break;
                 }
                 sys::call(__NR_sched_yield, [0; 6]);
@@ -243,13 +283,13 @@ impl Process {
 
     /// Lets the kernel go on in the process that has made it, if that waits. What there is still to do for a process that ends
     /// looks at much of the arena, each huge page of which Linux would have to show to a young process first.
-    fn hand_on(&self) {
+    fn hand_on(&self, blocks: usize) {
         const MANY: usize = 3;
         let waits = |it: &&'static Process| {
             let asleep = [turn::SLEEP, turn::AWAKE].contains(&it.turn.load(SeqCst));
             asleep && it.real.load(SeqCst) != 0 && !it.is_ending() && !core::ptr::eq(*it, self)
         };
-        if let Some(maker) = self.maker.get().filter(waits).filter(|_| heap().blocks() > MANY) {
+        if let Some(maker) = self.maker.get().filter(waits).filter(|_| blocks > MANY) {
             maker.enter();
         }
     }
@@ -280,7 +320,7 @@ impl Process {
             Ok(pid) => self.real.store(pid, SeqCst),
             Err(_) => {
                 self.turn.store(turn::GONE, SeqCst);
-                host().spare.borrow_mut().push_back(self);
+                processes().spare.borrow_mut().push_back(self);
             }
         }
         real
@@ -289,7 +329,7 @@ impl Process {
     /// Gives up the locks that it holds on files, unless a process with the same files goes on.
     fn unlock(&self) {
         const CLOSE_RANGE_UNSHARE: u64 = 2;
-        if host().locks.get() {
+        if processes().locks.get() {
             sys::call(__NR_close_range, [0, u64::from(u32::MAX), CLOSE_RANGE_UNSHARE, 0, 0, 0]);
         }
     }
@@ -314,14 +354,14 @@ pub fn unwatch() {
 
 /// Tells Linux which stack signals are taken on.
 fn take_signals() {
-    let stack = [keys::signal_stack(), 0, SIGNALS_SIZE];
+    let stack = [keys::signal_stack(crossing::is_keyed()), 0, SIGNALS_SIZE];
     sys::call(__NR_sigaltstack, [&raw const stack as u64, 0, 0, 0, 0, 0]);
 }
 
 /// The real id of a process that is gone though nobody has told it to end. Asked by the parent, while others run.
 pub fn missing() -> Option<u32> {
     const ESRCH: i64 = -3;
-    let mut next = host().newest.get();
+    let mut next = processes().newest.get();
     while let Some(process) = next {
         let real = process.real.load(SeqCst);
         let gone = real != 0 && sys::call(__NR_kill, [u64::from(real), 0, 0, 0, 0, 0]) == ESRCH;
@@ -341,11 +381,11 @@ extern "C" fn give_turn(me: u64) -> ! {
     if ending {
         me.unlock();
     }
-    let watch = (!ending).then(|| host().yielding.begin()).flatten();
+    let watch = (!ending).then(|| processes().yielding.begin()).flatten();
     if watch.is_some() {
         me.turn.store(turn::AWAKE, SeqCst);
     }
-    if let Some(next) = host().current.get() {
+    if let Some(next) = processes().current.get() {
         next.tell(turn::GO);
     }
     if ending {
@@ -353,7 +393,7 @@ extern "C" fn give_turn(me: u64) -> ! {
     }
     if let Some(watch) = watch {
         sys::call(__NR_sched_yield, [0; 6]);
-        host().yielding.end(watch, me.turn.load(SeqCst) != turn::AWAKE);
+        processes().yielding.end(watch, me.turn.load(SeqCst) != turn::AWAKE);
         let _ = me.turn.compare_exchange(turn::AWAKE, turn::SLEEP, SeqCst, SeqCst);
     }
     wait_turn(me)
@@ -363,7 +403,7 @@ fn wait_turn(me: &'static Process) -> ! {
     loop {
         match me.turn.swap(turn::SLEEP, SeqCst) {
             // SAFETY: whoever gave the turn has left the kernel's registers there.
-            turn::GO => unsafe { gate::resume_kernel(*host().kernel_sp.get()) },
+            turn::GO => unsafe { gate::resume_kernel(*kernel_sp()) },
             turn::END => {
                 me.unlock();
                 me.leave()

@@ -17,13 +17,14 @@ use linux_raw_sys::general::*;
 
 use crate::enter::crossing::{self, Context, Leave};
 use crate::enter::frame::Frame;
-use crate::enter::gate;
-use crate::enter::guard::{self, ours};
-use crate::exec::program;
-use crate::host::host;
-use crate::process::Process;
-use crate::process::files;
-use crate::rewrite::call_sites;
+use crate::enter::{gate, guard};
+use crate::exec::{program_file, replace};
+use crate::memory::heap::heap;
+use crate::memory::huge;
+use crate::memory::reserved::ours;
+use crate::process::{self, Process, files, proc};
+use crate::rewrite::{call_sites, text};
+use crate::settings::settings;
 use crate::sys;
 
 const SIGCHLD: u64 = 17;
@@ -84,7 +85,7 @@ impl Inside {
 
     /// Lets Linux carry out a call in this process.
     fn ask(&self, mut call: Call) -> i64 {
-        let harmless = guard::is_harmless(&call);
+        let harmless = guard::is_harmless(&call, &self.process.descriptors);
         if !harmless && let Some(result) = self.begin_special(&mut call) {
             return result;
         }
@@ -95,8 +96,9 @@ impl Inside {
         }
         // SAFETY: the kernel hands on what the guest may ask for; what is the engine's has been left out above.
         let result = unsafe { gate::call(call.number as u32, call.args) };
-        if !harmless || guard::opens(&call) {
-            self.end_special(&call, result);
+        let opens = guard::opens(&call);
+        if !harmless || opens {
+            self.end_special(&call, opens, result);
         }
         result
     }
@@ -104,24 +106,25 @@ impl Inside {
     /// What comes before a call that isn't plainly harmless; what the call comes to if Linux may not be asked.
     #[cold]
     fn begin_special(&self, call: &mut Call) -> Option<i64> {
-        let result = self.process.descriptors.before(call).or_else(|| guard::instead(call));
+        let own = &self.process.descriptors;
+        let result = own.before(call).or_else(|| guard::instead(call, own));
         if result.is_none() && locks(call) {
-            host().locks.set(true);
+            process::processes().locks.set(true);
         }
         result
     }
 
     /// What comes after it, and after one that makes a descriptor.
-    fn end_special(&self, call: &Call, result: i64) {
+    fn end_special(&self, call: &Call, opens: bool, result: i64) {
         if call.number as u32 == __NR_arch_prctl {
             self.read_bases();
         }
-        self.process.descriptors.after(call, result);
+        self.process.descriptors.after(call, opens, result);
     }
 
     /// Whether its real thread holds its extended state and its bases of fs and gs, as they were when it came here.
     pub fn is_live(&self) -> bool {
-        core::ptr::eq(self.process.holds.get(), self)
+        core::ptr::eq(self.process.holds.get().cast(), self)
     }
 
     /// Takes its extended state from its real thread, if that holds it.
@@ -142,8 +145,8 @@ impl Inside {
 
     /// Takes the state of another task from its real thread.
     fn set_aside(&self) {
-        // SAFETY: a task that is dropped is held no more.
-        if let Some(other) = unsafe { self.process.holds.get().as_ref() } {
+        // SAFETY: only tasks are put there; one that is dropped is held no more.
+        if let Some(other) = unsafe { self.process.holds.get().cast::<Inside>().as_ref() } {
             other.keep_state();
         }
     }
@@ -156,7 +159,7 @@ impl Inside {
             self.set_aside();
             let regs = self.context.regs.get();
             set_bases(regs.fs_base, regs.gs_base);
-            self.process.holds.set(self);
+            self.process.holds.set(core::ptr::from_ref(self).cast());
             &raw const **self.frame.borrow()
         };
         Leave { context: &self.context, state }
@@ -226,12 +229,12 @@ impl Cpu for Inside {
 
     fn xstate(&self) -> Vec<u8> {
         self.keep_state();
-        self.frame.borrow().xstate()
+        self.frame.borrow().xstate(&settings().cpuid)
     }
 
     fn set_xstate(&self, image: &[u8]) -> Result<(), Errno> {
         self.keep_state();
-        self.frame.borrow_mut().set_xstate(image)
+        self.frame.borrow_mut().set_xstate(&settings().cpuid, image)
     }
 }
 
@@ -261,7 +264,7 @@ impl HostFiles for Inside {
         if !self.enter() {
             return Err(Errno::ESRCH);
         }
-        program::open(self.process, dirfd, path, flags)
+        program_file::open(self.process, dirfd, path, flags)
     }
 
     fn proc_file(&self, name: &str) -> Result<Vec<u8>, Errno> {
@@ -271,7 +274,7 @@ impl HostFiles for Inside {
         if !self.enter() {
             return Err(Errno::ESRCH);
         }
-        files::proc_file(name)
+        proc::proc_file(name)
     }
 
     fn proc_link(&self, name: &str) -> Result<Vec<u8>, Errno> {
@@ -281,7 +284,7 @@ impl HostFiles for Inside {
         if !self.enter() {
             return Err(Errno::ESRCH);
         }
-        files::proc_link(name)
+        proc::proc_link(name)
     }
 }
 
@@ -318,9 +321,9 @@ impl RealTask for Inside {
             self.process.descriptors.share();
         }
         if !has(CLONE_VM) {
-            call_sites::catch_up(self);
-            host().huge.count();
-            self.process.forks.count();
+            call_sites::catch_up(self.process, self);
+            huge::count();
+            text::count_fork(&self.process.forks);
         }
         let child = self.process.child(has(CLONE_VM), has(CLONE_FILES));
         let shape = spawn.flags & u64::from(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM);
@@ -335,7 +338,14 @@ impl RealTask for Inside {
         if !self.enter() {
             return Err(ExecError::Refused(Errno::ESRCH));
         }
-        program::start(self, exec)
+        let regs = replace::start(self.process, exec)?;
+        self.context.regs.set(regs);
+        self.context.called_at.set(0);
+        if let Some(frame) = Frame::fresh() {
+            self.frame.replace(frame);
+        }
+        self.process.holds.set(core::ptr::null());
+        Ok(())
     }
 
     fn exit(&self) {
@@ -345,13 +355,13 @@ impl RealTask for Inside {
         let left = self.process.tasks.get().saturating_sub(1);
         self.process.tasks.set(left);
         if left == 0 {
-            self.process.end();
+            self.process.end(heap().blocks());
         }
     }
 
     fn exit_group(&self) {
         self.gone.set(true);
-        self.process.end();
+        self.process.end(heap().blocks());
     }
 }
 
@@ -359,11 +369,4 @@ impl RealTask for Inside {
 pub fn of(guest: &Rc<dyn RealTask>) -> &'static Inside {
     // SAFETY: the blob gives the kernel no other guests. The kernel keeps a task as long as it may run.
     unsafe { &*Rc::as_ptr(guest).cast::<Inside>() }
-}
-
-/// A frame with the initial state.
-pub fn fresh_frame() -> Option<Box<Frame>> {
-    let mut frame = host().template.borrow().clone()?;
-    frame.reset();
-    Some(frame)
 }

@@ -17,18 +17,18 @@
 //! rewritten in the parent before it makes the next one ([`catch_up`]).
 
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
-use fated_kernel::ports::{Cpu, Memory};
+use fated_kernel::ports::Memory;
 use linux_raw_sys::general::*;
 
 use crate::enter::clock;
 use crate::enter::crossing;
-use crate::memory::keys;
-use crate::process::task::Inside;
+use crate::memory::reserved::{AREA_SIZE, AREAS};
+use crate::process::Process;
 use crate::rewrite::instruction::decode;
+use crate::rewrite::sites::{BEFORE, Code, Known, MOST_SITES, MOST_TRIED, NEVER, PART_SIZE, Room, map};
 use crate::rewrite::text;
-use crate::sys;
 
 /// A jump with a distance of 32 bits.
 const JUMP: u8 = 0xe9;
@@ -38,98 +38,15 @@ const TRAP: u8 = 0xcc;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// How many calls a site makes before it is worth its rewriting, which costs as much as some of them.
 const CALLS: u8 = 8;
-/// A site that is left alone.
-const NEVER: u8 = u8::MAX;
-/// How much code in front of a site is looked at.
-const BEFORE: usize = 48;
 /// How much of it is read from wherever one starts: by then, nearly all ways to read have become one.
 const SETTLED: usize = 16;
-/// The size of an area: what one table of pages reaches, as a fork copies each of them.
-pub const AREA_SIZE: u64 = 2 << 20;
-/// How much of it is for calls from before, and how much is mapped at once: a fork looks through all that is.
-const PART_SIZE: u64 = 64 << 10;
 /// The size of the longest stub.
 const STUB_SIZE: u64 = 64;
 
-/// Where areas begin: above all mappings and below the stack; below programs that move; above those that don't.
-pub const AREAS: [u64; 3] = [0x7fff_f800_0000, 0x5555_4000_0000, 0x6f00_0000];
-
-/// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its second
-/// part.
-#[derive(Clone, Copy)]
-struct Room {
-    begin: u64,
-    low: u64,
-    high: u64,
-    /// Up to where it is mapped.
-    mapped: u64,
-}
-
-/// Maps an area at least up to `end`.
-fn map(room: &Cell<Room>, end: u64) -> Option<()> {
-    let known = room.get();
-    let mapped = end.next_multiple_of(PART_SIZE);
-    if mapped > known.mapped {
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
-        sys::mmap(known.mapped, mapped - known.mapped, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
-        room.set(Room { mapped, ..known });
-    }
-    Some(())
-}
-
-/// What is known of this address space.
-#[derive(Clone)]
-pub struct Known {
-    rooms: [Cell<Room>; AREAS.len()],
-    /// How many of [`Sites::worthy`] have been seen to here.
-    seen_to: Cell<usize>,
-    /// Sites that calls have come from by signal after they had been found worth it: they aren't tried again.
-    tried: RefCell<Vec<u64>>,
-}
-
-impl Default for Known {
-    fn default() -> Known {
-        let room = |begin| Cell::new(Room { begin, low: begin, high: begin + PART_SIZE, mapped: begin });
-        Known { rooms: AREAS.map(room), seen_to: Cell::default(), tried: RefCell::default() }
-    }
-}
-
-/// What a program and its forks know of their call sites.
-#[derive(Default)]
-pub struct Sites {
-    /// Calls by site. Each has a place in one row; a newcomer takes that of whichever there needs it least, so that a few sites
-    /// that are busy at a time don't chase each other away.
-    calls: [[(u64, u8); 4]; 16],
-    /// Those that are worth it, each with the number of its call and the code around it.
-    worthy: Vec<(u64, u64, Code)>,
-}
-
-impl Sites {
-    /// Where the calls of a site are counted.
-    fn entry(&mut self, site: u64) -> &mut (u64, u8) {
-        let row = &mut self.calls[(site >> 1 ^ site >> 7) as usize % 16];
-        let place = row.iter().position(|entry| entry.0 == site).unwrap_or_else(|| {
-            // One that is dealt with mostly makes no more calls by signal.
-            let least = (0..row.len()).min_by_key(|&at| if row[at].1 == NEVER { 0 } else { row[at].1 }).unwrap_or(0);
-            let worthy = self.worthy.iter().any(|it| it.0 == site);
-            row[least] = (site, if worthy { NEVER } else { 0 });
-            least
-        });
-        &mut row[place]
-    }
-}
-
-/// The code around a site, which stands behind [`BEFORE`] bytes.
-type Code = [u8; BEFORE + 32];
-/// More than any process has.
-const MOST_TRIED: usize = 64;
-/// More than any program has; what comes later goes on to be a signal.
-const MOST_SITES: usize = 4096;
-
 /// A call with this number has come by signal, from the `syscall` instruction that the task has just carried out.
-pub fn noticed(task: &Inside, number: u64) {
-    let site = task.regs().rip.wrapping_sub(SYSCALL.len() as u64);
-    let image = task.process.image.borrow().clone();
+pub fn noticed(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
+    let site = rip.wrapping_sub(SYSCALL.len() as u64);
+    let image = process.image.borrow().clone();
     let worthy_before;
     {
         let mut sites = image.sites.borrow_mut();
@@ -142,43 +59,43 @@ pub fn noticed(task: &Inside, number: u64) {
             }
             // Whether it works or not, this was it.
             entry.1 = NEVER;
-            if let Some(code) = code_around(task, site).filter(|_| sites.worthy.len() < MOST_SITES) {
+            if let Some(code) = code_around(memory, site).filter(|_| sites.worthy.len() < MOST_SITES) {
                 sites.worthy.push((site, number, code));
             }
         }
     }
-    catch_up(task);
+    catch_up(process, memory);
     // The code around it may have been another where it was found worth it: with other sites in it rewritten.
-    let known = task.process.known();
+    let known = process.known();
     let untried = {
         let tried = known.tried.borrow();
         !tried.contains(&site) && tried.len() < MOST_TRIED
     };
     if worthy_before && untried {
         known.tried.borrow_mut().push(site);
-        if let Some(code) = code_around(task, site) {
+        if let Some(code) = code_around(memory, site) {
             let _ = rewrite(&known, site, number, code);
         }
     }
 }
 
 /// Rewrites what others have found worth it, where this process has the same code.
-pub fn catch_up(task: &Inside) {
-    let image = task.process.image.borrow().clone();
+pub fn catch_up(process: &Process, memory: &impl Memory) {
+    let image = process.image.borrow().clone();
     let sites = image.sites.borrow();
-    let known = task.process.known();
+    let known = process.known();
     let seen_to = known.seen_to.replace(sites.worthy.len());
     for &(site, number, code) in &sites.worthy[seen_to.min(sites.worthy.len())..] {
-        if code_around(task, site) == Some(code) {
+        if code_around(memory, site) == Some(code) {
             let _ = rewrite(&known, site, number, code);
         }
     }
 }
 
-fn code_around(task: &Inside, site: u64) -> Option<Code> {
+fn code_around(memory: &impl Memory, site: u64) -> Option<Code> {
     let mut code = [0; BEFORE + 32];
     let begin = site.checked_sub(BEFORE as u64)?;
-    (task.read(begin, &mut code) == code.len()).then_some(code)
+    (memory.read(begin, &mut code) == code.len()).then_some(code)
 }
 
 fn rewrite(known: &Known, site: u64, number: u64, code: Code) -> Option<()> {
@@ -240,16 +157,10 @@ fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
     // mov r11, entry; jmp r11
     code.extend([0x49, 0xbb]);
-    code.extend(entry(loads(old, __NR_clock_gettime)).to_le_bytes());
+    code.extend(clock::entry(loads(old, __NR_clock_gettime)).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
     room.set(Room { low: stub + (code.len() as u64).next_multiple_of(16), ..room.get() });
     place(at, stub, &code)
-}
-
-/// Where a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
-pub fn entry(reads_clock: bool) -> u64 {
-    // A reading of the clock writes to the arena, without a look at who may.
-    if reads_clock && !keys::in_use() { clock::enter_clock as *const () as u64 } else { crossing::entry() }
 }
 
 /// A jump in place of the `syscall` at `site` and of the instruction behind it.
@@ -287,10 +198,10 @@ fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
 const DISPLACED_AT: u64 = 28;
 
 /// Where a guest is to go on that has met the trap in the jump before `rip`; `None` if there is no such jump.
-pub fn displaced(task: &Inside, rip: u64) -> Option<u64> {
+pub fn displaced(memory: &impl Memory, rip: u64) -> Option<u64> {
     let at = rip.checked_sub(3)?;
     let mut code = [0; JUMP_LEN as usize];
-    let whole = task.read(at, &mut code) == code.len() && code[2] == TRAP;
+    let whole = memory.read(at, &mut code) == code.len() && code[2] == TRAP;
     stub_of(at, &code).filter(|_| whole).map(|stub| stub + DISPLACED_AT)
 }
 
@@ -305,7 +216,7 @@ fn stub_of(at: u64, code: &[u8]) -> Option<u64> {
 fn place(at: u64, stub: u64, code: &[u8]) -> Option<()> {
     let mut jump = [JUMP; JUMP_LEN as usize];
     jump[1..].copy_from_slice(&distance(at + JUMP_LEN, stub)?);
-    write(&[(stub, code), (at, &jump)])
+    text::write(&[(stub, code), (at, &jump)])
 }
 
 fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
@@ -316,17 +227,6 @@ fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
 fn room_near(known: &Known, at: u64) -> Option<&Cell<Room>> {
     const REACH: u64 = (1 << 31) - AREA_SIZE;
     known.rooms.iter().find(|room| room.get().begin.abs_diff(at) < REACH)
-}
-
-/// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.
-pub fn write(pieces: &[(u64, &[u8])]) -> Option<()> {
-    let fd = sys::open(AT_FDCWD, b"/proc/self/mem", O_RDWR | O_CLOEXEC).ok()?;
-    let written = pieces.iter().all(|(at, code)| {
-        let args = [fd as u64, code.as_ptr() as u64, code.len() as u64, *at, 0, 0];
-        sys::ask(__NR_pwrite64, args) == Ok(code.len() as u64)
-    });
-    sys::close(fd);
-    written.then_some(())
 }
 
 /// Whether the range is a file's text.

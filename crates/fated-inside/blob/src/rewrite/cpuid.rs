@@ -8,12 +8,14 @@
 //! Invariant: only what has trapped at that place of that very file is changed, and only if it still looks like it.
 
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
-use fated_kernel::fs::inode::FileStat;
-
+use crate::arena::{self, Part, part};
 use crate::enter::gate;
-use crate::host::host;
-use crate::rewrite::call_sites;
+use crate::process;
+use crate::process::image::{Identity, Text};
+use crate::rewrite::text;
+use crate::settings::settings;
 
 const CPUID: [u8; 2] = [0x0f, 0xa2];
 /// `int3`.
@@ -22,34 +24,28 @@ const TRAP: u8 = 0xcc;
 const MOST_FILES: usize = 64;
 const MOST_SITES: usize = 64;
 
-/// A file as long as nobody changes it: device, inode, size, times of data and of inode.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Identity([u64; 5]);
-
-impl Identity {
-    /// Of what has this status.
-    pub fn of(stat: &FileStat) -> Identity {
-        Identity([stat.dev, stat.ino, stat.size, stat.mtime_ns as u64, stat.ctime_ns as u64])
-    }
-}
-
 /// What is known of a file: offsets of the instruction.
-pub struct Known {
+struct Known {
     file: Identity,
     offsets: Vec<u64>,
 }
 
-/// Text that has been loaded: an executable segment of a program or of its interpreter.
-pub struct Text {
-    begin: u64,
-    end: u64,
-    offset: u64,
-    file: Identity,
+/// The files that are known.
+#[derive(Default)]
+pub struct Files(RefCell<Vec<Known>>);
+
+// SAFETY: the place is its own.
+unsafe impl Part for Files {
+    const AT: u64 = arena::at::CPUID;
+}
+
+fn known_files() -> &'static RefCell<Vec<Known>> {
+    &part::<Files>().0
 }
 
 /// Where in its file an address stands.
 fn place(at: u64) -> Option<(Identity, u64)> {
-    let image = host().current.get()?.image.borrow();
+    let image = process::current()?.image.borrow();
     let texts = image.texts.borrow();
     let text = texts.iter().find(|text| (text.begin..text.end).contains(&at))?;
     Some((text.file, at - text.begin + text.offset))
@@ -57,16 +53,16 @@ fn place(at: u64) -> Option<(Identity, u64)> {
 
 /// Whether text of this file, that many bytes from `offset`, has sites.
 pub fn are_in(file: Identity, offset: u64, size: u64) -> bool {
-    let known = host().sites.borrow();
+    let known = known_files().borrow();
     known.iter().any(|it| it.file == file && it.offsets.iter().any(|at| (offset..offset + size).contains(at)))
 }
 
 /// Text has been mapped, and may be written to if [`are_in`] has said that there are sites.
 pub fn loaded(file: Identity, begin: u64, offset: u64, size: u64) {
-    if let Some(process) = host().current.get() {
+    if let Some(process) = process::current() {
         process.image.borrow().texts.borrow_mut().push(Text { begin, end: begin + size, offset, file });
     }
-    let known = host().sites.borrow();
+    let known = known_files().borrow();
     let offsets = known.iter().filter(|it| it.file == file).flat_map(|it| &it.offsets);
     for at in offsets.filter(|at| (offset..offset + size - 1).contains(at)) {
         let at = (at - offset + begin) as *mut u8;
@@ -84,7 +80,7 @@ pub fn has_trapped(rip: u64) -> bool {
     let at = rip.wrapping_sub(1);
     code(at) == [TRAP, CPUID[1]]
         && place(at).is_some_and(|(file, offset)| {
-            host().sites.borrow().iter().any(|it| it.file == file && it.offsets.contains(&offset))
+            known_files().borrow().iter().any(|it| it.file == file && it.offsets.contains(&offset))
         })
 }
 
@@ -93,19 +89,19 @@ pub fn has_stopped(rip: u64) -> bool {
     if code(rip) != CPUID {
         return false;
     }
-    if host().rewrite.get()
+    if settings().rewrite.get()
         && let Some((file, offset)) = place(rip)
         && is_known(file, offset)
     {
         // If it can't be written, it goes on to stop.
-        let _ = call_sites::write(&[(rip, &[TRAP])]);
+        let _ = text::write(&[(rip, &[TRAP])]);
     }
     true
 }
 
 /// Whether this site is remembered already. If not, it is from now on, as far as there is room.
 fn is_known(file: Identity, offset: u64) -> bool {
-    let mut known = host().sites.borrow_mut();
+    let mut known = known_files().borrow_mut();
     if let Some(it) = known.iter_mut().find(|it| it.file == file) {
         if it.offsets.contains(&offset) {
             return true;

@@ -3,4 +3,5 @@
 pub mod call_sites;
 pub mod cpuid;
 pub mod instruction;
+pub mod sites;
 pub mod text;

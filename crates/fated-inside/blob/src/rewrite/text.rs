@@ -13,31 +13,20 @@ use core::cell::Cell;
 
 use linux_raw_sys::general::*;
 
-use crate::enter::guard;
 use crate::exec::vdso;
+use crate::memory::reserved::ours;
 use crate::sys;
 
 const PAGE: u64 = 4096;
 /// How many forks show that there will be more. It is done again whenever there have been twice as many.
 const AFTER: u32 = 32;
 
-/// How often a process has forked.
-#[derive(Default)]
-pub struct Forks(Cell<u32>);
-
-impl Forks {
-    /// The process that has the turn is about to be forked.
-    pub fn count(&self) {
-        let count = self.0.get().saturating_add(1);
-        self.0.set(count);
-        if count >= AFTER && count.is_power_of_two() {
-            give_back();
-        }
-    }
-
-    /// It is another process, or has another image.
-    pub fn reset(&self) {
-        self.0.set(0);
+/// The process that has the turn is about to be forked. `forks`: how often its image has been.
+pub fn count_fork(forks: &Cell<u32>) {
+    let count = forks.get().saturating_add(1);
+    forks.set(count);
+    if count >= AFTER && count.is_power_of_two() {
+        give_back();
     }
 }
 
@@ -57,7 +46,7 @@ pub fn mappings() -> Vec<(u64, u64)> {
 /// Gives back the files' pages of each text that has others.
 fn give_back() {
     let Ok(pagemap) = sys::open(AT_FDCWD, b"/proc/self/pagemap", O_RDONLY | O_CLOEXEC) else { return };
-    for (begin, end) in mappings().into_iter().filter(|(begin, end)| !guard::ours(*begin, end - begin)) {
+    for (begin, end) in mappings().into_iter().filter(|(begin, end)| !ours(*begin, end - begin)) {
         let pages = pages(pagemap, begin, end);
         if pages.contains(&Page::Own) {
             let mut at = begin;
@@ -96,4 +85,15 @@ fn pages(pagemap: i32, begin: u64, end: u64) -> Vec<Page> {
     let mut entries = vec![0; ((end - begin) / PAGE * ENTRY) as usize];
     let len = sys::read_at(pagemap, &mut entries, begin / PAGE * ENTRY).unwrap_or(0);
     entries[..len].as_chunks().0.iter().map(page).collect()
+}
+
+/// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.
+pub fn write(pieces: &[(u64, &[u8])]) -> Option<()> {
+    let fd = sys::open(AT_FDCWD, b"/proc/self/mem", O_RDWR | O_CLOEXEC).ok()?;
+    let written = pieces.iter().all(|(at, code)| {
+        let args = [fd as u64, code.as_ptr() as u64, code.len() as u64, *at, 0, 0];
+        sys::ask(__NR_pwrite64, args) == Ok(code.len() as u64)
+    });
+    sys::close(fd);
+    written.then_some(())
 }

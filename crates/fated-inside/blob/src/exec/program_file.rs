@@ -1,25 +1,15 @@
-//! exec: opens what a guest may execute, and carries out a plan of the kernel's: replaces the image by the blob itself, which goes on where
-//! the kernel was and loads the program.
+//! Files that a guest may execute: opens them, and keeps them open until they have been loaded.
 
 use alloc::rc::Rc;
 use core::any::Any;
-use core::cell::RefCell;
 
-use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::process::exec::plan::{Exec, ExecError, Image as Planned, ProgramFile};
+use fated_kernel::process::exec::plan::{Image as Planned, ProgramFile};
 use linux_raw_sys::general::*;
 
-use crate::enter::gate;
-use crate::exec::load;
-use crate::host::host;
-use crate::process::descriptors;
-use crate::process::files;
-use crate::process::task;
-use crate::process::task::Inside;
-use crate::process::{self, Image, Process};
-use crate::rewrite::cpuid::Identity;
+use crate::process::image::Identity;
+use crate::process::{self, Process, files};
 use crate::sys;
 
 /// A file that stays open, in the process that has opened it, until it has been loaded.
@@ -80,7 +70,7 @@ pub fn open(
     flags: u32,
 ) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
     let opened = if path.is_empty() {
-        if descriptors::guarded(dirfd as u64) {
+        if process::is_own(dirfd as u64) {
             return Err(Errno::EBADF);
         }
         if dirfd == AT_FDCWD {
@@ -126,53 +116,4 @@ fn access(dirfd: i32, path: &[u8], flags: u32) -> Result<(), Errno> {
     let path = sys::c_path(path)?;
     let flags = u64::from(flags | AT_EACCESS);
     sys::ask(__NR_faccessat2, [dirfd as u64, path.as_ptr() as u64, X_OK, flags, 0, 0]).map(drop)
-}
-
-/// Replaces the image of the process, in which this runs, and sets the task up to begin.
-pub fn start(task: &Inside, exec: Exec) -> Result<(), ExecError> {
-    let Exec { plan, random, .. } = exec;
-    let descriptors = &task.process.descriptors;
-    let [_, blob, _] = descriptors.all();
-    let argv = descriptors.arguments();
-    let env = [0_u64];
-    let sp = host().kernel_sp.get();
-    let flags = u64::from(AT_EMPTY_PATH);
-    host().huge.count();
-    process::unwatch();
-    // SAFETY: the kernel's stack lies in the arena; in the new image it is taken up again (`crate::start`).
-    let result = unsafe { gate::gate_exec(sp, blob as u64, c"".as_ptr().cast(), argv.as_ptr(), env.as_ptr(), flags) };
-    if let Some(errno) = Errno::of_return(result) {
-        process::watch();
-        return Err(ExecError::Refused(errno));
-    }
-    let process = task.process;
-    // There is no way back any more.
-    let loaded = load::load(&plan, &random).map_err(|_| ExecError::Lost)?;
-    const PR_SET_NAME: u64 = 15;
-    let base = plan.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    let mut comm = [0_u8; 16];
-    let len = base.len().min(15);
-    comm[..len].copy_from_slice(&base[..len]);
-    sys::call(__NR_prctl, [PR_SET_NAME, comm.as_ptr() as u64, 0, 0, 0, 0]);
-    // The link of an open file can be read; were it not so, the path that was asked for is the best there is.
-    let exe = file(&plan.program)
-        .and_then(|file| sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", file.fd).as_bytes()));
-    let (exe, auxv) = (exe.unwrap_or(plan.name), loaded.auxv);
-    let texts = RefCell::new(process.image.borrow().texts.take());
-    process.image.replace(Rc::new(Image { exe, auxv, texts, ..Image::default() }));
-    task.context.regs.set(Regs {
-        rip: loaded.entry,
-        rsp: loaded.stack,
-        eflags: 0x202,
-        cs: 0x33,
-        ss: 0x2b,
-        orig_rax: u64::MAX,
-        ..Regs::default()
-    });
-    task.context.called_at.set(0);
-    if let Some(frame) = task::fresh_frame() {
-        task.frame.replace(frame);
-    }
-    process.holds.set(core::ptr::null());
-    Ok(())
 }
