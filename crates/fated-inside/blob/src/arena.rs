@@ -1,8 +1,9 @@
-//! What stands where in the arena, and how each module reaches its part of the engine's state.
+//! The layout of the engine's state in the arena, and how a module reaches its part.
 //!
-//! The state of the engine is shared by all processes of a host. It stands at fixed addresses of the arena, so that reaching it costs
-//! nothing and needs no reference handed down. A module defines its part and alone changes it; [`crate::host`] puts all
-//! parts there before anything else happens.
+//! All processes of a host share this state. It has fixed addresses, so that reaching it costs nothing and no
+//! reference has to be passed down. [`crate::host`] puts all parts there before anything else happens.
+//!
+//! Invariant: each module owns one part, and no other module changes its private fields.
 
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -14,7 +15,7 @@ pub const STACK_TOP: u64 = ARENA + STACK_SIZE;
 /// Where the parts begin.
 pub const HOST: u64 = ARENA + HOST_AT;
 
-/// Where each part stands, from [`HOST`] on. `host` checks that there is room for each of them.
+/// The offset of each part from [`HOST`]. `host` checks that each of them fits.
 pub mod at {
     pub const CROSSING: u64 = 0;
     pub const CLOCK: u64 = 0x20;
@@ -30,12 +31,12 @@ pub mod at {
     pub const SETTINGS: u64 = 0x800;
 }
 
-/// A part of the engine's state, which stands at a fixed place.
+/// A part of the engine's state, at a fixed place.
 ///
 /// # Safety
-/// Nothing else stands there. `host` puts one there and checks that there is room for it.
+/// No other part has this place. `host` puts a value there and checks that it fits.
 pub unsafe trait Part: Sized + 'static {
-    /// Where it stands, from [`HOST`] on.
+    /// Its offset from [`HOST`].
     const AT: u64;
 }
 
@@ -46,7 +47,7 @@ pub fn part<P: Part>() -> &'static P {
     unsafe { &*((HOST + P::AT) as *const P) }
 }
 
-/// What is shared with the supervisor.
+/// The words that the supervisor shares.
 pub fn control() -> &'static Control {
     // SAFETY: the page is mapped as long as the process has an arena; all of it is atomic.
     unsafe { &*((ARENA + CONTROL_AT) as *const Control) }
@@ -57,8 +58,9 @@ pub fn exists() -> bool {
     control().op.load(SeqCst) != 0
 }
 
-/// Bytes in the buffer.
+/// The first bytes of the buffer that the supervisor shares.
 pub fn buffer(len: usize) -> &'static mut [u8] {
-    // SAFETY: the buffer is mapped. Between request and answer only the supervisor uses it, otherwise only whoever runs.
+    // SAFETY: the buffer is mapped. Between request and answer only the supervisor uses it, otherwise only the
+    // process that runs.
     unsafe { core::slice::from_raw_parts_mut((ARENA + BUFFER_AT) as *mut u8, len.min(BUFFER_SIZE as usize)) }
 }

@@ -1,10 +1,11 @@
-//! Puts each module's part of the engine's state into the arena, which all processes of a host share.
+//! Creates a host: puts each module's part of the engine's state into the arena, which all its processes share.
 //!
-//! The kernel runs on one stack, which lies in the arena too. So it can be carried on in another process in the midst of
-//! whatever it does (`Process::enter`). A look into a guest's memory therefore is a plain copy, and happens in the guest
-//! itself; an exec or a fork returns into the same stack.
+//! The kernel runs on one stack, which lies in the arena, too. So the kernel can continue in another process at any
+//! point ([`Process::enter`](crate::process::Process::enter)). An access to a guest's memory is therefore a plain
+//! copy within that guest, and exec and fork return into the same stack.
 //!
-//! Invariant: of all processes of a host, the one that `process::current` names runs, and no other.
+//! Invariants: of all processes of a host only [`process::current`](crate::process::current) runs. Parts don't
+//! overlap, which the build checks.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::SeqCst;
@@ -30,7 +31,7 @@ const fn range<P: Part>() -> [u64; 2] {
     [P::AT, P::AT + size_of::<P>() as u64]
 }
 
-/// What the parts take up, in the order of their places.
+/// The range of each part, in the order of their offsets.
 const RANGES: [[u64; 2]; 12] = [
     range::<Crossing>(),
     range::<Readings>(),
@@ -60,11 +61,11 @@ const _: () = {
 /// # Safety
 /// The arena is mapped, and nobody uses the part yet.
 unsafe fn put<P: Part>(value: P) {
-    // SAFETY: the caller's promise; there is room for it.
+    // SAFETY: the caller's promise; `RANGES` checks that there is room.
     unsafe { ((HOST + P::AT) as *mut P).write(value) };
 }
 
-/// Makes the host.
+/// Creates the host. `cpus` is how many processors guests see.
 pub fn create(cpus: u32) {
     marks::set();
     let heap = Heap::new([HEAP_AT, BLOCK_SIZE, ARENA_SIZE].map(|at| (ARENA + at) as usize));

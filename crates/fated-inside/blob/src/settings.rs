@@ -1,4 +1,6 @@
-//! What does not change while a host runs: what the supervisor has asked for, and what guests are shown of the processor.
+//! What doesn't change while a host runs: options of the run, and the processor that guests see.
+//!
+//! Invariant: the first process sets these before the first guest exists; only `plan` is taken once.
 
 use core::cell::{Cell, RefCell};
 
@@ -7,15 +9,15 @@ use fated_engine::cpuid::Cpuid;
 use crate::arena::{self, Part, part};
 use crate::protocol::plan::Plan;
 
-/// What a run begins with.
+/// The options of a run.
 pub struct Settings {
-    /// Call sites are rewritten.
+    /// Whether call sites are rewritten.
     pub rewrite: Cell<bool>,
-    /// `cpuid` is made to fault.
+    /// Whether `cpuid` faults.
     pub cpuid_faulting: Cell<bool>,
     /// What `cpuid` answers.
     pub cpuid: Cpuid,
-    /// What the supervisor wants to be run, until it is.
+    /// The run that the supervisor asks for, until the first guest takes it.
     pub plan: RefCell<Option<Plan>>,
 }
 
@@ -25,7 +27,7 @@ unsafe impl Part for Settings {
 }
 
 impl Settings {
-    /// Those of a host whose guests see so many processors.
+    /// The settings of a host whose guests see `cpus` processors.
     pub fn new(cpus: u32) -> Settings {
         Settings {
             rewrite: Cell::new(true),

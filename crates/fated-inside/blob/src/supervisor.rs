@@ -1,4 +1,7 @@
-//! The outside: every question about it goes to the supervisor, and waits for the answer.
+//! The supervisor as the kernel sees it: console, log, journal and notices. Each request waits for its answer.
+//!
+//! Invariant: log and journal are handed over before any other request but the report of a failure, so that the
+//! supervisor sees everything in order.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,29 +23,29 @@ use crate::memory::marks;
 use crate::protocol::bytes::{Reader, Writer};
 use crate::protocol::control::{GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
-use crate::protocol::layout::{BUFFER_SIZE, TOLD_TO};
+use crate::protocol::layout::{BUFFER_SIZE, REQUESTED_EXIT};
 use crate::protocol::{record, stat};
 use crate::sys;
 
-/// Records are handed over in portions of this size.
+/// Log and journal are handed over in portions of this size.
 const PORTION: usize = 256 << 10;
 
 /// The supervisor, as the kernel sees it.
 #[derive(Debug)]
 pub struct Supervisor;
 
-/// What the supervisor is still to get, and what it has got.
+/// What the supervisor gets later, and what it gets only once.
 #[derive(Default)]
 pub struct Outbox {
-    /// Lines of the log that the supervisor hasn't got yet.
+    /// Lines of the log that haven't been handed over.
     records: RefCell<Vec<u8>>,
-    /// Lines of the journal that it hasn't got yet.
+    /// Lines of the journal that haven't been handed over.
     journal: RefCell<Vec<u8>>,
-    /// The run is over: nothing waits for an answer any more.
+    /// The run is over, and the supervisor serves no more requests.
     over: Cell<bool>,
-    /// That the engine has failed is being told.
+    /// A failure of the engine is being reported.
     broken: Cell<u64>,
-    /// What the user knows.
+    /// Which notices the user has got.
     notices: Notices,
 }
 
@@ -90,7 +93,7 @@ fn hand_over(number: u32, bytes: &RefCell<Vec<u8>>) {
     }
 }
 
-/// Keeps bytes until there is a portion of them.
+/// Collects bytes until there is a portion of them.
 fn collect(number: u32, bytes: &RefCell<Vec<u8>>, more: &[u8]) {
     let full = {
         let mut bytes = bytes.borrow_mut();
@@ -116,19 +119,19 @@ pub fn await_streams(streams: &[(i32, u32)]) {
     request(op::AWAIT, [0; 2], &data.0);
 }
 
-/// How far the host may run.
+/// The virtual time up to which the host may run.
 pub fn horizon() -> Option<u64> {
     Some(control().horizon.load(Relaxed)).filter(|&at| at != NEVER)
 }
 
-/// Sleeps until there is another horizon than this one. `until`: the next moment at which something happens.
+/// Sleeps until the horizon changes. `until` is the next moment at which something happens.
 pub fn await_horizon(until: Option<u64>, horizon: Option<u64>) {
     request(op::IDLE, [until, horizon].map(|at| at.unwrap_or(NEVER)), &[]);
 }
 
 /// Ends the run.
 pub fn finish(end: &End) -> ! {
-    check();
+    check_marks();
     if !outbox().over.replace(true) {
         let mut data = Writer::default();
         end.write(&mut data);
@@ -136,17 +139,17 @@ pub fn finish(end: &End) -> ! {
         end::write_counters(&counters, &mut data);
         request(op::FINISHED, [0; 2], &data.0);
     }
-    sys::exit_group(TOLD_TO)
+    sys::exit_group(REQUESTED_EXIT)
 }
 
-/// Tells the user, the first time.
+/// Notifies the user, once for each notice.
 pub fn notice(notice: Notice) {
     if let Some(line) = outbox().notices.first(notice) {
         Supervisor.notice(line.into());
     }
 }
 
-/// Does what the supervisor wants of the kernel: the end of the run, or signals of the user.
+/// Serves what the supervisor asks for: the end of the run, or signals from the user.
 pub fn attend() {
     if control().asked.load(Relaxed) != 0 {
         attend_now();
@@ -156,7 +159,7 @@ pub fn attend() {
 #[cold]
 fn attend_now() {
     end_if_given_up();
-    // A signal comes with the next call, which may not be one that the kernel doesn't see.
+    // A signal is delivered with the next call, so the kernel must see that call.
     if let Some(cx) = turn().cx.get() {
         clock::settle(cx);
     }
@@ -168,7 +171,7 @@ fn attend_now() {
     }
 }
 
-/// Ends the run if the supervisor wants that.
+/// Ends the run if the supervisor asks for that.
 pub fn end_if_given_up() {
     if control().asked.load(SeqCst) & GIVE_UP != 0 {
         let (tid, program, address) = turn().task.get().map_or((None, Vec::new(), 0), |(task, tid)| {
@@ -178,13 +181,13 @@ pub fn end_if_given_up() {
     }
 }
 
-/// Text in a fixed place, for when there may be no memory.
-struct Short {
+/// Text of limited length, which needs no allocator.
+struct FixedText {
     bytes: [u8; 1024],
     len: usize,
 }
 
-impl fmt::Write for Short {
+impl fmt::Write for FixedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = &mut self.bytes[self.len..];
         let len = text.len().min(room.len());
@@ -195,9 +198,9 @@ impl fmt::Write for Short {
 }
 
 /// Ends the run if the engine's memory is damaged.
-pub fn check() {
-    if !marks::sound() {
-        broken(format_args!("its marks are gone"));
+pub fn check_marks() {
+    if !marks::are_intact() {
+        fail(format_args!("the marks in the arena are damaged"));
     }
 }
 
@@ -209,19 +212,18 @@ fn name() -> [u8; 16] {
     name
 }
 
-/// Ends the run with a message, without asking the allocator for anything: the engine has failed, or a guest has written
-/// over what it needs.
-pub fn broken(why: fmt::Arguments<'_>) -> ! {
+/// Ends the run with a message and without the allocator: the engine has failed, or a guest has damaged its memory.
+pub fn fail(why: fmt::Arguments<'_>) -> ! {
     const BROKEN: u64 = 2;
-    /// Not any number: a guest may have written over the arena.
+    /// An unlikely number, because a guest may have written to the arena.
     const ONCE: u64 = 0x5afe_c0de_0fda_7a01;
     if outbox().broken.replace(ONCE) == ONCE {
         sys::exit_group(1);
     }
-    let mut text = Short { bytes: [0; 1024], len: 16 };
+    let mut text = FixedText { bytes: [0; 1024], len: 16 };
     let name = name();
     let name = name.split(|&byte| byte == 0).next().and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("?");
-    let _ = if marks::sound() {
+    let _ = if marks::are_intact() {
         write!(text, "the engine failed in {name}: {why}; please report this, and run with --engine ptrace")
     } else {
         write!(text, "{name} or a guest before it has written over the engine's memory; run with --engine ptrace")
@@ -229,7 +231,7 @@ pub fn broken(why: fmt::Arguments<'_>) -> ! {
     text.bytes[..8].copy_from_slice(&BROKEN.to_le_bytes());
     text.bytes[8..16].copy_from_slice(&(text.len as u64 - 16).to_le_bytes());
     send(op::FINISHED, [0; 2], &text.bytes[..text.len]);
-    sys::exit_group(TOLD_TO)
+    sys::exit_group(REQUESTED_EXIT)
 }
 
 impl Console for Supervisor {

@@ -1,9 +1,9 @@
-//! Values as bytes: numbers, bytes with their length, lists.
+//! The encoding of values: numbers, bytes with their length, lists.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Bytes that are being made.
+/// Encodes values.
 #[derive(Debug, Default)]
 pub struct Writer(pub Vec<u8>);
 
@@ -24,7 +24,7 @@ impl Writer {
     }
 }
 
-/// Bytes that are being read. What is missing reads as zeros: both sides are built together.
+/// Decodes values. Missing bytes read as zeros: both sides are built together.
 #[derive(Debug)]
 pub struct Reader<'a>(pub &'a [u8]);
 

@@ -1,4 +1,6 @@
 //! The control words, and the requests that the blob makes of the supervisor.
+//!
+//! Invariant: all words are atomic, and zeros are valid: the memory is new when both sides start.
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -8,33 +10,34 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 pub struct Control {
     /// 1 while a request waits for its answer; a futex.
     pub request: AtomicU32,
-    /// Which one ([`op`]).
+    /// Its kind ([`op`]).
     pub op: AtomicU32,
-    /// Its numbers.
+    /// Its arguments.
     pub args: [AtomicU64; 3],
-    /// How many bytes of the buffer belong to it, or to the answer.
+    /// The length of its data in the buffer, or of the answer's.
     pub len: AtomicU64,
     /// The answer: a count, or a negative errno.
     pub answer: AtomicU64,
-    /// Always 0. The first process sleeps on it; Linux wakes it when a guest ends that nobody has told to.
+    /// Always 0. The first process sleeps on it, and Linux wakes it when a guest dies unexpectedly.
     pub deaths: AtomicU32,
-    /// The real id of such a guest.
+    /// The real pid of such a guest.
     pub died: AtomicU32,
-    /// The real id of the guest that has the turn.
+    /// The real pid of the guest that runs.
     pub running: AtomicU32,
-    /// Not 0 when the first process shall end the run.
+    /// Not 0 when the first process is to end the run.
     pub over: AtomicU32,
-    /// How often a guest has come to the kernel. The supervisor sees by it that guests get on.
+    /// How often guests have entered the kernel. The supervisor sees progress by it.
     pub stops: AtomicU64,
     /// How many of these were for `rdtsc`, `rdtscp` or `cpuid`.
     pub traps: AtomicU64,
-    /// How far the host may run: a moment of its time, in nanoseconds since 1970, or [`NEVER`] for as far as it likes. At first 0.
+    /// How far the host may run: a virtual time in nanoseconds since 1970, or [`NEVER`] for no limit. At first 0.
     pub horizon: AtomicU64,
-    /// What the supervisor wants of the kernel: a bit for each signal from the user, and [`GIVE_UP`].
+    /// What the supervisor asks of the kernel: a bit for each signal from the user, and [`GIVE_UP`].
     pub asked: AtomicU64,
 }
 
-/// In [`Control::asked`]: the run is to end at the next opportunity, with [`End::GivenUp`](super::end::End::GivenUp).
+/// A bit of [`Control::asked`]: the run is to end as soon as possible, with
+/// [`End::GivenUp`](super::end::End::GivenUp).
 pub const GIVE_UP: u64 = 1;
 
 /// No moment of time.
@@ -60,11 +63,11 @@ pub mod op {
     pub const AWAIT: u32 = 8;
     /// The run is over: an [`End`](super::super::end::End), then the kernel's counters.
     pub const FINISHED: u32 = 9;
-    /// Lines of the journal that is written.
+    /// Lines of the journal that the run writes.
     pub const JOURNAL: u32 = 10;
-    /// Answer: the next piece of the journal that is obeyed.
+    /// Answer: the next piece of the journal that the run obeys.
     pub const OBEY: u32 = 11;
-    /// Nothing more happens up to the horizon. args: the next moment at which something happens, or [`super::NEVER`]; the horizon.
-    /// The answer comes when there is another one.
+    /// Nothing more happens up to the horizon. args: the next moment at which something happens, or [`super::NEVER`];
+    /// the horizon. The answer comes when the horizon changes.
     pub const IDLE: u32 = 12;
 }

@@ -1,4 +1,4 @@
-//! How a run came to its end, and what the kernel has counted until then.
+//! How a run ended, and the kernel's counters.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use fated_kernel::stats::Counters;
 
 use super::bytes::{Reader, Writer};
 
-/// How a run came to its end.
+/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// See [`fated_kernel::host::Ending`].
@@ -18,15 +18,15 @@ pub enum End {
     Deadlock(Vec<String>),
     /// See [`fated_kernel::host::Ending`].
     Broken(String),
-    /// The first program could not be started: errno of the exec.
+    /// The program could not be started: errno of the exec.
     NoProgram(Errno),
     /// The directory to start in could not be entered.
     NoDirectory(Errno),
-    /// A step before that failed.
+    /// An earlier step failed.
     NoStart(String, Errno),
     /// See [`fated_kernel::host::Ending`].
     LeftJournal(String),
-    /// The supervisor has asked for it: id and program of the task that ran last, and where it was.
+    /// The supervisor asked for the end: id and program of the task that ran last, and its address.
     GivenUp(Option<Tid>, String, u64),
 }
 
@@ -94,7 +94,7 @@ impl End {
     }
 }
 
-/// Writes what the kernel has counted.
+/// Encodes the kernel's counters.
 pub fn write_counters(counters: &Counters, to: &mut Writer) {
     for list in [&counters.calls, &counters.refused] {
         to.list(list, |to, &(number, count)| {
@@ -107,7 +107,7 @@ pub fn write_counters(counters: &Counters, to: &mut Writer) {
     }
 }
 
-/// Reads what [`write_counters`] wrote.
+/// Decodes what [`write_counters`] wrote.
 pub fn read_counters(from: &mut Reader<'_>) -> Counters {
     let mut list = || from.list(|from| (from.number(), from.number()));
     let (calls, refused) = (list(), list());

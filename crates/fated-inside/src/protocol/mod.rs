@@ -1,9 +1,10 @@
-//! What the supervisor and the blob agree on. These files are compiled into both.
+//! The protocol of supervisor and blob. These files are compiled into both.
 //!
-//! [`layout`] says where things stand in a guest, [`control`] is the memory that both sides write to, and the rest is how
-//! values stand in its buffer as bytes ([`bytes`]).
+//! [`layout`] has the addresses in a guest, [`control`] the words that both sides write to, and the rest the encoding
+//! of values in the buffer ([`bytes`]).
 //!
-//! Invariant: only one side writes at a time. The guest whose turn it is makes a request, the supervisor answers it.
+//! Invariant: only one side writes to the buffer at a time. The guest that runs makes a request, the supervisor
+//! answers it.
 
 pub mod bytes;
 pub mod control;

@@ -1,4 +1,4 @@
-//! What the blob starts with.
+//! The run that the blob is to start.
 
 use alloc::vec::Vec;
 
@@ -7,26 +7,26 @@ use fated_kernel::journal::Mode;
 
 use super::bytes::{Reader, Writer};
 
-/// What the blob starts with.
+/// The run that the blob is to start.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Decides the run.
+    /// The configuration, which determines the run.
     pub config: Config,
-    /// The program as the user named it.
+    /// The arguments; the first one is the program as the user named it.
     pub argv: Vec<Vec<u8>>,
-    /// The paths to try for it.
+    /// The paths to try for the program.
     pub candidates: Vec<Vec<u8>>,
     /// `NAME=VALUE`.
     pub env: Vec<Vec<u8>>,
-    /// Where it starts.
+    /// The directory in which it starts.
     pub cwd: Option<Vec<u8>>,
     /// Which standard streams are placeholders (`fated_engine::Streams`).
     pub placeholders: u8,
-    /// Call sites are rewritten.
+    /// Whether call sites are rewritten.
     pub rewrite: bool,
-    /// `cpuid` is made to fault.
+    /// Whether `cpuid` faults.
     pub cpuid_faulting: bool,
-    /// What is done with a journal, if there is one.
+    /// The use of a journal, if there is one.
     pub journal: Option<Mode>,
 }
 

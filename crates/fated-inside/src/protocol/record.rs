@@ -1,4 +1,4 @@
-//! Lines of the log of calls.
+//! The encoding of the log of calls.
 
 use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
@@ -7,7 +7,7 @@ use fated_kernel::record::{Ended, Record, What};
 
 use super::bytes::{Reader, Writer};
 
-/// Writes a line of the log.
+/// Encodes a line of the log.
 pub fn write(record: &Record, to: &mut Writer) {
     to.number(record.time_ns);
     to.number(u64::from(record.pid.get()));
@@ -33,7 +33,7 @@ fn errno_number(errno: Errno) -> u64 {
     errno.number() as u64
 }
 
-/// Reads a line of the log; `None` at the end.
+/// Decodes a line of the log; `None` at the end.
 pub fn read(from: &mut Reader<'_>) -> Option<Record> {
     if from.0.is_empty() {
         return None;

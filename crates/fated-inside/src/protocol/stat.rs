@@ -1,10 +1,10 @@
-//! What stat(2) tells of a file.
+//! The encoding of a file's status.
 
 use fated_kernel::fs::inode::FileStat;
 
 use super::bytes::{Reader, Writer};
 
-/// Writes what stat(2) tells.
+/// Encodes a file's status.
 pub fn write(stat: &FileStat, to: &mut Writer) {
     for value in [
         u64::from(stat.mode),
@@ -29,7 +29,7 @@ pub fn write(stat: &FileStat, to: &mut Writer) {
     }
 }
 
-/// Reads what [`write`] wrote.
+/// Decodes what [`write`] wrote.
 pub fn read(from: &mut Reader<'_>) -> FileStat {
     let mut next = || from.number();
     FileStat {

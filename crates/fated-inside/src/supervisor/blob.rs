@@ -1,8 +1,8 @@
-//! The program that carries the kernel, as a file.
+//! The blob as a file, from which Linux executes it.
 //!
-//! A run has a file of its own of it, in memory. At first that holds just what Linux itself loads: headers and gate. The text is
-//! mapped from where it stands anyway, in the program that has the blob in it; if a run forks much, the blob copies it
-//! (`huge`). What only a debugger reads comes after a while.
+//! Each run has its own file in memory. At first it has only what Linux itself loads: headers and gate. The text is
+//! mapped from fated's own program file, which contains the blob; if a run forks a lot, the blob copies it
+//! (`memory::huge`). Debug information is added after a while.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -11,7 +11,7 @@ use std::slice;
 use super::sys::{self, Os};
 use crate::protocol::layout::{BLOB_FD, BLOCK_SIZE, TEXT_FD, TextFile};
 
-/// Text is mapped by pages, so in the file, too, it has to begin with one.
+/// Text is mapped by pages, so it must begin at one in the file, too.
 #[repr(C, align(4096))]
 struct Aligned<T>(T);
 
@@ -21,13 +21,13 @@ const PAGE: usize = 4096;
 const HEADER: usize = size_of::<libc::Elf64_Ehdr>();
 const SEGMENT: usize = size_of::<libc::Elf64_Phdr>();
 
-/// The files of which the blob is loaded.
+/// The files from which the blob is loaded.
 pub(crate) struct Blob {
     /// What is executed.
     pub file: File,
-    /// Where its text comes from, if not from there.
+    /// The file of its text, if that is another one.
     text: Option<File>,
-    /// How much of the file there is.
+    /// How many bytes of the file are written.
     loaded: usize,
 }
 
@@ -35,7 +35,7 @@ fn word(at: usize) -> usize {
     BLOB.0.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, usize::from_le_bytes)
 }
 
-/// Offset and size of the gate, which comes first of what Linux loads of the file.
+/// Offset and size of the gate, which is the first segment that Linux loads.
 fn gate() -> (usize, usize) {
     let (table, count) = (word(32), word(56) & 0xffff);
     let mut all = (0..count).map(|number| table + number * SEGMENT);
@@ -44,7 +44,7 @@ fn gate() -> (usize, usize) {
 }
 
 impl Blob {
-    /// Makes the file.
+    /// Creates the file.
     pub fn new() -> Os<Blob> {
         let file = sys::memfd(c"fated")?;
         let bytes = &BLOB.0[..];
@@ -52,7 +52,7 @@ impl Blob {
             let (begin, end) = (begin & !(PAGE - 1), end.next_multiple_of(PAGE).min(bytes.len()));
             file.write_all_at(&bytes[begin..end], begin as u64).map(|()| end).map_err(|_| sys::last())
         };
-        // Linux makes huge pages of whole blocks.
+        // Huge pages need whole blocks.
         file.set_len(BLOCK_SIZE.max(SIZE as u64)).map_err(|_| sys::last())?;
         put(0, HEADER)?;
         let (gate, size) = gate();
@@ -64,24 +64,25 @@ impl Blob {
                 (None, TextFile { fd: BLOB_FD as u64, offset: 0 })
             }
         };
-        // SAFETY: two numbers, without gaps.
+        // SAFETY: two numbers without padding.
         let words = unsafe { slice::from_raw_parts((&raw const words).cast::<u8>(), size_of::<TextFile>()) };
         file.write_all_at(words, gate as u64).map_err(|_| sys::last())?;
         Ok(Blob { file, text, loaded })
     }
 
-    /// Adds what only a debugger reads. Without it, one shows addresses.
+    /// Adds the debug information. Without it a debugger shows addresses.
     pub fn add_symbols(&self) {
         let _ = self.file.write_all_at(&BLOB.0[self.loaded..], self.loaded as u64);
     }
 
-    /// What the first process has to hold as [`TEXT_FD`].
+    /// The file that the first process must hold as [`TEXT_FD`].
     pub fn text(&self) -> &File {
         self.text.as_ref().unwrap_or(&self.file)
     }
 }
 
-/// The program that runs, and where in its file the blob begins; `None` if it can't be read or is not like that.
+/// The running program's file and the offset of the blob in it; `None` if it can't be read or doesn't contain the
+/// blob as is.
 fn text_file() -> Option<(File, u64)> {
     let address = &raw const BLOB as u64;
     // SAFETY: takes a number.
@@ -89,7 +90,7 @@ fn text_file() -> Option<(File, u64)> {
     if table == 0 {
         return None;
     }
-    // SAFETY: Linux tells where the program's headers stand.
+    // SAFETY: Linux says where the program headers are.
     let headers = unsafe { slice::from_raw_parts(table as *const libc::Elf64_Phdr, count as usize) };
     let moved = table - headers.iter().find(|it| it.p_type == libc::PT_PHDR)?.p_vaddr;
     let holds = |it: &&libc::Elf64_Phdr| {

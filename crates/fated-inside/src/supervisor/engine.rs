@@ -1,4 +1,4 @@
-//! The supervisor: starts the blob, answers its requests, watches over it.
+//! The run as the supervisor drives it: launch, requests, horizon, end.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -28,41 +28,41 @@ use crate::protocol::layout::{ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, TEXT_F
 use crate::protocol::plan::Plan;
 use crate::protocol::{record, stat};
 
-/// What to do where a step of the start fails.
+/// The remedy where a step of the start fails.
 const REMEDY: &str = "; --engine ptrace may work here";
 
 fn start(step: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
 }
 
-/// How often the supervisor looks whether anybody is left to make requests.
+/// How often the supervisor checks that someone is left to make requests.
 const TICK: Duration = Duration::from_millis(100);
-/// How long it waits for a run to end that is given up, in steps of [`STEP`].
+/// How long it waits for a run that it has given up, in steps of [`STEP`].
 const PATIENCE: u32 = 200;
 const STEP: Duration = Duration::from_millis(5);
-/// After how many ticks the blob's file gets what only a debugger reads.
+/// After how many idle ticks the blob's file gets its debug information.
 const SYMBOLS_AFTER: u32 = 10;
 
 /// What a run has cost.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// How often a guest came to the kernel.
+    /// How often guests entered the kernel.
     pub stops: u64,
     /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
     pub traps: u64,
-    /// What the kernel has counted. Nothing if the run broke.
+    /// The kernel's counters. Empty if the run broke.
     pub kernel: Counters,
 }
 
-/// What a request has come to.
+/// The outcome of a request.
 enum Served {
     Answered,
-    /// It waits for a horizon; until this moment nothing happens by itself.
+    /// The host waits for a horizon. Until this moment nothing happens by itself.
     Idle(Option<u64>),
     End(End),
 }
 
-/// A program and all that comes of it.
+/// A run: a program and all its descendants.
 pub struct Engine {
     shared: Shared,
     console: Rc<dyn Console>,
@@ -74,9 +74,9 @@ pub struct Engine {
     signals: Signals,
     counters: Counters,
     spin: Spin,
-    /// It waits for a horizon.
+    /// The host waits for a horizon.
     idle: bool,
-    /// How many ticks were over before anybody asked for anything.
+    /// How many ticks passed without a request.
     ticks: Cell<u32>,
     _cpu: OneCpu,
 }
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the blob, which makes the kernel and loads the program. What fails in it is told by [`Engine::run`].
+    /// Starts the blob, which creates the kernel and loads the program. [`Engine::run`] reports what fails in it.
     ///
     /// # Errors
     /// This machine doesn't let the engine work.
@@ -202,8 +202,8 @@ impl Engine {
                     Served::End(end) => return self.ended(end).map(Progress::Ended),
                 }
             }
-            self.hand_on_signals();
-            if let Some(real) = self.missing() {
+            self.forward_signals();
+            if let Some(real) = self.dead_guest() {
                 let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
                 return Ok(Progress::Ended(Ending::Broken(why)));
             }
@@ -218,29 +218,29 @@ impl Engine {
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             if self.shared.control().request.load(SeqCst) == 0 {
-                self.has_ticked();
+                self.count_tick();
             }
         }
     }
 
-    /// A tick is over, and nobody has asked for anything.
-    fn has_ticked(&self) {
+    /// Counts a tick without a request.
+    fn count_tick(&self) {
         self.ticks.set(self.ticks.get().saturating_add(1));
         if self.ticks.get() == SYMBOLS_AFTER {
             self.blob.add_symbols();
         }
     }
 
-    /// A guest that ended though nobody had told it to. While it is in an exec the first process can't be woken by it, so
-    /// whoever has the turn is looked after here.
-    fn missing(&self) -> Option<u32> {
+    /// The pid of a guest that died unexpectedly. During an exec its death doesn't wake the first process, so this
+    /// checks the process that runs.
+    fn dead_guest(&self) -> Option<u32> {
         let control = self.shared.control();
         let (died, running) = (control.died.load(SeqCst), control.running.load(SeqCst));
         if died != 0 {
             return Some(died);
         }
         let is_gone = running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH);
-        // Whoever ends as it should has given its turn away before.
+        // A process that exits as it should has given up its turn before.
         (is_gone && control.running.load(SeqCst) == running).then_some(running)
     }
 
@@ -251,14 +251,14 @@ impl Engine {
         Stats { stops: control.stops.load(SeqCst), traps: control.traps.load(SeqCst), kernel: self.counters.clone() }
     }
 
-    /// Leaves the user's signals where the kernel looks for them.
-    fn hand_on_signals(&self) {
+    /// Puts the user's signals where the kernel looks for them.
+    fn forward_signals(&self) {
         while let Some(signal) = self.signals.next() {
             self.shared.control().asked.fetch_or(1 << signal, SeqCst);
         }
     }
 
-    /// A task has used up its time without a call.
+    /// Ends the run of a task that has used up its time without a call.
     fn spins(&mut self, limit: Duration) -> Result<Ending, Error> {
         match self.give_up() {
             Some(End::GivenUp(Some(tid), program, address)) => Err(Error::Spins { tid, program, address, limit }),
@@ -271,7 +271,7 @@ impl Engine {
         }
     }
 
-    /// Asks the guest that runs to end the run, and tells how it did; `None` if it doesn't answer.
+    /// Asks the guest that runs to end the run. Returns how it ended; `None` if there is no answer.
     fn give_up(&mut self) -> Option<End> {
         self.shared.control().asked.fetch_or(GIVE_UP, SeqCst);
         for _ in 0..PATIENCE {
@@ -279,13 +279,13 @@ impl Engine {
             if control.request.load(SeqCst) == 1 {
                 match self.serve() {
                     Served::Answered => {}
-                    // It looks before it runs anybody.
+                    // It checks before it runs a task.
                     Served::Idle(_) => self.answer(0),
                     Served::End(end) => return Some(end),
                 }
                 continue;
             }
-            // One that is busy with a guest's program looks when it is woken; it fails if there is no such process any more.
+            // A signal makes a guest that is busy with its program check. It fails if the process is gone.
             let _ = sys::kill(control.running.load(SeqCst) as i32, libc::SIGSYS);
             sys::futex_wait(&control.request, 0, STEP);
         }
@@ -301,11 +301,11 @@ impl Engine {
             End::NoProgram(errno) => Err(self.launch.not_run(errno)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
             End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
-            End::GivenUp(..) => Ok(Ending::Broken("the run was given up though nobody asked for it".into())),
+            End::GivenUp(..) => Ok(Ending::Broken("the run was given up without a request".into())),
         }
     }
 
-    /// Answers the request that waits, unless it is the last one or waits for a horizon.
+    /// Serves the pending request, unless it is the last one or waits for a horizon.
     fn serve(&mut self) -> Served {
         let control = self.shared.control();
         let number = control.op.load(SeqCst);
@@ -367,11 +367,11 @@ impl Engine {
                 let until = control.args[0].load(SeqCst);
                 return Served::Idle((until != NEVER).then_some(until));
             }
-            // There is another one already.
+            // The horizon has changed already.
             op::IDLE => 0,
             number => {
                 return Served::End(End::Broken(format!(
-                    "a guest has made request {number}, which there is none of; its arena is damaged"
+                    "a guest has made request {number}, which doesn't exist; its arena is damaged"
                 )));
             }
         };
@@ -379,17 +379,17 @@ impl Engine {
         Served::Answered
     }
 
-    /// Answers the request that waits.
+    /// Answers the pending request.
     fn answer(&self, answer: i64) {
         let control = self.shared.control();
         control.answer.store(answer as u64, SeqCst);
-        // Whoever waits for a stream is to see them at once.
-        self.hand_on_signals();
+        // A task that waits for a stream must see them at once.
+        self.forward_signals();
         control.request.store(0, SeqCst);
         sys::futex_wake(&control.request);
     }
 
-    /// Blocks until one of the streams is ready, or a tick is over; the kernel looks for itself what it was.
+    /// Blocks until one of the streams is ready or a tick is over. The kernel checks by itself which it was.
     fn await_streams(&self, streams: &[(i32, u32)]) {
         if streams.iter().any(|&(fd, events)| self.console.poll(fd) & events != 0) {
             return;
@@ -397,16 +397,16 @@ impl Engine {
         let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
-        // EINTR is what is hoped for; nothing else can fail.
+        // EINTR is expected; nothing else can fail.
         if sys::poll(&mut fds, TICK.as_millis() as i32).unwrap_or(0) == 0 {
-            self.has_ticked();
+            self.count_tick();
         }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // It ends when all guests have.
+        // The first process exits after all guests.
         let control = self.shared.control();
         control.over.store(1, SeqCst);
         sys::futex_wake(&control.deaths);

@@ -1,4 +1,5 @@
-//! The first process: started without a copy of fated's memory, and waited for.
+//! The first process of the blob, as the supervisor's child: it is started without a copy of fated's memory, and
+//! waited for.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,23 +19,24 @@ pub(crate) struct Init {
     status: Option<ExitStatus>,
 }
 
-/// What it begins with.
+/// What the child gets.
 struct Begin<'a> {
-    /// Descriptors, and which numbers they get.
+    /// Descriptors, and the numbers that they get.
     moves: &'a mut [(RawFd, RawFd)],
-    /// Why it can't begin.
+    /// Why it can't start.
     errno: i32,
 }
 
 impl Init {
-    /// Starts the program in the first of these files. It has all of them, under the numbers that they are given here.
+    /// Executes the first of these files. The program has all of them, under the given numbers.
     pub fn start<const N: usize>(files: [(&File, RawFd); N]) -> Os<Init> {
         const STACK: usize = 64 << 10;
         let mut moves = files.map(|(file, to)| (file.as_raw_fd(), to));
         let mut begin = Begin { moves: &mut moves, errno: 0 };
         let mut stack = vec![0_u128; STACK / size_of::<u128>()];
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: this thread stands still until the child has its own image or is gone, and so do stack and argument.
+        // SAFETY: this thread is suspended until the child has its own image or is gone, so stack and argument live
+        // on.
         let pid = unsafe {
             let top = stack.as_mut_ptr().add(stack.len());
             libc::clone(child, top.cast(), flags, (&raw mut begin).cast())
@@ -43,7 +45,7 @@ impl Init {
             return Err(sys::last());
         }
         let mut first = Init { pid, status: None };
-        // SAFETY: as above; it has been written by the child.
+        // SAFETY: as above; the child has written it.
         match unsafe { (&raw const begin.errno).read_volatile() } {
             0 => Ok(first),
             errno => {
@@ -53,12 +55,12 @@ impl Init {
         }
     }
 
-    /// How it has ended, if it has.
+    /// Its status, if it has exited.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.wait(libc::WNOHANG)
     }
 
-    /// Waits until it ends.
+    /// Waits until it exits.
     pub fn end(&mut self) {
         while self.wait(0).is_none() {}
     }
@@ -68,7 +70,7 @@ impl Init {
             let mut status = 0;
             // SAFETY: `status` is what the call fills.
             let pid = unsafe { libc::waitpid(self.pid, &raw mut status, flags) };
-            // Nobody else reaps it; where that is so nevertheless, it is gone.
+            // Nobody else reaps it; if someone does nevertheless, it is gone.
             let gone = pid == self.pid || pid < 0 && sys::last() == Errno::ECHILD;
             self.status = gone.then(|| ExitStatus::from_raw(status));
         }
@@ -76,15 +78,15 @@ impl Init {
     }
 }
 
-/// In the memory of its parent, which stands still: nothing but system calls.
+/// Runs in the memory of its suspended parent, so it makes nothing but system calls.
 extern "C" fn child(begin: *mut libc::c_void) -> libc::c_int {
     const STARTS_WITH: &CStr = c"fated-inside";
-    // SAFETY: `start` hands it over.
+    // SAFETY: `start` passes it.
     let begin = unsafe { &mut *begin.cast::<Begin<'_>>() };
     let [argv, env] = [[STARTS_WITH.as_ptr(), ptr::null()], [ptr::null(); 2]];
     // SAFETY: all pointers are valid for the calls.
     unsafe {
-        // The user's Ctrl-C is for fated alone.
+        // Only fated gets the user's Ctrl-C.
         libc::setsid();
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
@@ -92,9 +94,9 @@ extern "C" fn child(begin: *mut libc::c_void) -> libc::c_int {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
         limit.rlim_cur = limit.rlim_max;
-        // Where guests' limits are to be, and the engine's descriptors.
+        // The limits of guests and the engine's descriptors need the room.
         libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-        // None may stand where another one goes, or in its own place already, where the exec would close it.
+        // None may have a number that another one gets, nor its own number already: the exec would close it.
         let lowest = begin.moves.iter().map(|&(_, to)| to).min().unwrap_or(0);
         for (from, _) in begin.moves.iter_mut().filter(|(from, _)| *from >= lowest) {
             *from = libc::fcntl(*from, libc::F_DUPFD_CLOEXEC, lowest + 64);

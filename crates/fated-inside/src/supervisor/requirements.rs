@@ -1,10 +1,10 @@
-//! What the engine needs of a machine beyond what fated needs anyway.
+//! What the engine requires of a machine beyond what fated itself does.
 
 use fated_engine::{Error, cpuid};
 
 use crate::protocol::layout::XSTATE_ROOM;
 
-/// Whether the engine can work here.
+/// Checks that the engine works on this machine.
 pub(crate) fn check() -> Result<(), Error> {
     let why = if !has_bases() {
         "processor or Linux lacks FSGSBASE (Linux 5.9 or newer has it)".into()
@@ -18,22 +18,22 @@ pub(crate) fn check() -> Result<(), Error> {
     Err(Error::Unsuited { why })
 }
 
-/// Whether `rdfsbase` and its like may be used: a bit of `AT_HWCAP2`.
+/// Whether Linux permits `rdfsbase` and its like: a bit of `AT_HWCAP2`.
 fn has_bases() -> bool {
     const FSGSBASE: u64 = 2;
     // SAFETY: takes a number.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & FSGSBASE != 0 }
 }
 
-/// Whether Linux dispatches calls back to who makes them (`blob/src/enter/filter.rs`): then that can be turned off, too.
+/// Whether Linux has Syscall User Dispatch (`blob/src/enter/filter.rs`): if so, it can be turned off, too.
 fn has_dispatch() -> bool {
     const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
     const PR_SYS_DISPATCH_OFF: u64 = 0;
-    // SAFETY: takes numbers, and changes nothing: this thread's calls aren't dispatched.
+    // SAFETY: takes numbers, and changes nothing: dispatch is off in this thread.
     unsafe { libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0_u64, 0_u64, 0_u64) == 0 }
 }
 
-/// How much room a signal frame needs, the extended state in it included; the most there is, if Linux doesn't tell (before 5.14).
+/// The size of a signal frame with its extended state; the maximum if Linux doesn't say (before 5.14).
 fn signal_frame() -> u64 {
     const AT_MINSIGSTKSZ: u64 = 51;
     // SAFETY: takes a number.
@@ -41,7 +41,7 @@ fn signal_frame() -> u64 {
     if size == 0 { u64::MAX } else { size }
 }
 
-/// How large the extended state in a signal frame may become. What a program has to ask Linux for is not in it.
+/// The largest extended state in a signal frame. Components that a program must request from Linux aren't in it.
 fn xstate_size() -> usize {
     const LEAF: u32 = 0xd;
     const TILE_DATA: u32 = 18;

@@ -1,6 +1,6 @@
 //! The memory that the supervisor shares with the blob: the first block of the arena.
 //!
-//! Invariant: while a request waits for its answer, only the supervisor uses the buffer.
+//! Invariant: the supervisor uses the buffer only while a request waits for its answer.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -12,7 +12,7 @@ use super::sys;
 use crate::protocol::control::Control;
 use crate::protocol::layout::{BLOCK_SIZE, BUFFER_AT, BUFFER_SIZE, CONTROL_AT};
 
-/// The mapping: [`BLOCK_SIZE`] bytes, shared.
+/// The mapping of [`BLOCK_SIZE`] bytes.
 pub(crate) struct Shared(NonNull<u8>);
 
 const SIZE: usize = BLOCK_SIZE as usize;
@@ -61,7 +61,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // SAFETY: the range that `map` has mapped; nothing refers to it any more.
+        // SAFETY: `map` has mapped the range, and nothing refers to it any more.
         unsafe { libc::munmap(self.0.as_ptr().cast(), SIZE) };
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks that burn time without a call.
+//! Detects tasks that burn time without a call.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::sys;
 use crate::protocol::control::Control;
 
-/// What was seen when guests last got on.
+/// The state when guests last made progress.
 #[derive(Debug, Default)]
 pub(crate) struct Spin {
     stops: u64,
     running: u32,
-    /// How much processor time the process that runs had used then.
+    /// The processor time that the process that runs had used by then.
     used: Duration,
 }
 
 impl Spin {
-    /// Whether the same process has run for so long since it last came to the kernel.
+    /// Whether one process has run for `limit` of processor time since a guest last entered the kernel.
     pub(crate) fn lasts(&mut self, control: &Control, limit: Duration) -> bool {
         let (stops, running) = (control.stops.load(SeqCst), control.running.load(SeqCst));
         let Some(used) = sys::processor_time(running as i32) else { return false };

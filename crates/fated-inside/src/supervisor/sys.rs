@@ -18,20 +18,20 @@ pub(crate) fn memfd(name: &CStr) -> Os<File> {
     }
 }
 
-/// Waits until the word changes from `value`, is woken, or the time is over.
+/// Waits until the word differs from `value`, a wake-up comes, or the time is over.
 pub(crate) fn futex_wait(word: &AtomicU32, value: u32, limit: Duration) {
     let limit = libc::timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
     // SAFETY: word and limit are valid for the call.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const limit) };
 }
 
-/// Wakes who waits for the word.
+/// Wakes a waiter of the word.
 pub(crate) fn futex_wake(word: &AtomicU32) {
     // SAFETY: the word is valid for the call.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1, ptr::null::<libc::timespec>()) };
 }
 
-/// How much processor time a process has used.
+/// The processor time that a process has used.
 pub(crate) fn processor_time(pid: libc::pid_t) -> Option<Duration> {
     let mut clock = 0;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,8 +1,10 @@
-//! Readings of the clock that don't come to the kernel: the few instructions behind a rewritten `clock_gettime`.
+//! Clock readings without the kernel: the few instructions behind a rewritten `clock_gettime`.
 //!
-//! Natively this is the vDSO's work; here its function is such a site itself (`vdso`), and each reading is a call that takes its
-//! time and counts as one, as in the other engine. The kernel says how many readings may come before it has to look again;
-//! they are entered into its books before it does anything else.
+//! Natively this is the vDSO's work. Here the vDSO's function is itself a rewritten site (`vdso`). Each reading is a
+//! call that takes its time and counts as one, as in the other engine.
+//!
+//! Invariants: the kernel says how many readings may happen before it must look again. They are accounted before the
+//! kernel does anything else ([`settle`]).
 
 use core::arch::global_asm;
 use core::cell::Cell;
@@ -24,9 +26,9 @@ pub struct Readings {
     made: Cell<u64>,
     /// How many there may be.
     limit: Cell<u64>,
-    /// The time that one takes.
+    /// The virtual time that one takes.
     cost: Cell<u64>,
-    /// What the first one shows, by clock: since 1970, and since the boot. None of them reaches the next second.
+    /// What the first one returns, by clock: since 1970, and since boot. No reading reaches the next second.
     seconds: [Cell<u64>; 2],
     nanos: [Cell<u64>; 2],
 }
@@ -39,7 +41,7 @@ unsafe impl Part for Readings {
 global_asm!(
     ".text",
     ".set clock_readings, __executable_start + {readings}",
-    // As `enter`, for a site whose number is that of clock_gettime.
+    // Like `enter`, for a site that calls clock_gettime.
     ".globl enter_clock",
     ".balign 64",
     "enter_clock:",
@@ -47,7 +49,7 @@ global_asm!(
     "seto al",
     "mov [rip + crossing_flags], ax",
     "lea r11, [rip + clock_readings]",
-    // One of the first two clocks, and a pointer to what can't be the engine's.
+    // Only the first two clocks, and a pointer outside of the engine's memory.
     "cmp rdi, 1",
     "ja 8f",
     "mov rax, rsi",
@@ -72,8 +74,8 @@ global_asm!(
     "sahf",
     "mov eax, 0",
     "jmp rcx",
-    ".globl clock_mended",
-    "clock_mended:",
+    ".globl clock_fixup",
+    "clock_fixup:",
     "8:",
     "movzx eax, word ptr [rip + crossing_flags]",
     "add al, 0x7f",
@@ -95,27 +97,27 @@ unsafe extern "C" {
     fn enter_clock();
     static clock_writes_nanos: u8;
     static clock_writes_seconds: u8;
-    static clock_mended: u8;
+    static clock_fixup: u8;
 }
 
-/// Where a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
+/// The address by which a site enters the kernel, with `rcx` as [`crossing::entry`] wants it.
 pub fn entry(reads_clock: bool) -> u64 {
-    // A reading of the clock writes to the arena, without a look at who may.
+    // A reading writes to the arena, which needs write access where there is a key.
     if reads_clock && !crossing::is_keyed() { enter_clock as *const () as u64 } else { crossing::entry() }
 }
 
-/// Whether that is the first instruction behind a call site.
+/// Whether this is the first instruction behind a call site.
 pub fn enters_at(address: u64) -> bool {
     enter_clock as *const () as u64 == address
 }
 
-/// Where a reading goes on that faults at `at`, in a write to guest memory: the kernel gives the error.
-pub fn mended(at: u64) -> Option<u64> {
+/// The fixup of a reading that faults at `at`, in a write to guest memory. The kernel then returns the error.
+pub fn fixup(at: u64) -> Option<u64> {
     let writes = [(&raw const clock_writes_nanos) as u64, (&raw const clock_writes_seconds) as u64];
-    writes.contains(&at).then_some((&raw const clock_mended) as u64)
+    writes.contains(&at).then_some((&raw const clock_fixup) as u64)
 }
 
-/// Lets the running task read the clock by itself from now on.
+/// Permits the running task to read the clock by itself.
 #[cold]
 pub fn offer(cx: &Cx) {
     let readings = part::<Readings>();
@@ -132,7 +134,7 @@ pub fn offer(cx: &Cx) {
     readings.limit.set(limit);
 }
 
-/// Enters the readings of the running task into the kernel's books.
+/// Accounts the readings of the running task.
 pub fn settle(cx: &Cx) {
     if part::<Readings>().limit.get() > 0 {
         close(cx);

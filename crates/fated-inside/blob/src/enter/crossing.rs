@@ -1,13 +1,16 @@
-//! How the processor crosses between guest code and the kernel: where registers go, and where they come from.
+//! How the processor crosses between guest code and kernel: where registers are saved and restored.
 //!
-//! A rewritten call site (`rewrite`) jumps to [`enter`], on the guest's stack, which is never touched. It puts the general
-//! registers straight into the [`Context`] of the task that runs, changes to the kernel's stack and calls `entry::on_call`.
-//! What that returns says who runs on, which may be another task in another process: the kernel's stack and this code
-//! stand at the same addresses there. Mostly it is the same task, straight behind its call, and then only what functions may
-//! change has to be loaded ([`Leave::STRAIGHT`]).
+//! A rewritten call site (`rewrite`) jumps to [`enter`] on the guest's stack, which is never touched. `enter` saves
+//! the general registers straight into the [`Context`] of the task that runs, switches to the kernel's stack and
+//! calls `entry::on_call`. Its result says which task runs next. That may be a task of another process, where the
+//! kernel's stack and this code have the same addresses. Mostly it is the same task, right behind its call. Then only
+//! the registers that a function may change are restored ([`Leave::STRAIGHT`]).
 //!
-//! Of the extended state only xmm0 to xmm15 are put there too: the blob uses SSE2 alone. The rest stays with the real thread, until
-//! another task of the same process runs ([`save`]); that Linux changes between real threads makes no difference to it.
+//! Of the extended state only xmm0 to xmm15 are saved there, since the blob uses nothing beyond SSE2. The rest stays
+//! in the real thread until another task of the same process runs ([`save`]). Linux's own switches between real
+//! threads preserve it.
+//!
+//! Invariant: the kernel's stack is empty while guest code runs.
 
 use core::arch::global_asm;
 use core::cell::Cell;
@@ -20,15 +23,15 @@ use crate::enter::frame::{FEATURES, Frame};
 use crate::memory::keys;
 use crate::protocol::layout::WINDOW;
 
-/// Flags that the kernel's own code must not run with: trap, direction, nested task, alignment check.
+/// Flags that must be clear in the kernel: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
 
-/// Where the code below finds the task that runs.
+/// What the code below needs to find the task that runs.
 #[repr(C)]
 pub struct Crossing {
-    /// The registers of the task that has run last. They come first.
+    /// The context of the task that ran last. It must be the first field.
     pub context: Cell<*const Context>,
-    /// Where this code and that of `clock` put what they find no register for, while nothing else of the kernel runs.
+    /// Scratch space for this code and `clock`, where no register is free and nothing else of the kernel runs.
     scratch: [Cell<u64>; 2],
     /// The arena has a protection key.
     pub keyed: Cell<bool>,
@@ -50,43 +53,44 @@ pub fn is_keyed() -> bool {
     part::<Crossing>().keyed.get()
 }
 
-/// The registers of a task. The bases of fs and gs in them are those of its real thread while that holds its extended state.
+/// A task's registers. While its real thread holds its extended state, it holds the bases of fs and gs, too, and
+/// those here are stale.
 #[repr(C, align(16))]
 #[derive(Default)]
 pub struct Context {
     pub regs: Cell<Regs>,
-    /// The `rip` behind its last call, if that came through a rewritten site, or 0.
+    /// The `rip` behind its last call if that came through a rewritten site, otherwise 0.
     pub called_at: Cell<u64>,
-    /// Where it runs on if it does so there: the site may have displaced what stood there.
+    /// Where it continues from there: the site may have displaced the instruction that stood there.
     pub returns_to: Cell<u64>,
-    /// xmm0 to xmm15, if its real thread holds the rest of its extended state.
+    /// xmm0 to xmm15, while its real thread holds the rest of its extended state.
     vectors: Cell<[u128; 16]>,
 }
 
 impl Context {
-    /// One of a task that has not run yet.
+    /// The context of a new task.
     pub fn new(regs: Regs) -> Context {
         Context { regs: Cell::new(regs), ..Context::default() }
     }
 }
 
-/// Who runs on.
+/// The task that runs next.
 #[repr(C)]
 pub struct Leave {
     pub context: *const Context,
-    /// Its extended state, or null if its real thread holds that.
+    /// Its extended state, or null if its real thread holds it.
     pub state: *const Frame,
 }
 
 impl Leave {
-    /// From a call through a rewritten site: the task that has made it, behind it. Of its registers, `rax` alone has changed; its
-    /// real thread holds its extended state.
+    /// Back to the task that called through a rewritten site, right behind the call. Of its registers only `rax` has
+    /// changed, and its real thread holds its extended state.
     pub const STRAIGHT: Leave = Leave { context: core::ptr::null(), state: core::ptr::null() };
 }
 
 global_asm!(
     ".text",
-    // Where things stand that the blob reaches as it does what is its own.
+    // Addresses that the blob reaches relative to rip, like its own.
     ".set host_begin, __executable_start + {host}",
     ".set crossing_target, host_begin + {scratch}",
     ".set crossing_flags, host_begin + {scratch} + 8",
@@ -107,14 +111,14 @@ global_asm!(
     ".set at_rdx, {rdx}",
     ".set at_rsi, {rsi}",
     ".set at_rdi, {rdi}",
-    // set_rights(value of PKRU): takes rax, rcx and rdx, and no flags
+    // set_rights(value of PKRU): clobbers rax, rcx and rdx, but no flags
     ".macro set_rights value",
     "mov ecx, 0",
     "mov edx, 0",
     "mov eax, \\value",
     "wrpkru",
     ".endm",
-    // The arena can't be written to from here on, where there are keys: takes rax, rdx and r10
+    // Write-protects the arena from here on, where there are keys: clobbers rax, rdx and r10
     ".macro leave_arena",
     "cmp byte ptr [rip + arena_is_keyed], 0",
     "je 8f",
@@ -123,7 +127,7 @@ global_asm!(
     "mov rcx, r10",
     "8:",
     ".endm",
-    // The flags in rcx: the one of overflow comes from an addition, the others from ah
+    // Loads the flags from rcx: the overflow flag by an addition, the others from ah
     ".macro load_flags",
     "bt ecx, 11",
     "setc al",
@@ -131,7 +135,7 @@ global_asm!(
     "add al, 0x7f",
     "sahf",
     ".endm",
-    // The arena can be written to only from here on.
+    // The arena is writable only from here on.
     ".globl enter_keyed",
     "enter_keyed:",
     "mov r11, rcx",
@@ -145,19 +149,19 @@ global_asm!(
     "mov \\reg, [rip + crossing_\\reg]",
     ".endr",
     "jmp enter_displaced",
-    // The handler of all signals, with the arguments that Linux gives it.
+    // The handler of all signals, with Linux's arguments.
     ".globl on_signal_keyed",
     "on_signal_keyed:",
     "mov r8, rdx",
     "set_rights {open}",
     "mov rdx, r8",
     "jmp on_signal",
-    // From a call site. rcx: rip behind the call. Like the instruction, this takes rcx and r11 from the guest and nothing else.
+    // Entry from a call site. rcx: rip behind the call. Like the instruction, this clobbers rcx and r11 only.
     ".globl enter",
     ".balign 64",
     "enter:",
     "mov r11, rcx",
-    // The same, with the address in r11 where the guest runs on.
+    // The same, with the address at which the guest continues in r11.
     ".globl enter_displaced",
     "enter_displaced:",
     "mov [rip + crossing_target], r11",
@@ -186,12 +190,12 @@ global_asm!(
     "popfq",
     "2:",
     "mov rbp, r11",
-    // The arguments stand where a function expects them, but for one.
+    // The arguments are where a function expects them, but for one.
     "mov rcx, r10",
     "call on_call",
     "test rax, rax",
     "jnz 2f",
-    // Straight on. What functions keep for their callers stands where it was, rbp aside, and so does the target.
+    // Straight back. Callee-saved registers are unchanged, except for rbp; so is the target.
     "mov r11, rbp",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
     "movaps xmm\\n, [r11 + {vectors} + 16 * \\n]",
@@ -213,7 +217,7 @@ global_asm!(
     ".globl leaves_by_jump",
     "leaves_by_jump:",
     "jmp [rip + crossing_target]",
-    // Whoever runs on, after a call or from `run_kernel`. r11: context, rdx: extended state or 0.
+    // To any task, after a call or from `run_kernel`. r11: context, rdx: extended state or 0.
     "2:",
     "mov r11, rax",
     "test rdx, rdx",
@@ -228,7 +232,8 @@ global_asm!(
     "jne 6f",
     "mov rdx, [r11 + {returns_to}]",
     "6:",
-    // As Linux does: where rcx and r11 are what the instruction leaves in them, no other register is needed to go back.
+    // Like sysret in Linux: if rcx and r11 hold what `syscall` leaves in them, no other register is needed for the
+    // return.
     "mov rcx, [r11 + {eflags}]",
     "cmp rax, [r11 + {rcx}]",
     "jne 7f",
@@ -273,7 +278,7 @@ global_asm!(
     ".globl leaves_by_iret",
     "leaves_by_iret:",
     "iretq",
-    // run_kernel(function that returns who runs on)
+    // run_kernel(function that returns which task runs next)
     ".globl run_kernel",
     "run_kernel:",
     "lea rsp, [rip + kernel_stack_top]",
@@ -324,9 +329,9 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// Goes to the kernel's stack, which is empty, and then to whom the function names.
+    /// Switches to the kernel's empty stack, and then to the task that the function returns.
     pub fn run_kernel(then: extern "C" fn() -> Leave) -> !;
-    /// Puts the extended state of a task that this real thread holds into its frame.
+    /// Saves the extended state of a task that this real thread holds into its frame.
     pub fn save(frame: *mut Frame, context: *const Context);
     fn enter();
     fn enter_displaced();
@@ -337,29 +342,29 @@ unsafe extern "C" {
     static leaves_by_iret: u8;
 }
 
-/// Where a rewritten call site goes, with `rcx` as [`enter`] wants it.
+/// The target of a rewritten call site, with `rcx` as [`enter`] wants it.
 pub fn entry() -> u64 {
     (if is_keyed() { enter_keyed } else { enter }) as *const () as u64
 }
 
-/// The same for one that has the address in `r11` at which the guest runs on.
+/// The same for a site that has the address at which the guest continues in `r11`.
 pub fn displaced_entry() -> u64 {
     (if is_keyed() { enter_displaced_keyed } else { enter_displaced }) as *const () as u64
 }
 
-/// What Linux calls for signals: `then`, on the kernel's terms.
+/// The signal handler for Linux: `then`, after write access to the arena is there.
 pub fn handler(then: unsafe extern "C" fn(i32, *const u8, *mut u64)) -> u64 {
     let handler = if is_keyed() { on_signal_keyed } else { then };
     handler as usize as u64
 }
 
-/// Whether that is the first instruction behind a call site.
+/// Whether this is the first instruction behind a call site.
 pub fn enters_at(address: u64) -> bool {
     let entries = [enter, enter_displaced, enter_keyed, enter_displaced_keyed];
     entries.iter().any(|&entry| entry as *const () as u64 == address)
 }
 
-/// Whether a fault there says that the registers which a task was to run on with are bad.
+/// Whether a fault at this address means that the registers of the task that was to run next are bad.
 pub fn leaves_at(address: u64) -> bool {
     [(&raw const leaves_by_jump) as u64, (&raw const leaves_by_iret) as u64].contains(&address)
 }

@@ -1,5 +1,7 @@
-//! How guest code comes to the kernel: through rewritten call sites, and by signals of the real Linux, of which the first calls
-//! of every site are one.
+//! Where guest code enters the kernel: by rewritten call sites, and by signals of the real Linux. The first calls of
+//! each site come as `SIGSYS`.
+//!
+//! Invariant: when the kernel returns to a guest, the process of the task that it chose runs.
 
 use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,7 +21,7 @@ use crate::enter::frame::{self, Event, Frame};
 use crate::enter::gate;
 use crate::enter::turn::turn;
 use crate::process::task;
-use crate::process::task::Inside;
+use crate::process::task::GuestTask;
 use crate::protocol::end::End;
 use crate::protocol::layout::{ARENA, ARENA_SIZE};
 use crate::rewrite::call_sites;
@@ -34,12 +36,12 @@ const SIGBUS: i32 = 7;
 const SIGFPE: i32 = 8;
 const SIGSEGV: i32 = 11;
 const SIGSYS: i32 = 31;
-/// The code of a fault that tells of no address.
+/// The code of a fault without an address.
 const SI_KERNEL: i32 = 0x80;
 /// `AUDIT_ARCH_X86_64`, and the bit of x32 calls.
 const X86_64: u32 = 0xc000_003e;
 const X32_BIT: u64 = 0x4000_0000;
-/// Tells Linux to bring calls and faults here.
+/// Installs the handler for calls and faults.
 pub fn handle_signals() {
     const FLAGS: u64 = 4 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
     let action = [crossing::handler(on_signal), FLAGS, gate::gate_restorer as *const () as u64, 0];
@@ -48,7 +50,7 @@ pub fn handle_signals() {
     }
 }
 
-/// On the stack for signals.
+/// The handler, on the signal stack.
 #[unsafe(no_mangle)]
 extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     // SAFETY: Linux hands over a `siginfo` and a `ucontext`.
@@ -59,29 +61,30 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     };
     // SAFETY: as above.
     let at = unsafe { *rip };
-    // A fault on the way out is the guest's, whose registers then stand where they came from.
+    // A fault in the last instruction of the exit path is the guest's. Its registers are still in its context.
     let leaving = crossing::leaves_at(at);
-    // A guest that traps behind each instruction has made the last one of a call site.
+    // A guest that single-steps has executed the last instruction of a call site.
     let stepped = signal == SIGTRAP && (crossing::enters_at(at) || clock::enters_at(at));
-    // Codes up to 0 are for signals that a process has sent: the kernel looks by itself for what is wanted.
+    // Codes up to 0 mean that a process has sent the signal. The kernel checks by itself whether the supervisor wants
+    // something.
     if gate::holds(at) && code <= 0 {
         return;
     }
     if gate::holds(at) && !leaving && !stepped {
-        let mended = gate::mended(at).or_else(|| clock::mended(at));
-        if let Some(mended) = mended.filter(|_| [SIGSEGV, SIGBUS].contains(&signal)) {
-            // SAFETY: as above; the routine goes on behind what it tried.
-            return unsafe { *rip = mended };
+        let fixup = gate::fixup(at).or_else(|| clock::fixup(at));
+        if let Some(fixup) = fixup.filter(|_| [SIGSEGV, SIGBUS].contains(&signal)) {
+            // SAFETY: as above; the routine continues at its fixup.
+            return unsafe { *rip = fixup };
         }
         if signal == SIGSYS {
             // SAFETY: this is the handler of `gate::trap`.
             template().replace(unsafe { Frame::of(uc) });
             return;
         }
-        supervisor::broken(format_args!("signal {signal} at {at:#x}, address {addr:#x}"));
+        supervisor::fail(format_args!("signal {signal} at {at:#x}, address {addr:#x}"));
     }
     // SAFETY: this is a handler.
-    if code == SI_KERNEL && unsafe { answer_cpuid(signal, uc) } {
+    if code == SI_KERNEL && unsafe { emulate_cpuid(signal, uc) } {
         return;
     }
     let Some((task, _)) = turn().task.get() else {
@@ -90,7 +93,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
     if signal == SIGTRAP
         && let Some(copy) = call_sites::displaced(task, at)
     {
-        // SAFETY: as above; all other registers stay.
+        // SAFETY: as above; no other register changes.
         return unsafe { *rip = copy };
     }
     // SAFETY: this is a handler.
@@ -101,7 +104,7 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
         ));
     }
     let event = Event { signal, code, addr, call, trap, error };
-    // Its call comes by signal, as if the site weren't rewritten.
+    // Its call is handled like one of a site that isn't rewritten.
     turn().event.set(if stepped { Event { signal: SIGSYS, call: (0, X86_64), ..event } } else { event });
     task.process.holds.set(core::ptr::null());
     let regs = if leaving {
@@ -121,30 +124,30 @@ extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
 }
 
 extern "C" fn on_event() -> Leave {
-    supervisor::check();
+    supervisor::check_marks();
     let event = turn().event.get();
     if event.signal == SIGSYS && event.code > 0 && event.call.1 == X86_64 {
         if settings().rewrite.get()
             && let Some((task, _)) = turn().task.get()
         {
             let regs = task.regs();
-            call_sites::noticed(task.process, task, regs.rip, regs.rax);
+            call_sites::count_call(task.process, task, regs.rip, regs.rax);
         }
         return call_by_signal();
     }
     go_to(take_event(event))
 }
 
-/// A call that has come as a signal.
+/// Handles a call that came as a signal.
 fn call_by_signal() -> Leave {
     let Some((task, _)) = turn().task.get() else { return run() };
     let regs = task.context.regs.get();
     let leave = on_call(regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9);
-    // Other registers than those of a jump are to be set.
+    // This exit restores all registers, not only those that a call may change.
     if leave.context.is_null() { task.resume() } else { leave }
 }
 
-/// A call through a rewritten site; the registers stand in the task that runs.
+/// Handles a call through a rewritten site. The registers are in the context of the task that runs.
 #[unsafe(no_mangle)]
 extern "C" fn on_call(rdi: u64, rsi: u64, rdx: u64, r10: u64, r8: u64, r9: u64) -> Leave {
     match take_call([rdi, rsi, rdx, r10, r8, r9]) {
@@ -154,12 +157,12 @@ extern "C" fn on_call(rdi: u64, rsi: u64, rdx: u64, r10: u64, r8: u64, r9: u64) 
 }
 
 #[cold]
-fn go_to(task: Option<&'static Inside>) -> Leave {
-    task.map_or_else(run, Inside::resume)
+fn go_to(task: Option<&'static GuestTask>) -> Leave {
+    task.map_or_else(run, GuestTask::resume)
 }
 
-/// Gives the kernel a call; returns the task if it just runs on.
-fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
+/// Hands the kernel a call. Returns the task if it simply continues.
+fn take_call(args: [u64; 6]) -> Option<&'static GuestTask> {
     count(&control().stops);
     let (task, _) = turn().task.get()?;
     let call = Call { number: task.begin_call(), args };
@@ -171,7 +174,7 @@ fn take_call(args: [u64; 6]) -> Option<&'static Inside> {
     let cx = turn().cx.get()?;
     clock::settle(cx);
     let rax = cx.answer(call)?;
-    // The call may have looked into other processes, and is carried on in the last of them.
+    // The call may have accessed other processes, in which case the kernel runs in the last of them.
     task.process.enter();
     task.set_result(rax);
     if call.number == u64::from(__NR_clock_gettime) {
@@ -186,11 +189,11 @@ fn foreign_call() {
     supervisor::notice(Notice::ForeignCall);
 }
 
-/// Gives the kernel what else the task has stopped for; returns the task if it just runs on.
-fn take_event(event: Event) -> Option<&'static Inside> {
+/// Hands the kernel any other stop. Returns the task if it simply continues.
+fn take_event(event: Event) -> Option<&'static GuestTask> {
     let (task, tid) = turn().task.get()?;
     let kernel = turn().kernel.get()?;
-    // Codes up to 0 are for signals that a process has sent: from outside, hence no concern of the guest's.
+    // Codes up to 0 mean that a process has sent the signal. It came from outside and doesn't concern the guest.
     if event.code <= 0 {
         supervisor::end_if_given_up();
         return Some(task);
@@ -204,11 +207,11 @@ fn take_event(event: Event) -> Option<&'static Inside> {
     if let Some(cx) = turn().cx.get() {
         clock::settle(cx);
     }
-    if event.signal == SIGSEGV && answer(kernel, task) {
+    if event.signal == SIGSEGV && emulate_rdtsc(kernel, task) {
         return (!kernel.stops_at_horizon()).then_some(task);
     }
     let Event { mut signal, mut code, addr, trap, error, .. } = event;
-    // Where the arena's file has ended, Linux speaks of SIGBUS. For a guest nothing is mapped there.
+    // Beyond the end of the arena's file Linux raises SIGBUS. To a guest nothing is mapped there.
     if signal == SIGBUS && (ARENA..ARENA + ARENA_SIZE).contains(&addr) {
         const SEGV_MAPERR: i32 = 1;
         (signal, code) = (SIGSEGV, SEGV_MAPERR);
@@ -217,11 +220,11 @@ fn take_event(event: Event) -> Option<&'static Inside> {
     None
 }
 
-/// Carries out `cpuid`, if that is what the guest stands at or has trapped in place of; needs no more than the table.
+/// Emulates `cpuid` if the guest stands at one, or behind the trap that replaces one. Needs nothing but the table.
 ///
 /// # Safety
 /// `uc` is what a signal handler got.
-unsafe fn answer_cpuid(signal: i32, uc: *mut u64) -> bool {
+unsafe fn emulate_cpuid(signal: i32, uc: *mut u64) -> bool {
     // SAFETY: the caller's promise.
     let word = |index| unsafe { &mut *uc.add(index) };
     let rip = word(frame::RIP);
@@ -240,13 +243,13 @@ unsafe fn answer_cpuid(signal: i32, uc: *mut u64) -> bool {
     true
 }
 
-/// One more. Only who has the turn writes.
+/// Increments a counter. Only the process that runs writes.
 fn count(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
-/// Carries out `rdtsc` or `rdtscp`, if that is what the task stands at.
-fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
+/// Emulates `rdtsc` or `rdtscp` if the task stands at one.
+fn emulate_rdtsc(kernel: &alloc::rc::Rc<Kernel>, task: &GuestTask) -> bool {
     let mut regs = task.regs();
     let mut code = [0; 3];
     let len = task.read(regs.rip, &mut code);
@@ -268,7 +271,7 @@ fn answer(kernel: &alloc::rc::Rc<Kernel>, task: &Inside) -> bool {
     true
 }
 
-/// Lets whoever's turn it is run.
+/// Runs the task that the kernel chooses.
 pub fn run() -> Leave {
     match decide() {
         Ok(task) => task.resume(),
@@ -276,8 +279,9 @@ pub fn run() -> Leave {
     }
 }
 
-/// Asks the kernel; when this returns, the task's process is the one that runs. Nothing of it stays on the stack.
-fn decide() -> Result<&'static Inside, End> {
+/// Asks the kernel for the next task. When this returns, the task's process runs. Its stack frame is gone by then, so
+/// the kernel's stack is empty.
+fn decide() -> Result<&'static GuestTask, End> {
     let Some(kernel) = turn().kernel.get() else { return Err(End::Broken("there is no kernel".into())) };
     loop {
         supervisor::attend();
@@ -287,17 +291,17 @@ fn decide() -> Result<&'static Inside, End> {
             Next::Run(tid) => {
                 let Some(cx) = kernel.turn() else {
                     return Err(End::Broken(format!(
-                        "the kernel runs task {tid}, which isn't there; please report this"
+                        "the kernel chose task {tid}, which doesn't exist; please report this"
                     )));
                 };
-                let inside = task::of(&cx.task.guest);
-                inside.process.enter();
-                part::<Crossing>().context.set(&raw const inside.context);
-                supervisor::check();
-                turn().task.set(Some((inside, tid)));
-                // SAFETY: the kernel is never dropped, and keeps this in its place until it is asked who is next.
+                let task = task::of(&cx.task.guest);
+                task.process.enter();
+                part::<Crossing>().context.set(&raw const task.context);
+                supervisor::check_marks();
+                turn().task.set(Some((task, tid)));
+                // SAFETY: the kernel is never dropped, and keeps this in place until it is asked for the next task.
                 turn().cx.set(Some(unsafe { &*core::ptr::from_ref(&*cx) }));
-                return Ok(inside);
+                return Ok(task);
             }
             Next::AwaitConsole { streams } => supervisor::await_streams(&streams),
             Next::Idle { until } => supervisor::await_horizon(until, horizon),

@@ -1,11 +1,11 @@
-//! What keeps guests' system calls from Linux: those made elsewhere than in the gate trap.
+//! Keeps guests' system calls from Linux: a call from outside of the gate traps.
 //!
-//! Linux dispatches them back to the guest (Syscall User Dispatch), because each real call of the engine's passes here and a filter
-//! on the instruction pointer takes twice as long. That isn't inherited: [`arm`] comes first in each new thread and image. Nor
-//! does it see calls of the `vsyscall` page. Those are left to a filter by number, so that Linux knows beforehand which calls it
-//! lets through, and doesn't run it for them.
+//! Linux returns such calls to the guest (Syscall User Dispatch). A seccomp filter on the instruction pointer would
+//! take twice as long for each real call of the engine. Dispatch is not inherited, so [`arm`] comes first in each new
+//! thread and image. Nor does it catch calls from the `vsyscall` page, which are left to a seccomp filter. That one
+//! looks at the number only: so Linux knows in advance which calls it permits, and doesn't run the filter for them.
 //!
-//! Invariant: no guest's instruction is executed in a thread that isn't armed.
+//! Invariant: no guest instruction is executed in a thread that isn't armed.
 
 use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
@@ -13,13 +13,13 @@ use linux_raw_sys::general::*;
 use crate::enter::gate;
 use crate::sys;
 
-/// Makes calls trap in this process, and in all that come of it once they are armed.
+/// Makes calls trap in this process, and in all its descendants once they are armed.
 pub fn install() -> Result<(), Errno> {
     dispatch()?;
     filter()
 }
 
-/// Sets up what a thread or an image hasn't inherited.
+/// Sets up what a thread or an image doesn't inherit.
 pub fn arm() {
     if dispatch().is_err() {
         sys::exit_group(1);
@@ -33,14 +33,14 @@ fn dispatch() -> Result<u64, Errno> {
     sys::ask(__NR_prctl, [PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, from, len, 0, 0])
 }
 
-/// The calls of the `vsyscall` page trap, which the engine itself never makes. In instructions of classic BPF (`struct
-/// sock_filter`).
+/// Makes the calls of the `vsyscall` page trap. The engine itself never makes them. The instructions are classic BPF
+/// (`struct sock_filter`).
 fn filter() -> Result<(), Errno> {
     const SECCOMP_SET_MODE_FILTER: u64 = 1;
     const LOAD: u64 = 0x20;
     const EQUAL: u64 = 0x15;
     const RETURN: u64 = 0x06;
-    /// Where the number stands (`struct seccomp_data`).
+    /// The offset of the number (`struct seccomp_data`).
     const NUMBER: u64 = 0;
     const TRAP: u64 = 0x0003_0000;
     const ALLOW: u64 = 0x7fff_0000;

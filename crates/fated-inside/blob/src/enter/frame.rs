@@ -1,4 +1,5 @@
-//! The extended state of tasks that don't run, in the format of Linux's signal frames; and what else such a frame tells.
+//! The extended state of tasks that don't run, in the format of Linux's signal frames, and the other contents of such
+//! a frame.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,9 +12,9 @@ use fated_kernel::errno::Errno;
 use crate::arena::{self, Part, part};
 use crate::protocol::layout::XSTATE_ROOM as ROOM;
 
-/// Where the frame says what it holds, and what that is (`struct _fpx_sw_bytes`).
+/// Offset of the words in which Linux describes the frame (`struct _fpx_sw_bytes`).
 const SOFTWARE: usize = 464;
-/// In that: which parts of the state it has room for.
+/// Among them: the mask of components that it has room for.
 pub const FEATURES: usize = SOFTWARE + 8;
 const LEGACY: usize = 512;
 const HEADER_END: usize = 576;
@@ -23,7 +24,7 @@ const MAGIC2: u32 = 0x4650_5845;
 const USUAL: u64 = 7;
 const PKRU: u64 = 1 << 9;
 
-/// Words of `struct ucontext`.
+/// Indices of words in `struct ucontext`.
 mod at {
     pub const REGS: usize = 5;
     pub const RBX: usize = 16;
@@ -42,9 +43,9 @@ pub use at::{RAX, RBX, RCX, RDX, RIP};
 pub struct Event {
     pub signal: i32,
     pub code: i32,
-    /// `si_addr`, and for `SIGSYS` where the call was made.
+    /// `si_addr`; for `SIGSYS`, where the call was made.
     pub addr: u64,
-    /// For `SIGSYS`: number of the call and architecture.
+    /// For `SIGSYS`: number of the call, and architecture.
     pub call: (u32, u32),
     pub trap: u64,
     pub error: u64,
@@ -57,7 +58,7 @@ pub struct Frame {
     fp: [u8; ROOM],
 }
 
-/// A frame as Linux makes it, to make others from; `None` until there is one.
+/// A frame as Linux writes it, from which others are made; `None` until there is one.
 #[derive(Default)]
 pub struct Template(pub RefCell<Option<Box<Frame>>>);
 
@@ -70,7 +71,7 @@ pub fn template() -> &'static RefCell<Option<Box<Frame>>> {
     &part::<Template>().0
 }
 
-/// The registers of whoever a signal has interrupted. Segments and bases of fs and gs aren't in a frame.
+/// The registers that a signal has interrupted. A frame doesn't have segments and the bases of fs and gs.
 ///
 /// # Safety
 /// `uc` is what a signal handler got.
@@ -124,19 +125,19 @@ fn half(image: &[u8], at: usize) -> u32 {
 }
 
 impl Frame {
-    /// One with nothing in it, for a task that has no image yet.
+    /// An empty frame, for a task that has no image yet.
     pub fn empty() -> Box<Frame> {
         Box::new(Frame { fp: [0; ROOM] })
     }
 
-    /// One with the initial state.
+    /// A frame with the initial state.
     pub fn fresh() -> Option<Box<Frame>> {
         let mut frame = template().borrow().clone()?;
         frame.reset();
         Some(frame)
     }
 
-    /// A copy of what Linux has pushed; `None` if it is larger than anything that is known here.
+    /// A copy of the frame that Linux has pushed; `None` if it doesn't fit.
     ///
     /// # Safety
     /// `uc` is what a signal handler got.
@@ -146,12 +147,12 @@ impl Frame {
         unsafe { frame.load(uc) }.then_some(frame)
     }
 
-    /// Takes over what Linux has pushed.
+    /// Copies the frame that Linux has pushed; `false` if it doesn't fit.
     ///
     /// # Safety
     /// `uc` is what a signal handler got.
     pub unsafe fn load(&mut self, uc: *const u64) -> bool {
-        // SAFETY: how long the state is stands in it.
+        // SAFETY: the state itself says how long it is.
         unsafe {
             let fp = *uc.add(at::FPSTATE) as *const u8;
             let head = core::slice::from_raw_parts(fp, LEGACY);
@@ -161,13 +162,13 @@ impl Frame {
             }
             self.fp[..size].copy_from_slice(core::slice::from_raw_parts(fp, size));
         }
-        // What may be written isn't a task's state.
+        // Write access to memory isn't a task's state.
         let features = word(&self.fp, FEATURES) & !PKRU;
         self.fp[FEATURES..FEATURES + 8].copy_from_slice(&features.to_le_bytes());
         true
     }
 
-    /// The initial extended state, as after an exec.
+    /// Sets the initial extended state, as after an exec.
     fn reset(&mut self) {
         const CONTROL_WORD: u16 = 0x37f;
         const MXCSR: u32 = 0x1f80;
@@ -185,8 +186,8 @@ impl Frame {
         })
     }
 
-    /// The state as a guest's signal frame has it: x87, SSE and AVX, and of the rest what is used, so that frames are alike
-    /// on machines with and without more.
+    /// The state for a guest's signal frame: x87, SSE and AVX, and further components only if used, so that frames
+    /// are the same on machines with and without more.
     pub fn xstate(&self, cpuid: &Cpuid) -> Vec<u8> {
         let (supported, used) = (word(&self.fp, FEATURES), word(&self.fp, LEGACY));
         let features = supported & (USUAL | used);
@@ -202,7 +203,7 @@ impl Frame {
         image
     }
 
-    /// Takes the state from a guest's frame. One without magic numbers holds x87 and SSE only.
+    /// Restores the state from a guest's frame. A frame without magic numbers holds x87 and SSE only.
     pub fn set_xstate(&mut self, cpuid: &Cpuid, frame: &[u8]) -> Result<(), Errno> {
         if frame.len() < LEGACY {
             return Err(Errno::EINVAL);
@@ -215,7 +216,7 @@ impl Frame {
         let supported = word(&self.fp, FEATURES);
         let (held, used) =
             if whole { (word(frame, FEATURES) & supported, word(frame, LEGACY)) } else { (supported, 3) };
-        // Reserved bits of mxcsr, and of the header, would make Linux kill the real process.
+        // Linux would kill the real process for reserved bits in mxcsr or in the header.
         const MXCSR: u32 = 0xffff;
         if whole && used & !held != 0 || half(frame, 24) & !MXCSR != 0 {
             return Err(Errno::EINVAL);

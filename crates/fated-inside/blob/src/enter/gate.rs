@@ -1,6 +1,7 @@
-//! The gate: the one page from which system calls are permitted, and the few routines that need assembly.
+//! The gate: the one page from which Linux accepts system calls, and the few routines that need assembly.
 //!
-//! Invariant: no `syscall` instruction of the blob's own lies outside the page, save [`trap`], which is there to be caught.
+//! Invariant: the blob has no `syscall` instruction outside of this page but the one in [`trap`], which is there to
+//! be caught.
 
 use core::arch::global_asm;
 
@@ -8,7 +9,7 @@ use crate::memory::bytes::MIDDLING;
 use crate::protocol::layout::{BASES, BLOCK_SIZE};
 
 global_asm!(
-    // What a function must keep, on the stack whose pointer is left where rdi says.
+    // Pushes the callee-saved registers and stores the stack pointer where rdi points.
     ".macro keep_registers",
     ".irp reg, rbx, rbp, r12, r13, r14, r15",
     "push \\reg",
@@ -19,7 +20,7 @@ global_asm!(
     ".balign 4096",
     ".globl gate_begin",
     "gate_begin:",
-    // In the blob's own file, the supervisor writes there.
+    // In the blob's own file the supervisor fills this in (`TextFile`).
     "text_file:",
     ".quad 0, 0",
     // gate_call(number, six arguments)
@@ -39,7 +40,7 @@ global_asm!(
     "mov eax, 15",
     "syscall",
     "ud2",
-    // gate_clone(flags, stack): the child takes an argument and a function from its stack
+    // gate_clone(flags, stack): the child pops an argument and a function from its stack
     ".globl gate_clone",
     "gate_clone:",
     "xor edx, edx",
@@ -55,7 +56,7 @@ global_asm!(
     "pop rax",
     "call rax",
     "ud2",
-    // gate_leave(word, value, status): ends the process, which uses no memory any more once the word has its value
+    // gate_leave(word, value, status): exits; the process uses no memory once the word has its value
     ".globl gate_leave",
     "gate_leave:",
     "mov eax, 231",
@@ -63,7 +64,7 @@ global_asm!(
     "mov edi, edx",
     "syscall",
     "ud2",
-    // gate_exec(where to keep the stack pointer, fd, path, argv, envp, flags): returns 0 in the new image
+    // gate_exec(where to store the stack pointer, fd, path, argv, envp, flags): returns 0 in the new image
     ".globl gate_exec",
     "gate_exec:",
     "keep_registers",
@@ -85,7 +86,7 @@ global_asm!(
     "pop \\reg",
     ".endr",
     "ret",
-    // leave_kernel(where to keep the stack pointer, another stack, function, argument)
+    // leave_kernel(where to store the stack pointer, another stack, function, argument)
     ".globl leave_kernel",
     "leave_kernel:",
     "keep_registers",
@@ -93,7 +94,7 @@ global_asm!(
     "mov rdi, rcx",
     "call rdx",
     "ud2",
-    // Linux has mapped nothing but the gate, and what is written to. This maps the text, and the gate once more.
+    // Linux has mapped only the gate and the stack. This maps the text, and the gate once more.
     ".globl _start",
     "_start:",
     "lea rdi, [rip + __executable_start]",
@@ -102,7 +103,7 @@ global_asm!(
     "mov r10d, 0x12",
     "mov r8, [rip + text_file]",
     "mov r9, [rip + text_file + 8]",
-    // As `descriptors::of_image` has it.
+    // See `descriptors::of_image`.
     "cmp qword ptr [rsp], 1",
     "jbe 4f",
     "add r8, {above_soft} - {low}",
@@ -129,9 +130,9 @@ global_asm!(
     "mov eax, 0x7e57",
     "syscall",
     "ret",
-    // copy_guest(to, from, count): how many bytes are left. A fault among words leads to the bytes, one there to the end. In the
-    // former, rcx is by 16 less than what is left. The words are no wider than those that much of it has just been written by, or
-    // processors would wait until that is done.
+    // copy_guest(to, from, count): returns how many bytes are left. A fault in the loop over words continues with
+    // single bytes, one in that loop ends it. In the former rcx is 16 less than what is left. The words are no wider
+    // than those that most of it has just been written by: processors would otherwise wait for the stores.
     ".globl copy_guest",
     "copy_guest:",
     "mov rcx, rdx",
@@ -214,13 +215,13 @@ unsafe extern "C" {
 /// As unsafe as the call.
 pub unsafe fn call(number: u32, args: [u64; 6]) -> i64 {
     let [a, b, c, d, e, f] = args;
-    // SAFETY: the caller answers for the call; the routine keeps what the C convention wants kept.
+    // SAFETY: the caller answers for the call; the routine preserves what the C convention wants preserved.
     unsafe { gate_call(u64::from(number), a, b, c, d, e, f) }
 }
 
 macro_rules! addresses {
     ($($access:vis $name:ident = $symbol:ident;)*) => {$(
-        /// Where it stands.
+        /// Its address.
         $access fn $name() -> u64 {
             (&raw const $symbol) as u64
         }
@@ -236,8 +237,8 @@ addresses! {
     pub image_begin = __executable_start;
 }
 
-/// Where `copy_guest` goes on if the instruction at this address of its own faults.
-pub fn mended(at: u64) -> Option<u64> {
+/// The fixup of `copy_guest` for a fault at this address.
+pub fn fixup(at: u64) -> Option<u64> {
     match at {
         _ if (words()..rest()).contains(&at) => Some(rest()),
         _ if (rest()..copied()).contains(&at) => Some(copied()),
@@ -245,7 +246,7 @@ pub fn mended(at: u64) -> Option<u64> {
     }
 }
 
-/// Whether an address is the blob's own.
+/// Whether an address is in the blob.
 pub fn holds(address: u64) -> bool {
     (image_begin()..image_begin() + BLOCK_SIZE).contains(&address)
 }

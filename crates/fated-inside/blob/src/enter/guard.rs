@@ -1,7 +1,8 @@
-//! What guests must not touch: the arena, the blob, the stubs, and the descriptors of the first two.
+//! Keeps guests' calls away from what is the engine's: the arena, the blob, the stubs, and the descriptors of the
+//! first two.
 //!
-//! Whatever goes through the kernel is checked here. A guest's own loads and stores aren't: where they hit the arena, the
-//! marks in it may tell (`memory::marks`).
+//! Every call that Linux carries out for a guest is checked here. A guest's own loads and stores are not. If they hit
+//! the arena, the marks in it may show that (`memory::marks`).
 
 use fated_kernel::arch::Call;
 use fated_kernel::errno::Errno;
@@ -10,25 +11,25 @@ use fated_kernel::syscall::table::{Arg, Ret};
 use linux_raw_sys::general::*;
 
 use crate::enter::gate;
-use crate::memory::reserved::{begins, ours};
+use crate::memory::reserved::{is_reserved, range_starts};
 use crate::process::descriptors::Descriptors;
 use crate::protocol::layout::ARENA;
 use crate::sys;
 
-/// Which arguments of a call may name something of the engine's: bits, the lowest one for the first argument.
+/// Which arguments of a call may refer to something of the engine's. Bit 0 is the first argument.
 #[derive(Clone, Copy)]
 struct Shape {
     descriptors: u8,
     addresses: u8,
-    /// Addresses with the length behind them.
+    /// Addresses whose length is the next argument.
     buffers: u8,
     /// It returns a descriptor.
     opens: bool,
-    /// It is to be looked at for itself, before or afterwards.
+    /// It needs a look of its own, before or afterwards.
     is_special: bool,
 }
 
-/// By a call's place.
+/// By a call's place in the table.
 static SHAPES: [Shape; table::PLACES] = {
     let mut shapes =
         [Shape { descriptors: 0, addresses: 0, buffers: 0, opens: false, is_special: false }; table::PLACES];
@@ -82,7 +83,7 @@ const fn takes_vector(number: u32) -> bool {
     matches!(number, __NR_readv | __NR_writev | __NR_preadv | __NR_pwritev | __NR_preadv2 | __NR_pwritev2)
 }
 
-/// Whether the engine takes note of it: of where descriptors go, of locks and of the bases of segments.
+/// Whether the engine tracks its effect: on descriptors, locks, or the bases of segments.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 const fn is_noted(number: u32) -> bool {
     matches!(
@@ -98,8 +99,8 @@ const fn is_noted(number: u32) -> bool {
     )
 }
 
-/// Whether it is plain that a call names nothing of the engine's, and that nothing is to be noted but a descriptor that it returns: so
-/// of nearly all, and this is a part of what each costs.
+/// Whether a call refers to nothing of the engine's, and needs no tracking but for a descriptor that it returns.
+/// Nearly all calls are like that, so this is a part of what each one costs.
 #[inline]
 pub fn is_harmless(call: &Call, own: &Descriptors) -> bool {
     let shape = &SHAPES[table::place(call.number)];
@@ -108,22 +109,22 @@ pub fn is_harmless(call: &Call, own: &Descriptors) -> bool {
         shape.descriptors & bit != 0 && own.hold(value)
             || shape.addresses & bit != 0 && {
                 let len = if shape.buffers & bit != 0 { call.args[place + 1] } else { 1 };
-                ours(value, len)
+                is_reserved(value, len)
             }
     };
     !shape.is_special && !(0..call.args.len()).any(names)
 }
 
-/// Whether what a call returns is a descriptor.
+/// Whether a call returns a descriptor.
 #[inline]
 pub fn opens(call: &Call) -> bool {
     SHAPES[table::place(call.number)].opens
 }
 
-/// Makes a call one that Linux may be asked in a guest's name, or says what it comes to instead: as it stands it could take the
-/// engine away from the guest, or let the guest in. What names something of the engine's then names nothing at all, so that
-/// Linux finds the first error of several.
-pub fn instead(call: &mut Call, own: &Descriptors) -> Option<i64> {
+/// Changes a call so that Linux may carry it out in the guest's name, or returns its result instead. Otherwise it
+/// could unmap the engine or let the guest in. A reference to something of the engine's becomes one to nothing at
+/// all, so that Linux still finds the first error of several.
+pub fn restrict(call: &mut Call, own: &Descriptors) -> Option<i64> {
     if call.number as u32 == __NR_close_range {
         return Some(close_range(call.args, own));
     }
@@ -134,32 +135,34 @@ pub fn instead(call: &mut Call, own: &Descriptors) -> Option<i64> {
     None
 }
 
-/// A change to mappings that are the engine's.
+/// The error of a call that would change the engine's mappings.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn mapping(call: &Call) -> Option<Errno> {
     let [a, b, c, d, e, _] = call.args;
     match call.number as u32 {
-        // A wish, unless it is to be there.
+        // The address is a hint unless it is fixed.
         __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
-        __NR_mremap if ours(a, b) || d & u64::from(MREMAP_FIXED) != 0 && ours(e, c) => Some(Errno::EFAULT),
+        __NR_mremap if is_reserved(a, b) || d & u64::from(MREMAP_FIXED) != 0 && is_reserved(e, c) => {
+            Some(Errno::EFAULT)
+        }
         __NR_mremap => None,
-        number if changes_mappings(number) && ours(a, b) => Some(Errno::ENOMEM),
+        number if changes_mappings(number) && is_reserved(a, b) => Some(Errno::ENOMEM),
         _ => None,
     }
 }
 
-/// Where nothing is mapped: in front of the arena.
+/// An address where nothing is mapped: below the arena.
 const NOWHERE: u64 = ARENA - 4096;
 
-/// Takes the engine's descriptors and memory out of the arguments.
+/// Removes the engine's descriptors and memory from the arguments.
 fn hide(call: &mut Call, own: &Descriptors) {
     let Some(info) = table::call(call.number) else { return };
-    // The address of a mapping may be a wish.
-    let wish = call.number as u32 == __NR_mmap;
+    // The address of a mapping may be a hint.
+    let hint = call.number as u32 == __NR_mmap;
     for (kind, value) in info.args.iter().zip(&mut call.args) {
         match kind {
             Arg::Fd | Arg::Dir if own.hold(*value) => *value = u64::MAX,
-            Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !wish && ours(*value, 1) => {
+            Arg::In | Arg::Out | Arg::Path | Arg::Str | Arg::Strs | Arg::Ptr if !hint && is_reserved(*value, 1) => {
                 *value = NOWHERE;
             }
             _ => {}
@@ -171,42 +174,42 @@ fn hide(call: &mut Call, own: &Descriptors) {
     }
 }
 
-/// Lets buffers end where something of the engine's begins, as if nothing were mapped there: Linux uses of a long one what
-/// it needs.
+/// Ends buffers where the engine's memory begins, as if nothing were mapped there. Linux uses as much of a long
+/// buffer as it needs.
 fn shorten(call: &mut Call, kinds: &[Arg]) {
     for place in 1..kinds.len() {
         if matches!(kinds[place - 1..=place], [Arg::In | Arg::Out, Arg::Len]) {
             let (at, len) = (call.args[place - 1], call.args[place]);
-            // Farther than any address, Linux refuses it, or needs far less.
-            if at.checked_add(len).is_some_and(|end| end <= ADDRESSES) && ours(at, len) {
-                let begins = begins().filter(|&begin| begin > at).min();
+            // Beyond the last address Linux refuses the buffer, or needs far less of it.
+            if at.checked_add(len).is_some_and(|end| end <= ADDRESSES) && is_reserved(at, len) {
+                let begins = range_starts().filter(|&begin| begin > at).min();
                 call.args[place] = begins.map_or(len, |begin| len.min(begin - at));
             }
         }
     }
 }
 
-/// Where the addresses of programs end (`TASK_SIZE_MAX`).
+/// The end of user addresses (`TASK_SIZE_MAX`).
 const ADDRESSES: u64 = (1 << 47) - 4096;
 /// The most bytes of one call (`MAX_RW_COUNT`).
 const MOST_BYTES: u64 = 0x7fff_f000;
 
-/// Whether the call takes a vector of buffers with one of them in what is the engine's.
+/// Whether the call takes a vector that has a buffer in the engine's memory.
 fn vector_is_ours(call: &Call) -> bool {
     const MOST: u64 = 1024;
-    // What can't be read here, Linux can't read either, and says so.
+    // What can't be read here Linux can't read either, and it reports that.
     takes_vector(call.number as u32)
         && (0..call.args[2].min(MOST)).any(|index| {
             let mut part = [0_u64; 2];
             let size = size_of_val(&part) as u64;
             let Some(from) = call.args[1].checked_add(index * size) else { return false };
-            // SAFETY: `part` can be written; a fault at the other address is mended.
+            // SAFETY: `part` is writable; `copy_guest` survives a fault at the other address.
             let left = unsafe { gate::copy_guest(part.as_mut_ptr() as u64, from, size) };
-            left == 0 && part[1] > 0 && ours(part[0], part[1].min(MOST_BYTES))
+            left == 0 && part[1] > 0 && is_reserved(part[0], part[1].min(MOST_BYTES))
         })
 }
 
-/// close_range(2) around the engine's descriptors.
+/// close_range(2), but for the engine's descriptors.
 fn close_range([first, last, flags, ..]: [u64; 6], own: &Descriptors) -> i64 {
     let (first, last) = (u64::from(first as u32), u64::from(last as u32));
     let [low, .., high] = own.all().map(|fd| fd as u64);

@@ -1,4 +1,4 @@
-//! The way from guest code into the kernel and back, and what guests can not get past.
+//! The way from guest code into the kernel and back, and what guests can't do past the kernel.
 
 pub mod clock;
 pub mod crossing;

@@ -1,4 +1,6 @@
-//! The kernel, and the task that it has let run.
+//! The kernel, and the task that it runs.
+//!
+//! Invariant: the task's process is the one that runs, whenever guest code does.
 
 use alloc::rc::Rc;
 use core::cell::{Cell, OnceCell};
@@ -9,18 +11,18 @@ use fated_kernel::id::Tid;
 
 use crate::arena::{self, Part, part};
 use crate::enter::frame::Event;
-use crate::process::task::Inside;
+use crate::process::task::GuestTask;
 
-/// Whom the kernel has let run.
+/// The kernel and its present choice.
 #[derive(Default)]
 pub struct Turn {
-    /// The task that has run last.
-    pub task: Cell<Option<(&'static Inside, Tid)>>,
-    /// That task as the kernel sees it, while it has the turn.
+    /// The task that ran last.
+    pub task: Cell<Option<(&'static GuestTask, Tid)>>,
+    /// That task in the kernel, during its turn.
     pub cx: Cell<Option<&'static Cx>>,
     /// The kernel, once there is one.
     pub kernel: OnceCell<Rc<Kernel>>,
-    /// What the task has stopped for.
+    /// Why the task has stopped.
     pub event: Cell<Event>,
 }
 

@@ -1,6 +1,7 @@
-//! Loads a program into a fresh image of the blob: the same mappings at the same addresses, the same stack and the same
-//! auxiliary vector as Linux would have made without address space randomization, so that the other engine's guests see
-//! the same.
+//! Loads a program into a new image of the blob.
+//!
+//! Invariant: mappings, addresses, stack and auxiliary vector are those that Linux would have made without address
+//! space randomization, so that guests of both engines see the same.
 
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -17,13 +18,14 @@ use crate::rewrite::cpuid;
 use crate::settings::settings;
 use crate::sys;
 
-/// Where a program that moves begins when it has an interpreter (`ELF_ET_DYN_BASE`, two thirds of the address space).
+/// The base of a position-independent program with an interpreter (`ELF_ET_DYN_BASE`, two thirds of the address
+/// space).
 const DYNAMIC_BASE: u64 = 0x5555_5555_4aaa;
 /// The end of the stack.
 const STACK_END: u64 = 0x7fff_ffff_f000;
 const PAGE: u64 = 4096;
 
-/// Kinds of entries of the auxiliary vector (`<linux/auxvec.h>`).
+/// Keys of the auxiliary vector (`<linux/auxvec.h>`).
 mod at {
     pub const IGNORE: u64 = 1;
     pub const PHDR: u64 = 3;
@@ -42,7 +44,7 @@ mod at {
     pub const SYSINFO_EHDR: u64 = 33;
     pub const MINSIGSTKSZ: u64 = 51;
 }
-/// The room that a signal frame needs: that of a processor with AVX-512, whether this one has it or not.
+/// The size of a signal frame, always as on a processor with AVX-512.
 const SIGNAL_FRAME: u64 = 3632;
 
 /// The auxiliary vector that Linux gave to the image that was started last.
@@ -59,15 +61,15 @@ pub fn auxv() -> &'static RefCell<Vec<[u64; 2]>> {
     &part::<Auxv>().0
 }
 
-/// What stands where now.
+/// A loaded program.
 pub struct Loaded {
-    /// Where it begins: in the interpreter, if there is one.
+    /// Its first instruction: in the interpreter, if there is one.
     pub entry: u64,
     pub stack: u64,
     pub auxv: Vec<u8>,
 }
 
-/// Maps the segments; the file's addresses are moved by `bias`.
+/// Maps the segments. `bias` is added to the file's addresses.
 fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
     for it in headers.loads() {
         let prot = (it.flags & 4) >> 2 | it.flags & 2 | (it.flags & 1) << 2;
@@ -77,12 +79,12 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
         let mapped_to = (file_end + PAGE - 1) & !(PAGE - 1);
         let (size, offset) = (mapped_to - page, it.offset & !(PAGE - 1));
         if it.file_size > 0 {
-            // Text that is to be changed is written to first, and gets its protection then.
+            // Text with known sites is writable until they are changed.
             let text = prot & PROT_EXEC != 0;
-            let change = if text && cpuid::are_in(file.identity, offset, size) { PROT_WRITE & !prot } else { 0 };
+            let change = if text && cpuid::has_sites(file.identity, offset, size) { PROT_WRITE & !prot } else { 0 };
             sys::mmap(page, size, prot | change, fixed, file.fd, offset)?;
             if text {
-                cpuid::loaded(file.identity, page, offset, size);
+                cpuid::add_text(file.identity, page, offset, size);
             }
             if change != 0 {
                 sys::ask(__NR_mprotect, [page, size, u64::from(prot), 0, 0, 0])?;
@@ -101,7 +103,7 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reserves the topmost free range for a file that goes where mappings go, as Linux finds it.
+/// Reserves the range for a position-independent file where Linux would put it: the topmost free one.
 fn topmost(headers: &Headers) -> Result<u64, Errno> {
     let (low, high) = headers.span();
     let (size, align) = (high - low, headers.align());
@@ -148,7 +150,7 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
     let brk = if static_pie { DYNAMIC_BASE.next_multiple_of(PAGE) } else { bias.wrapping_add(high) };
     vdso.as_ref().map_or(Ok(()), Vdso::map)?;
     let stack = Stack::build(program, random, bias, linker, vdso.map_or(0, |vdso| vdso.at))?;
-    tell_linux(headers, bias, brk, &stack)?;
+    set_mm(headers, bias, brk, &stack)?;
     if headers.segments.iter().any(|it| it.kind == PT_GNU_STACK && it.flags & 1 != 0) {
         let all = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN;
         sys::ask(__NR_mprotect, [STACK_END - PAGE, PAGE, u64::from(all), 0, 0, 0])?;
@@ -156,14 +158,14 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
     Ok(Loaded { entry, stack: stack.pointer, auxv: stack.auxv })
 }
 
-/// Makes sure that nothing is there, as Linux does for addresses that a file insists on.
+/// Fails if something is mapped there, as Linux does for a file's fixed addresses.
 fn reserve(at: u64, size: u64) -> Result<(), Errno> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
     sys::mmap(at, size, PROT_NONE, flags, -1, 0)?;
     sys::ask(__NR_munmap, [at, size, 0, 0, 0, 0]).map(drop)
 }
 
-/// The new stack, in Linux's own order (`create_elf_tables`).
+/// The new stack, in Linux's order (`create_elf_tables`).
 struct Stack {
     pointer: u64,
     auxv: Vec<u8>,
@@ -194,11 +196,11 @@ impl Stack {
         sp = (sp - (auxv.len() as u64 + words) * 8) & !15;
 
         let begin = sp & !(PAGE - 1);
-        // Where the stack hasn't grown that far, Linux complains after it has done what there is to do.
+        // If the stack hasn't grown that far, Linux reports an error after it has done the rest.
         let below = 1 << 16;
         sys::call(__NR_madvise, [begin - below, STACK_END - begin + below, u64::from(MADV_DONTNEED), 0, 0, 0]);
         let put = |at: u64, bytes: &[u8]| {
-            // SAFETY: the stack's range, which nobody uses: the kernel runs on its own.
+            // SAFETY: the range is the guest's new stack. The kernel runs on its own.
             unsafe { core::slice::from_raw_parts_mut(at as *mut u8, bytes.len()) }.copy_from_slice(bytes);
         };
         put(name_at, &program.name);
@@ -223,7 +225,7 @@ impl Stack {
         Ok(Stack { pointer: sp, auxv_at: at - auxv.len() as u64, auxv, argv, env })
     }
 
-    /// Linux's own vector for the blob, with what is the program's, and without what differs between machines.
+    /// Linux's vector for the blob, with the program's values, and without values that differ between machines.
     fn vector(headers: &Headers, bias: u64, linker: Option<u64>, [vdso, platform, random, name]: [u64; 4]) -> Vec<u64> {
         let table = headers.segments.iter().find(|it| it.kind == PT_PHDR).map(|it| bias.wrapping_add(it.address));
         let table = table.or_else(|| {
@@ -255,7 +257,7 @@ impl Stack {
     }
 }
 
-/// `struct prctl_mm_map`: so that brk, `/proc/self/cmdline` and the like are the program's.
+/// `struct prctl_mm_map`, which makes brk, `/proc/self/cmdline` and the like those of the program.
 #[repr(C)]
 struct MemoryMap {
     addresses: [u64; 11],
@@ -264,7 +266,7 @@ struct MemoryMap {
     exe_fd: u32,
 }
 
-fn tell_linux(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), Errno> {
+fn set_mm(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), Errno> {
     const PR_SET_MM: u64 = 35;
     const PR_SET_MM_MAP: u64 = 14;
     let span = |executable: bool| {

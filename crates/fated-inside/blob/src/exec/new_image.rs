@@ -1,4 +1,5 @@
-//! How a new image of the blob begins, after an exec.
+//! How a new image of the blob starts, after an exec: it restores what the exec has taken from the process, and
+//! resumes the kernel.
 
 use fated_engine::vdso::Real;
 use linux_raw_sys::general::__NR_arch_prctl;
@@ -16,8 +17,7 @@ use crate::settings::settings;
 use crate::supervisor::finish;
 use crate::sys;
 
-/// The first thing in a new image of the blob: what an exec has taken away from the process is set up again, then the
-/// kernel goes on where it called exec.
+/// Sets up again what an exec resets. Then the kernel continues where it called exec.
 pub fn begin(sp: *const u64) -> ! {
     const ARCH_SET_CPUID: u64 = 0x1012;
     filter::arm();
@@ -37,17 +37,17 @@ pub fn begin(sp: *const u64) -> ! {
     }
     part::<Crossing>().keyed.set(keys::protect());
     if let Some(process) = process::current() {
-        process.moved_out();
+        process.reset_address_space();
     }
     entry::handle_signals();
     if template().borrow().is_none() {
-        // SAFETY: its handler is installed, and comes back.
+        // SAFETY: its handler is installed, and returns.
         unsafe { gate::trap() };
         vdso::state().real.set(sys::read_all(b"/proc/self/maps").ok().and_then(|maps| Real::find(&maps)));
     }
     if settings().cpuid_faulting.get() && sys::call(__NR_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]) < 0 {
-        finish(&End::Broken("Linux doesn't make cpuid fault any more".into()));
+        finish(&End::Broken("Linux no longer makes cpuid fault".into()));
     }
-    // SAFETY: `gate_exec` has left the kernel's registers there.
+    // SAFETY: `gate_exec` has pushed the kernel's registers there.
     unsafe { gate::resume_kernel(*process::kernel_sp()) }
 }

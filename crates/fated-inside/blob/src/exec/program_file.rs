@@ -1,4 +1,4 @@
-//! Files that a guest may execute: opens them, and keeps them open until they have been loaded.
+//! Files that a guest may execute. They stay open until they have been loaded.
 
 use alloc::rc::Rc;
 use core::any::Any;
@@ -12,7 +12,7 @@ use crate::process::image::Identity;
 use crate::process::{self, Process, files};
 use crate::sys;
 
-/// A file that stays open, in the process that has opened it, until it has been loaded.
+/// An open file, with the process whose descriptor it is.
 pub struct File {
     pub fd: i32,
     pub identity: Identity,
@@ -28,7 +28,7 @@ impl core::fmt::Debug for File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // The descriptors of a process that ends are closed by that.
+        // The exit of a process closes its descriptors.
         if !self.process.is_ending() {
             self.process.enter();
             sys::close(self.fd);
@@ -62,7 +62,7 @@ pub fn file(image: &Planned) -> Result<&File, Errno> {
 const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 
-/// Opens what the process that has the turn may execute; `None` if it may not be read.
+/// Opens a file that the process that runs may execute; `None` if it may not be read.
 pub fn open(
     process: &'static Process,
     dirfd: i32,
@@ -81,7 +81,7 @@ pub fn open(
             .map_err(not_there)
     } else {
         let nofollow = if flags & AT_SYMLINK_NOFOLLOW != 0 { O_NOFOLLOW } else { 0 };
-        // A named pipe must not block here; the check for regular files comes next.
+        // `O_NONBLOCK`, so that a named pipe doesn't block. The check for regular files comes next.
         sys::open(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | nofollow)
     };
     let fd = match opened {

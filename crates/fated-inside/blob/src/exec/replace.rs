@@ -1,4 +1,5 @@
-//! Carries out the kernel's plan of an exec: replaces the image by the blob itself, which goes on where the kernel was and loads the program.
+//! Carries out the kernel's plan of an exec: replaces the image by a new one of the blob, which continues the kernel
+//! where it was and loads the program.
 
 use alloc::rc::Rc;
 use core::cell::RefCell;
@@ -16,8 +17,7 @@ use crate::process::image::Image;
 use crate::process::{self, Process};
 use crate::sys;
 
-/// Replaces the image of the process, in which this runs, and returns the registers that the
-/// program begins with.
+/// Replaces the image of the process, which runs. Returns the registers with which the program starts.
 pub fn start(process: &Process, exec: Exec) -> Result<Regs, ExecError> {
     let Exec { plan, random, .. } = exec;
     let descriptors = &process.descriptors;
@@ -28,13 +28,13 @@ pub fn start(process: &Process, exec: Exec) -> Result<Regs, ExecError> {
     let flags = u64::from(AT_EMPTY_PATH);
     huge::count();
     process::unwatch();
-    // SAFETY: the kernel's stack lies in the arena; in the new image it is taken up again (`crate::start`).
+    // SAFETY: the kernel's stack lies in the arena; the new image resumes it (`exec::new_image`).
     let result = unsafe { gate::gate_exec(sp, blob as u64, c"".as_ptr().cast(), argv.as_ptr(), env.as_ptr(), flags) };
     if let Some(errno) = Errno::of_return(result) {
         process::watch();
         return Err(ExecError::Refused(errno));
     }
-    // There is no way back any more.
+    // From here on the old image is gone.
     let loaded = load::load(&plan, &random).map_err(|_| ExecError::Lost)?;
     const PR_SET_NAME: u64 = 15;
     let base = plan.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
@@ -42,7 +42,7 @@ pub fn start(process: &Process, exec: Exec) -> Result<Regs, ExecError> {
     let len = base.len().min(15);
     comm[..len].copy_from_slice(&base[..len]);
     sys::call(__NR_prctl, [PR_SET_NAME, comm.as_ptr() as u64, 0, 0, 0, 0]);
-    // The link of an open file can be read; were it not so, the path that was asked for is the best there is.
+    // The link of an open file is readable. If not, the path that was asked for is the best there is.
     let exe = file(&plan.program)
         .and_then(|file| sys::read_link(AT_FDCWD, alloc::format!("/proc/self/fd/{}", file.fd).as_bytes()));
     let (exe, auxv) = (exe.unwrap_or(plan.name), loaded.auxv);

@@ -1,9 +1,9 @@
-//! The vDSO of a program that is loaded: fated's image where Linux has put its own, and nothing where that had the real clocks.
+//! The vDSO of a loaded program: fated's image replaces Linux's, and nothing replaces the pages with the real clocks.
 //!
-//! It is mapped from the blob's file, like the text: so a fork leaves it out until a process changes it.
+//! It is mapped from the blob's file, like the text, so a fork omits it until a process changes it.
 //!
-//! Where call sites are rewritten, its functions enter the kernel by a jump from the first call on. They do so wherever a guest
-//! moves them to.
+//! If call sites are rewritten, its functions jump into the kernel from the first call on, wherever a guest moves
+//! them.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -20,15 +20,15 @@ use crate::process::files;
 use crate::settings::settings;
 use crate::sys;
 
-/// Where it stands in that file: behind all else.
+/// Its offset in that file: behind everything else.
 const AT: u64 = 4 << 20;
 
-/// What is known of it in all images.
+/// What all images know about it.
 #[derive(Default)]
 pub struct State {
-    /// Where Linux maps its own in an image of the blob.
+    /// Where Linux maps its own vDSO in an image of the blob.
     pub real: Cell<Option<Real>>,
-    /// The inode of the file that fated's is mapped from; 0 if it isn't there yet.
+    /// The inode of the file that fated's is mapped from; 0 until it is written.
     inode: Cell<u64>,
 }
 
@@ -37,33 +37,34 @@ unsafe impl Part for State {
     const AT: u64 = arena::at::VDSO;
 }
 
-/// What is known of it in all images.
+/// What all images know about it.
 pub fn state() -> &'static State {
     part()
 }
 
-/// Linux's mapping in the image at hand.
+/// Linux's mapping in the present image.
 pub struct Vdso {
     real: Real,
-    /// Where its code stands.
+    /// The address of its code.
     pub at: u64,
 }
 
 impl Vdso {
-    /// That of a new image, without its clocks; `None` if Linux has none.
+    /// The mapping in a new image, after its clocks are unmapped; `None` if Linux has no vDSO.
     pub fn take() -> Result<Option<Vdso>, Errno> {
         let Some(real) = state().real.get() else { return Ok(None) };
         unmap(real.begin, real.clocks())?;
         Ok(Some(Vdso { real, at: real.code }))
     }
 
-    /// Linux maps it last, below what has just been mapped: takes it away, and keeps the place where it would be.
+    /// Linux maps the vDSO last, below the program. So this unmaps it, lets `program` map, and reserves the place
+    /// below.
     pub fn below(vdso: &mut Option<Vdso>, program: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno> {
         let Some(vdso) = vdso else { return program() };
         let (clocks, size) = (vdso.real.clocks(), vdso.real.size());
         unmap(vdso.at, size)?;
         let bias = program()?;
-        // There is room for both where Linux puts it, whatever becomes of its clocks.
+        // Linux places clocks and code together, so the place has room for both.
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
         let base = sys::mmap(0, clocks + size, PROT_NONE, flags, -1, 0)?;
         unmap(base, clocks)?;
@@ -71,7 +72,7 @@ impl Vdso {
         Ok(bias)
     }
 
-    /// Puts fated's in its place.
+    /// Maps fated's image in its place.
     pub fn map(&self) -> Result<(), Errno> {
         let [_, blob, _] = process::own_descriptors();
         let size = self.real.size();
@@ -85,7 +86,7 @@ impl Vdso {
     }
 }
 
-/// What the mapping holds.
+/// The content of the mapping.
 fn image(size: usize) -> Vec<u8> {
     let mut image = IMAGE.to_vec();
     image.resize(size, 0);
@@ -98,7 +99,8 @@ fn image(size: usize) -> Vec<u8> {
     image
 }
 
-/// A line of `/proc/self/maps` as Linux has it for its own, if it is one for the vDSO. All else of the blob's file is hidden.
+/// The line that Linux would show for its own vDSO, if a line of `/proc/self/maps` is fated's. All other mappings of
+/// the blob's file are hidden.
 pub fn line(line: &[u8]) -> Option<Vec<u8>> {
     let mut words = core::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let (range, perms) = (words.next()?, words.next()?);
@@ -107,7 +109,7 @@ pub fn line(line: &[u8]) -> Option<Vec<u8>> {
         .then(|| alloc::format!("{range} {perms} 00000000 00:00 0 [vdso]\n").into())
 }
 
-/// A function that enters the kernel at once. The `syscall` is for calls that are restarted.
+/// A function that jumps into the kernel. The `syscall` is there for calls that restart.
 fn by_jump(number: u32) -> Vec<u8> {
     // mov eax, number
     let mut code = vec![0xb8];

@@ -1,22 +1,22 @@
-//! What the compiler expects to find: memcpy and its like.
+//! The functions that compiled code needs: memcpy and its like.
 //!
-//! Processors copy and fill forward at full speed with one instruction, but it takes them as long to begin as to copy a few
-//! hundred bytes, and backward they go byte by byte. Much of what the kernel copies are names of a few bytes and structures of
-//! some words, and of what it compares, paths with a long way in common. Hence words, there.
+//! A processor copies and fills forward at full speed with one instruction, but its start takes as long as a copy of
+//! a few hundred bytes, and backward it goes byte by byte. Much of what the kernel copies is a name of a few bytes or
+//! a structure of some words, and the paths that it compares share long prefixes. So small sizes go by words.
 
 use core::arch::asm;
 
-/// Up to so many bytes are copied by one or two words.
+/// Up to this size, one or two words suffice.
 const SHORT: usize = 32;
-/// Up to so many by a loop over words.
+/// Up to this size, a loop over words is used.
 pub const MIDDLING: usize = 512;
-/// The bytes of the longest word.
+/// The size of the longest word.
 const WIDE: usize = 16;
 
-/// Copies `count` bytes by a word at the beginning and one at the end, which may overlap; so may the places.
+/// Copies `count` bytes by a word at the beginning and one at the end. The words and the ranges may overlap.
 unsafe fn copy_ends<T>(to: *mut u8, from: *const u8, count: usize) {
     let end = count - size_of::<T>();
-    // SAFETY: the caller's promise: both are valid for `count` bytes, which are no fewer than a word has.
+    // SAFETY: the caller's promise: both are valid for `count` bytes, at least the size of a word.
     unsafe {
         let (first, last) = (from.cast::<T>().read_unaligned(), from.add(end).cast::<T>().read_unaligned());
         to.cast::<T>().write_unaligned(first);
@@ -24,7 +24,7 @@ unsafe fn copy_ends<T>(to: *mut u8, from: *const u8, count: usize) {
     }
 }
 
-/// Copies at most [`SHORT`] bytes between places that may overlap.
+/// Copies at most [`SHORT`] bytes. The ranges may overlap.
 unsafe fn copy_short(to: *mut u8, from: *const u8, count: usize) {
     // SAFETY: the caller's promise: both are valid for `count` bytes.
     unsafe {
@@ -39,7 +39,7 @@ unsafe fn copy_short(to: *mut u8, from: *const u8, count: usize) {
     }
 }
 
-/// Copies bytes between places that don't overlap.
+/// Copies bytes. The ranges don't overlap.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     if count <= SHORT {
@@ -48,8 +48,8 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *
         return to;
     }
     if count <= MIDDLING {
-        // SAFETY: the caller's promise. Written in assembly, as the compiler would make a call of this function out of a loop. The
-        // last word is read first, for the sake of `memmove`.
+        // SAFETY: the caller's promise. Written in assembly, because the compiler would turn a loop into a call of
+        // this function. The last word is read first, for `memmove`.
         unsafe {
             asm!(
                 "movups {last}, [{from} + {end}]",
@@ -79,15 +79,15 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *
     to
 }
 
-/// Copies bytes between places that may overlap.
+/// Copies bytes. The ranges may overlap.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     if count <= SHORT || (to as usize).wrapping_sub(from as usize) >= count {
-        // SAFETY: few bytes may overlap; going forward never overwrites what is still to be read.
+        // SAFETY: few bytes may overlap; a forward copy never overwrites what it has still to read.
         return unsafe { memcpy(to, from, count) };
     }
-    // SAFETY: as for memcpy; going backward, since the end of `from` lies in `to`. Written in assembly, as the compiler would
-    // make a call of this function out of a loop.
+    // SAFETY: as for memcpy; backward, because the end of `from` lies in `to`. Written in assembly, because the
+    // compiler would turn a loop into a call of this function.
     unsafe {
         asm!(
             "2:",
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> 
     to
 }
 
-/// Fills at least as many bytes as a word has with a word at the beginning and one at the end.
+/// Fills at least the size of a word by a word at the beginning and one at the end.
 unsafe fn fill_ends<T: Copy>(to: *mut u8, word: T, count: usize) {
     // SAFETY: the caller's promise: `to` is valid for `count` bytes.
     unsafe {
@@ -129,7 +129,7 @@ unsafe fn fill_ends<T: Copy>(to: *mut u8, word: T, count: usize) {
 pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
     if count <= MIDDLING {
         let word = u64::from_ne_bytes([byte as u8; 8]);
-        // SAFETY: the caller's promise. As for the loop, see `memcpy`.
+        // SAFETY: the caller's promise. For the loop, see `memcpy`.
         unsafe {
             match count {
                 WIDE.. => asm!(
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, count: usize) -> i32
         at += WORD;
     }
     while at < count {
-        // SAFETY: as above. Volatile, so that the loop isn't turned into a call of this function.
+        // SAFETY: as above. Volatile, so that the compiler doesn't turn the loop into a call of this function.
         let (x, y) = unsafe { (a.add(at).read_volatile(), b.add(at).read_volatile()) };
         if x != y {
             return i32::from(x) - i32::from(y);
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, count: usize) -> i32
     0
 }
 
-/// Tells whether bytes differ.
+/// Compares bytes for equality.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
     // SAFETY: the same promise.

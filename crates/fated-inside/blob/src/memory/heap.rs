@@ -1,4 +1,7 @@
-//! The allocator, whose state and blocks lie in the arena.
+//! The allocator. Its state and its blocks lie in the arena.
+//!
+//! Invariant: the arena's file ends where the heap does. What lies behind is mapped but absent: a guest's stray
+//! access faults there as it would natively, and hits nothing.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -10,25 +13,22 @@ use crate::process;
 use crate::protocol::layout::{ARENA as ARENA_AT, BLOCK_SIZE};
 use crate::sys;
 
-/// Blocks are powers of two, so that a freed one fits whatever asks for its class next.
+/// Sizes are powers of two, so that a freed piece fits the next request of its class.
 const CLASSES: usize = 40;
-/// The smallest block has room for the link of the free list.
+/// The smallest piece, with room for the link of the free list.
 const SMALLEST: usize = 16;
 const PAGE: usize = 4096;
-/// A heap that outgrows so many of the arena's blocks is one that grows: then they are made huge pages, one by one.
+/// A heap beyond this many of the arena's blocks keeps growing: from there on each block becomes a huge page.
 const FEW: usize = 1;
 
-/// The allocator's state, in the arena.
-///
-/// The arena's file ends where the heap does. What lies behind is mapped but isn't there, so that a guest's stray access
-/// faults as it would natively, and hits nothing.
+/// The allocator's state.
 #[repr(C)]
 pub struct Heap {
     next: usize,
     /// The end of the file.
     top: usize,
     end: usize,
-    /// The arena's blocks are huge pages.
+    /// All blocks of the arena are to be huge pages.
     huge: bool,
     free: [usize; CLASSES],
 }
@@ -45,12 +45,12 @@ pub fn heap() -> &'static mut Heap {
 }
 
 impl Heap {
-    /// An empty heap: where it begins, where the arena's file ends now, and up to where it may grow.
+    /// An empty heap: its beginning, the end of the arena's file, and the limit of its growth.
     pub fn new([next, top, end]: [usize; 3]) -> Heap {
         Heap { next, top, end, huge: false, free: [0; CLASSES] }
     }
 
-    /// Makes the arena's file reach at least to `needed`, by whole blocks.
+    /// Extends the arena's file at least to `needed`, by whole blocks.
     fn grow(&mut self, needed: usize) -> bool {
         let top = needed.next_multiple_of(BLOCK_SIZE as usize);
         let size = (top - ARENA_AT as usize) as u64;
@@ -65,7 +65,7 @@ impl Heap {
         true
     }
 
-    /// Makes huge pages of all blocks that there are and that come.
+    /// Makes all present and future blocks huge pages.
     pub fn make_huge(&mut self) {
         self.huge = true;
         Self::collapse(ARENA_AT as usize, self.top);
@@ -73,7 +73,8 @@ impl Heap {
 
     fn collapse(begin: usize, end: usize) {
         for block in (begin..end).step_by(BLOCK_SIZE as usize) {
-            // SAFETY: the arena's file holds the block. What is there stays; Linux collapses what is not all empty.
+            // SAFETY: the arena's file contains the block. Its content stays. Linux collapses only blocks that have a
+            // page.
             unsafe {
                 let first = block as *mut u8;
                 first.write_volatile(first.read_volatile());
@@ -113,7 +114,7 @@ impl Heap {
     }
 }
 
-/// Makes a block of a file one huge page, if Linux does that. Not all of it may be empty.
+/// Makes a block of a file one huge page, if Linux permits it. At least one of its pages must be present.
 pub fn collapse(block: u64) {
     const MADV_COLLAPSE: u64 = 25;
     sys::call(__NR_madvise, [block, BLOCK_SIZE, MADV_COLLAPSE, 0, 0, 0]);
@@ -128,7 +129,7 @@ struct Arena;
 #[global_allocator]
 static ARENA: Arena = Arena;
 
-// SAFETY: blocks don't overlap while they are in use: each comes from fresh addresses or from the list of its class. One
+// SAFETY: pieces in use don't overlap: each comes from fresh addresses or from the free list of its class. One
 // process of a host runs at a time.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

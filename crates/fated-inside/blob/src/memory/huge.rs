@@ -1,11 +1,11 @@
-//! When what all processes use most is put into huge pages: the blob's text and the arena.
+//! Moves what all processes use most, the blob's text and the arena, into huge pages.
 //!
-//! From a huge page a process gets two megabytes with one fault, where it otherwise has dozens after each fork and each exec. To
-//! make one costs as much as dozens of forks gain by it; so it is done when there have been some, and a short run never pays.
-//! Nothing depends on it: where Linux makes none, small pages do as well.
+//! A process gets two megabytes of a huge page with one fault. With small pages it takes dozens of faults after each
+//! fork and exec. Making a huge page costs as much as dozens of forks gain by it. So it happens after some forks and
+//! execs, and a short run never pays for it. If Linux makes no huge pages, small ones do.
 //!
-//! Until then the text is mapped from the program that has the blob in it, of which nothing need be copied; then from the
-//! blob's own file.
+//! Until then the text is mapped from fated's own program file, which contains the blob, so that nothing is copied.
+//! Afterwards it is mapped from the blob's own file.
 
 use core::cell::Cell;
 
@@ -18,12 +18,12 @@ use crate::process;
 use crate::protocol::layout::{BLOB_FD, BLOCK_SIZE, TextFile};
 use crate::sys;
 
-/// How many forks and execs show that there will be more.
+/// After how many forks and execs more are expected.
 const AFTER: u32 = 32;
-/// Where a new image finds its text from then on.
+/// Where new images find the text from then on.
 static OWN: TextFile = TextFile { fd: BLOB_FD as u64, offset: 0 };
 
-/// How many there have been.
+/// How many forks and execs there were.
 #[derive(Default)]
 pub struct Huge(Cell<u32>);
 
@@ -32,7 +32,7 @@ unsafe impl Part for Huge {
     const AT: u64 = arena::at::HUGE;
 }
 
-/// A process is about to be forked, or to begin a new image.
+/// Counts a fork or an exec that is about to happen.
 pub fn count() {
     part::<Huge>().count();
 }
@@ -48,19 +48,19 @@ impl Huge {
             }
             return;
         }
-        // SAFETY: the gate begins with it. In the program that has the blob in it, zeros stand there.
+        // SAFETY: the gate begins with it. In fated's own program file it is all zeros.
         if unsafe { (gate::begin() as *const TextFile).read() } != OWN {
             map();
         }
     }
 }
 
-/// Puts the text into the blob's own file, for this image and all that come.
+/// Copies the text into the blob's own file, for this image and all later ones.
 fn fill() {
     let [_, blob, _] = process::own_descriptors();
     let write =
         |at: u64, len: u64, offset: u64| sys::call(__NR_pwrite64, [blob as u64, at, len, offset, 0, 0]) == len as i64;
-    // The gate is there already. Which file it is, is said last.
+    // The gate is there already. Its words that name the file come last.
     let (begin, gate) = (gate::image_begin(), gate::begin());
     let filled =
         write(begin, gate - begin, 0) && write(&raw const OWN as u64, size_of::<TextFile>() as u64, gate - begin);
@@ -69,7 +69,7 @@ fn fill() {
     }
 }
 
-/// Maps the text of this process from the blob's own file. What stands where stays the same.
+/// Maps the text of this process from the blob's own file. All addresses stay the same.
 fn map() -> bool {
     let [_, blob, _] = process::own_descriptors();
     let flags = MAP_PRIVATE | MAP_FIXED;

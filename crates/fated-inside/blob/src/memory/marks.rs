@@ -1,6 +1,7 @@
-//! Words that nobody ever changes, between the parts of the arena.
+//! Marks: constant words between the parts of the arena, which show that a guest has written to it.
 //!
-//! Invariant: if a guest has written over one of them, the engine trusts nothing in the arena any more, and the run ends.
+//! Invariant: nothing writes to a mark after the start. If one has changed, the arena can't be trusted and the run
+//! ends.
 
 use crate::protocol::layout::{ARENA, HEAP_AT, HOST_AT};
 
@@ -13,13 +14,13 @@ fn mark(at: u64) -> u64 {
 /// Writes the marks.
 pub fn set() {
     for at in MARKS {
-        // SAFETY: they lie in the arena, where nothing else is.
+        // SAFETY: they lie in parts of the arena that nothing else uses.
         unsafe { (at as *mut u64).write_volatile(mark(at)) };
     }
 }
 
-/// Whether no guest has written over the marks.
-pub fn sound() -> bool {
+/// Whether all marks are intact.
+pub fn are_intact() -> bool {
     // SAFETY: as above.
     MARKS.iter().all(|&at| unsafe { (at as *const u64).read_volatile() } == mark(at))
 }

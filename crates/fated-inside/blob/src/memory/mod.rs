@@ -1,4 +1,4 @@
-//! The arena's memory: allocator, huge pages, protection, and how bytes are copied.
+//! Memory of the engine: the allocator and its huge pages, the protection of the arena, and copying.
 
 pub mod bytes;
 pub mod heap;

@@ -1,12 +1,13 @@
-//! The descriptors that every guest holds for the engine: the program that the blob's text comes from, the blob's own file, and the
-//! arena's.
+//! The descriptors that every guest holds for the engine: the file that the blob's text is mapped from, the blob's
+//! own file, and the arena's.
 //!
-//! A fork copies a table of descriptors that reaches up to the highest one. So they are low at first, and go up before a guest
-//! comes near: Linux gives out the lowest number that is free, so that one from [`NEAR`] on shows that the guest gets there, and
-//! others are named by the guest. The kernel keeps a guest's numbers below the soft limit, so they go to the first place that
-//! is not below it; when the guest raises the limit over that, they go on.
+//! A fork copies the table of descriptors up to the highest one. So these three are low at first, and move up when a
+//! guest comes near. Linux hands out the lowest free number: a number from [`NEAR`] on shows that the guest has come
+//! near. All other numbers the guest chooses itself. The kernel keeps a guest's numbers below the soft limit, so the
+//! three move to the first place at or above it, and on when the guest raises the limit beyond that.
 //!
-//! Invariants: as long as a process holds them low, all others of it are below [`NEAR`]. When it doesn't, all others are below them.
+//! Invariants: while a process holds them low, all its other descriptors are below [`NEAR`]. Otherwise all others are
+//! below them.
 
 use core::cell::Cell;
 
@@ -18,15 +19,15 @@ use crate::enter::gate;
 use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, COUNT, TEXT_FD};
 use crate::sys;
 
-/// Where the guest's are near: so far below that no call makes as many at once.
+/// From here on a guest's numbers are near: so far below that no call returns as many at once.
 const NEAR: u64 = TEXT_FD as u64 - 14;
 
-/// Where a process holds them. Each process has its own note of that, even if it shares its table of descriptors.
+/// Where a process holds them. Each process has its own record, even if it shares its table of descriptors.
 #[derive(Default)]
 pub struct Descriptors {
-    /// The index of the place.
+    /// An index of [`BASES`].
     place: Cell<usize>,
-    /// Another process has the same table, so they can't be moved any more.
+    /// Another process shares the table, so they can't move any more.
     shared: Cell<bool>,
 }
 
@@ -38,30 +39,30 @@ fn real_limit(new: Option<[u64; 2]>) -> Result<[u64; 2], Errno> {
     sys::ask(__NR_prlimit64, args).map(|_| old)
 }
 
-/// The first place where a guest with this soft limit can't come.
+/// The first place that is out of reach for a guest with this soft limit.
 fn place_above(soft: u64) -> Option<usize> {
     (1..BASES.len()).find(|&place| BASES[place] as u64 >= soft)
 }
 
-/// The limit with which they can be moved to a place, if the present one is `limit`.
+/// The limit that a move to a place needs, if the present one is `limit`.
 fn limit_for(place: usize, limit: [u64; 2]) -> [u64; 2] {
     limit.map(|limit| limit.max((BASES[place] + COUNT) as u64))
 }
 
 impl Descriptors {
-    /// Those of a child with a copy of the table, or of one that shares it.
+    /// Takes over the place from a parent: the child has a copy of its table, or shares it.
     pub fn inherit(&self, parent: &Descriptors, shares: bool) {
         self.place.set(parent.place.get());
         self.shared.set(shares);
     }
 
-    /// The arguments of a new image, whose number tells it where they are: [`of_image`].
+    /// The argument vector of a new image. Its length says where they are: [`of_image`].
     pub fn arguments(&self) -> [u64; BASES.len() + 1] {
         let name = c"fated".as_ptr() as u64;
         core::array::from_fn(|at| if at <= self.place.get() { name } else { 0 })
     }
 
-    /// Those of [`TEXT_FD`], [`BLOB_FD`] and [`ARENA_FD`].
+    /// The present numbers of [`TEXT_FD`], [`BLOB_FD`] and [`ARENA_FD`].
     pub fn all(&self) -> [i32; 3] {
         let add = BASES[self.place.get()] - TEXT_FD;
         [TEXT_FD, BLOB_FD, ARENA_FD].map(|fd| fd + add)
@@ -74,12 +75,12 @@ impl Descriptors {
         (first..=last).contains(&(fd as i32))
     }
 
-    /// Whether they are out of the way of a guest that has few.
+    /// Whether they have moved up.
     fn is_up(&self) -> bool {
         self.place.get() > 0
     }
 
-    /// Brings them out of the guest's way. Where Linux refuses that, which no guest can bring about, they stay.
+    /// Moves them up, out of the guest's reach. If Linux refuses, which no guest can cause, they stay.
     pub fn raise(&self) {
         if !self.is_up()
             && let Ok([soft, _]) = real_limit(None)
@@ -89,7 +90,7 @@ impl Descriptors {
         }
     }
 
-    /// They are to be shared with another process: from here on they stay above all limits but root's.
+    /// Prepares for another process that shares the table: they stay above all limits but root's.
     pub fn share(&self) {
         self.raise();
         self.shared.set(true);
@@ -112,16 +113,16 @@ impl Descriptors {
         }
         let left = if moved.is_ok() { old } else { to };
         left.into_iter().for_each(sys::close);
-        // The hard limit may stay higher than a guest knows: the kernel keeps the guest's own.
+        // The real hard limit may stay above the guest's, which the kernel keeps.
         let [_, hard] = limit_for(place, limit);
         real_limit(Some([limit[0], hard]))?;
         moved
     }
 
-    /// A guest raises its soft limit, and may have descriptors up to that from now on.
+    /// A guest sets its limits, and may have descriptors up to the soft one from now on.
     fn set_limit(&self, at: u64) -> Result<(), Errno> {
         let mut new = [0_u64; 2];
-        // SAFETY: `new` can be written; a fault at the other address is mended.
+        // SAFETY: `new` is writable; `copy_guest` survives a fault at the other address.
         let left = unsafe { gate::copy_guest(new.as_mut_ptr() as u64, at, size_of_val(&new) as u64) };
         if left > 0 {
             return Err(Errno::EFAULT);
@@ -130,7 +131,7 @@ impl Descriptors {
         let place = place_above(soft).ok_or(Errno::EPERM)?;
         let old = real_limit(None)?;
         let needed = limit_for(place, [soft, hard.max(old[1])]);
-        // Where they are low there must be room for them when they go up.
+        // While they are low, there must be room for the move up.
         real_limit(Some([soft, needed[1]]))?;
         if self.is_up() && self.place.get() < place {
             if self.shared.get() {
@@ -141,7 +142,7 @@ impl Descriptors {
         Ok(())
     }
 
-    /// Before a call is made in the guest's name. `Some`: what it comes to instead.
+    /// Runs before a call in the guest's name. Returns the result if Linux must not be asked.
     #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
     pub fn before(&self, call: &Call) -> Option<i64> {
         let [_, second, third, ..] = call.args;
@@ -160,7 +161,7 @@ impl Descriptors {
         None
     }
 
-    /// After it. `opens`: what it returns is a descriptor.
+    /// Runs after such a call. `opens`: the call returns a descriptor.
     #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
     pub fn after(&self, call: &Call, opens: bool, result: i64) {
         if self.is_up() || result < 0 {
@@ -169,7 +170,7 @@ impl Descriptors {
         let newest = match call.number as u32 {
             __NR_pipe2 => {
                 let mut pair = [0_u32; 2];
-                // SAFETY: `pair` can be written; a fault at the other address is mended.
+                // SAFETY: `pair` is writable; `copy_guest` survives a fault at the other address.
                 unsafe { gate::copy_guest(pair.as_mut_ptr() as u64, call.args[0], size_of_val(&pair) as u64) };
                 u64::from(pair[0].max(pair[1]))
             }
@@ -185,12 +186,12 @@ impl Descriptors {
     }
 }
 
-/// Whether a call of fcntl(2) makes a descriptor.
+/// Whether a call of fcntl(2) duplicates a descriptor.
 fn duplicates(call: &Call) -> bool {
     [F_DUPFD, F_DUPFD_CLOEXEC].contains(&(call.args[1] as u32))
 }
 
-/// Those of a new image with so many arguments.
+/// The descriptors in a new image that was started with so many arguments.
 pub fn of_image(arguments: u64) -> [i32; 3] {
     let place = (arguments.max(1) as usize - 1).min(BASES.len() - 1);
     Descriptors { place: Cell::new(place), ..Descriptors::default() }.all()

@@ -1,4 +1,4 @@
-//! Files as the process that has the turn sees them, without what is the engine's.
+//! Files as the process that runs sees them, without the engine's.
 
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
@@ -8,14 +8,14 @@ use linux_raw_sys::general::*;
 use crate::arena::buffer;
 use crate::{process, sys};
 
-/// How much of a directory is read at once.
+/// How many bytes of a directory one call reads.
 const PORTION: usize = 32 << 10;
 
 fn time(seconds: i64, nanos: u64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos as i64)
 }
 
-/// What statx(2) says, as far as fstat(2) does: that is cheaper, and no guest is told the rest.
+/// The status of a file, as far as fstat(2) has it. That is cheaper than statx(2), and guests see no more of it.
 pub fn stat(dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
     if path.is_empty() && process::is_own(dirfd as u64) {
         return Err(Errno::EBADF);
@@ -50,7 +50,7 @@ pub fn stat(dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
     })
 }
 
-/// All entries of the directory behind `fd`. Its real position is nobody's: the kernel keeps the one that guests know.
+/// All entries of a directory. Its real position is unused, since the kernel keeps the one that guests see.
 pub fn list(fd: i32, again: bool) -> Result<Listing, Errno> {
     if again {
         sys::ask(__NR_lseek, [fd as u64, 0, 0, 0, 0, 0])?;

@@ -1,4 +1,4 @@
-//! What an exec has made of a process. Its forks have it in common.
+//! The program that an exec has loaded into a process, and what the engine knows about it. Forks share it.
 
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -14,24 +14,24 @@ pub struct Image {
     pub exe: Vec<u8>,
     /// `/proc/self/auxv` as the guest was given it.
     pub auxv: Vec<u8>,
-    /// What has been loaded.
+    /// Its executable segments.
     pub texts: RefCell<Vec<Text>>,
-    /// What is known of its call sites.
+    /// Its call sites.
     pub sites: RefCell<Sites>,
 }
 
-/// A file as long as nobody changes it: device, inode, size, times of data and of inode.
+/// Identifies a version of a file: device, inode, size, times of data and of inode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Identity([u64; 5]);
 
 impl Identity {
-    /// Of what has this status.
+    /// From the status of a file.
     pub fn of(stat: &FileStat) -> Identity {
         Identity([stat.dev, stat.ino, stat.size, stat.mtime_ns as u64, stat.ctime_ns as u64])
     }
 }
 
-/// Text that has been loaded: an executable segment of a program or of its interpreter.
+/// A loaded executable segment of a program or of its interpreter.
 pub struct Text {
     pub begin: u64,
     pub end: u64,

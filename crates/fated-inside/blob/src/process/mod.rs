@@ -1,15 +1,16 @@
-//! The real side of a process: whose turn it is, how it begins, sleeps and ends.
+//! Real processes: how one starts, sleeps, gets its turn and exits.
 //!
-//! [`Process::enter`] puts the registers that a call keeps on the kernel's stack, wakes the other process and sleeps; the
-//! other one takes them up from there.
+//! [`Process::enter`] moves the kernel to another process: it pushes the callee-saved registers on the kernel's
+//! stack, wakes the other process and sleeps. The other process pops them and continues.
 //!
-//! Linux reaps guests by itself, since the parent of all ignores `SIGCHLD`: so an exit costs the same however many there are.
-//! A process that ends untold wakes the parent, because its robust list has the word that the parent sleeps on as a pending
-//! entry (`futex_exit_release` in Linux's `kernel/futex/core.c`); one that is told to end takes it away before.
+//! Linux reaps guests by itself, because their parent ignores `SIGCHLD`. So an exit costs the same however many
+//! guests there are. A process that dies unexpectedly wakes the parent: its robust list has the futex word that the
+//! parent sleeps on as its pending entry (`futex_exit_release` in Linux's `kernel/futex/core.c`). A process that
+//! exits on request unregisters the list first.
 //!
-//! Invariants: a [`Process`] is never given back, as its real process reads it until the last moment and the parent whenever
-//! it likes; it is used again when the former is gone and no task refers to it. After [`turn::GONE`] its process doesn't
-//! touch it.
+//! Invariants: a [`Process`] is never freed, because its real process reads it until the end and the parent reads it
+//! at any time. It is reused when the real process is gone and no task refers to it. A real process doesn't touch its
+//! [`Process`] after [`turn::GONE`].
 
 pub mod descriptors;
 pub mod files;
@@ -36,50 +37,53 @@ use crate::process::descriptors::Descriptors;
 use crate::process::image::Image;
 use crate::process::yielding::Yielding;
 use crate::protocol::control::Control;
-use crate::protocol::layout::{ARENA, ARENA_FD, BLOB_FD, CONTROL_AT, SIGNALS_SIZE, TEXT_FD, TOLD_TO};
+use crate::protocol::layout::{ARENA, ARENA_FD, BLOB_FD, CONTROL_AT, REQUESTED_EXIT, SIGNALS_SIZE, TEXT_FD};
 use crate::rewrite::sites::Known;
 use crate::sys;
 
-/// What a process sleeps and begins on: a real call of its own is as deep as it gets. With it a [`Process`] is half a page.
+/// The stack on which a process starts and sleeps. It holds one real call at most. With it a [`Process`] takes half a
+/// page.
 const STACK: usize = 1536;
 
 #[repr(C, align(64))]
 struct Stack(UnsafeCell<[u8; STACK]>);
 
-/// What Linux looks at when a process ends: `struct robust_list_head` with an empty ring, no offset, and a pending entry.
+/// What Linux reads when a process exits: `struct robust_list_head` with an empty list, no offset, and a pending
+/// entry.
 #[repr(C)]
 struct Watch(*const Watch, u64, u64);
-// SAFETY: nobody writes to it.
+// SAFETY: it is never written to.
 unsafe impl Sync for Watch {}
 static WATCH: Watch = Watch(&raw const WATCH, 0, ARENA + CONTROL_AT + offset_of!(Control, deaths) as u64);
 
-/// How often others are let run while something is waited for that takes them no longer than a moment.
+/// How often to yield while waiting for something that takes other processes only a moment.
 const PATIENCE: u32 = 1000;
 
-/// What a real process is told while it sleeps; the last one is its own word, as is [`turn::GONE`].
+/// States of a process's turn word. Others set [`turn::GO`] and [`turn::END`]; once the process runs, it sets the
+/// rest itself.
 mod turn {
     pub const SLEEP: u32 = 0;
     pub const GO: u32 = 1;
     pub const END: u32 = 2;
     pub const GONE: u32 = 3;
-    /// It looks for its turn by itself, nobody need wake it.
+    /// The process polls for its turn, so it needs no wake-up.
     pub const AWAKE: u32 = 4;
 }
 
-/// What is known of all processes of a host.
+/// The state that all processes of a host share.
 #[derive(Default)]
 pub struct Processes {
-    /// Whose turn it is.
+    /// The process that runs.
     current: Cell<Option<&'static Process>>,
     /// Where the kernel's stack pointer is kept while it changes processes.
     kernel_sp: UnsafeCell<u64>,
-    /// The process that was made last; each knows the one before it.
+    /// The process that was created last. Each one links to the one before it.
     newest: Cell<Option<&'static Process>>,
-    /// Processes that no task refers to. They can be used again as soon as Linux's side is gone.
+    /// Processes without a task. One can be reused as soon as its real process is gone.
     spare: RefCell<VecDeque<&'static Process>>,
-    /// A guest has locked a file. From then on, processes give up their files before anybody else runs.
+    /// A guest has locked a file. From then on, an exiting process closes its files before the next one runs.
     pub locks: Cell<bool>,
-    /// How turns are given away.
+    /// When to yield at a hand-over.
     yielding: Yielding,
 }
 
@@ -93,7 +97,7 @@ pub fn processes() -> &'static Processes {
     part()
 }
 
-/// The process that has the turn, once there is one.
+/// The process that runs, if there is one yet.
 #[inline]
 pub fn current() -> Option<&'static Process> {
     processes().current.get()
@@ -104,7 +108,7 @@ pub fn kernel_sp() -> *mut u64 {
     processes().kernel_sp.get()
 }
 
-/// The engine's descriptors in the process that has the turn; before there is one, in the first.
+/// The engine's descriptors in the process that runs; before there is one, those of the first process.
 #[inline]
 pub fn own_descriptors() -> [i32; 3] {
     current().map_or([TEXT_FD, BLOB_FD, ARENA_FD], |process| process.descriptors.all())
@@ -116,45 +120,46 @@ pub fn is_own(fd: u64) -> bool {
     (first..=last).contains(&(fd as i32))
 }
 
-/// The real side of a process.
+/// A real process.
 pub struct Process {
-    /// Its real id; 0 until it is known.
+    /// Its pid on the real Linux; 0 until it is known.
     pub real: AtomicU32,
     turn: AtomicU32,
-    /// It ends as soon as it gives its turn away.
+    /// It exits when it gives up its turn.
     ending: AtomicBool,
-    /// The one that was made before it.
+    /// The process that was created before it.
     older: Option<&'static Process>,
-    /// The process that has made it. May have ended, and be another one by now.
-    maker: Cell<Option<&'static Process>>,
+    /// The process that forked it. It may have exited and been reused since.
+    forker: Cell<Option<&'static Process>>,
     /// How many tasks refer to it.
     owners: Cell<u32>,
-    /// What it sleeps on.
+    /// The stack on which it sleeps.
     stack: Stack,
-    /// It shares its parent's memory.
+    /// It shares its parent's memory (`CLONE_VM`).
     shares: Cell<bool>,
-    /// The task whose extended state its real thread holds: an [`Inside`](task::Inside), of which nothing is needed here.
+    /// The task whose extended state is in the registers of its real thread: a [`GuestTask`](task::GuestTask). This module
+    /// only clears it.
     pub holds: Cell<*const ()>,
     /// How many of its tasks may still run.
     pub tasks: Cell<u32>,
-    /// Its descriptors that are the engine's.
+    /// Where it has the engine's descriptors.
     pub descriptors: Descriptors,
     /// How often its image has been forked.
     pub forks: Cell<u32>,
-    /// Its program, which its forks have too.
+    /// Its program, which its forks share.
     pub image: RefCell<Rc<Image>>,
     /// What is known of its address space.
     known: RefCell<Rc<Known>>,
 }
 
 impl Process {
-    /// One that has no real process yet: one that is used no more, or a new one.
+    /// A process without a real one: a reused entry, or a new one.
     fn unused() -> &'static Process {
-        let host = processes();
+        let all = processes();
         let is_gone = |it: &&'static Process| it.turn.load(SeqCst) == turn::GONE;
-        let spare = host.spare.borrow().front().copied().filter(is_gone);
+        let spare = all.spare.borrow().front().copied().filter(is_gone);
         if let Some(spare) = spare {
-            host.spare.borrow_mut().pop_front();
+            all.spare.borrow_mut().pop_front();
             spare.real.store(0, SeqCst);
             spare.ending.store(false, SeqCst);
             spare.turn.store(turn::SLEEP, SeqCst);
@@ -167,8 +172,8 @@ impl Process {
             real: AtomicU32::new(0),
             turn: AtomicU32::new(turn::SLEEP),
             ending: AtomicBool::new(false),
-            older: host.newest.get(),
-            maker: Cell::new(None),
+            older: all.newest.get(),
+            forker: Cell::new(None),
             owners: Cell::new(0),
             stack: Stack(UnsafeCell::new([0; STACK])),
             shares: Cell::new(false),
@@ -180,11 +185,11 @@ impl Process {
             known: RefCell::default(),
         };
         let process = Box::leak(Box::new(process));
-        host.newest.set(Some(process));
+        all.newest.set(Some(process));
         process
     }
 
-    /// The process that calls this: the first one, alone in its address space.
+    /// The calling process as the first guest, alone in its address space.
     pub fn first() -> &'static Process {
         let process = Process::unused();
         process.real.store(sys::getpid(), SeqCst);
@@ -192,24 +197,24 @@ impl Process {
         process
     }
 
-    /// A new process with one task, which shares the memory and the descriptors of this one or has copies of them.
+    /// A child with one task, which shares this process's memory and descriptors or has copies of them.
     pub fn child(&'static self, shares: bool, shares_files: bool) -> &'static Process {
         let process = Process::unused();
         let known = self.known();
         process.known.replace(if shares { known } else { Rc::new((*known).clone()) });
         process.shares.set(shares);
-        process.maker.set(Some(self));
+        process.forker.set(Some(self));
         process.descriptors.inherit(&self.descriptors, shares_files);
         process.image.borrow_mut().clone_from(&self.image.borrow());
         process
     }
 
-    /// A task refers to it from now on.
+    /// Counts a task that refers to it.
     pub fn own(&self) {
         self.owners.set(self.owners.get() + 1);
     }
 
-    /// A task is no more.
+    /// Drops a task's reference. Without references it can be reused.
     pub fn disown(&'static self) {
         self.owners.set(self.owners.get() - 1);
         if self.owners.get() == 0 {
@@ -217,8 +222,8 @@ impl Process {
         }
     }
 
-    /// It has a new, empty address space.
-    pub fn moved_out(&self) {
+    /// Resets what belonged to the old address space, after an exec.
+    pub fn reset_address_space(&self) {
         self.known.take();
         self.image.take();
         self.shares.set(false);
@@ -237,7 +242,7 @@ impl Process {
         self.stack.0.get() as u64 + STACK as u64
     }
 
-    /// From here on, the kernel runs in this process.
+    /// Moves the kernel to this process. When this returns, this process runs.
     #[inline]
     pub fn enter(&'static self) {
         if let Some(me) = processes().current.get()
@@ -255,23 +260,23 @@ impl Process {
         unsafe { gate::leave_kernel(kernel_sp(), me.stack_top(), give_turn, &raw const *me as u64) };
     }
 
-    /// It is the one that runs.
+    /// Notes that this process runs.
     pub fn has_turn(&'static self) {
         processes().current.set(Some(self));
         control().running.store(self.real.load(SeqCst), SeqCst);
     }
 
-    /// The real process ends: at once if it sleeps, else when it gives its turn away. `blocks`: how many the
-    /// arena has.
+    /// Ends the real process: at once if it sleeps, otherwise when it gives up its turn. `blocks` is how many blocks
+    /// the arena has.
     pub fn end(&'static self, blocks: usize) {
         if self.ending.swap(true, SeqCst) {
             return;
         }
         if processes().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
-            self.hand_on(blocks);
+            self.continue_in_forker(blocks);
         } else {
             self.tell(turn::END);
-            // The next one on this CPU may ask for a lock that it holds.
+            // The next process on this CPU may want a file lock that it still holds.
             for _ in 0..PATIENCE {
                 if !processes().locks.get() || self.turn.load(SeqCst) == turn::GONE {
                     break;
@@ -281,20 +286,20 @@ impl Process {
         }
     }
 
-    /// Lets the kernel go on in the process that has made it, if that waits. What there is still to do for a process that ends
-    /// looks at much of the arena, each huge page of which Linux would have to show to a young process first.
-    fn hand_on(&self, blocks: usize) {
+    /// Moves the kernel to the process that forked this one, if that one sleeps. The work that is left after an exit
+    /// touches much of the arena, and Linux would first have to map each huge page of it into a young process.
+    fn continue_in_forker(&self, blocks: usize) {
         const MANY: usize = 3;
         let waits = |it: &&'static Process| {
             let asleep = [turn::SLEEP, turn::AWAKE].contains(&it.turn.load(SeqCst));
             asleep && it.real.load(SeqCst) != 0 && !it.is_ending() && !core::ptr::eq(*it, self)
         };
-        if let Some(maker) = self.maker.get().filter(waits).filter(|_| blocks > MANY) {
-            maker.enter();
+        if let Some(forker) = self.forker.get().filter(waits).filter(|_| blocks > MANY) {
+            forker.enter();
         }
     }
 
-    /// Whether it has been told to end.
+    /// Whether it exits on request.
     pub fn is_ending(&self) -> bool {
         self.ending.load(SeqCst)
     }
@@ -305,12 +310,12 @@ impl Process {
         }
     }
 
-    /// Makes the real process; it begins by waiting for its turn. `flags` are those of clone(2) that Linux shall see.
+    /// Forks the real process, which first waits for its turn. `flags` are the flags of clone(2) that Linux gets.
     pub fn start(&'static self, flags: u64) -> i64 {
-        // The child's stack holds what `gate_clone` hands over: an argument and a function.
+        // `gate_clone` pops an argument and a function from the child's stack.
         let top = self.stack_top() - 64;
         self.turn.store(turn::AWAKE, SeqCst);
-        // SAFETY: nobody else uses the stack: it is the child's, and whoever was the same process before has left it.
+        // SAFETY: nothing else uses the stack: it is the child's, and the previous real process has left it.
         let real = unsafe {
             *(top as *mut u64) = &raw const *self as u64;
             *((top + 8) as *mut u64) = begin_child as extern "C" fn(u64) -> ! as usize as u64;
@@ -326,7 +331,7 @@ impl Process {
         real
     }
 
-    /// Gives up the locks that it holds on files, unless a process with the same files goes on.
+    /// Releases its file locks, unless a process with the same files lives on.
     fn unlock(&self) {
         const CLOSE_RANGE_UNSHARE: u64 = 2;
         if processes().locks.get() {
@@ -334,38 +339,38 @@ impl Process {
         }
     }
 
-    /// It has given its turn away, or never had one, and nobody gives it another.
+    /// Exits. The process has given up its turn or never had it, and gets no other one.
     fn leave(&self) -> ! {
         unwatch();
         // SAFETY: the word is this process's own.
-        unsafe { gate::gate_leave(self.turn.as_ptr(), turn::GONE, TOLD_TO) }
+        unsafe { gate::gate_leave(self.turn.as_ptr(), turn::GONE, REQUESTED_EXIT) }
     }
 }
 
-/// From here on the parent is woken when the process that calls this ends.
+/// Makes Linux wake the parent when the calling process dies.
 pub fn watch() {
     sys::call(__NR_set_robust_list, [&raw const WATCH as u64, size_of::<Watch>() as u64, 0, 0, 0, 0]);
 }
 
-/// From here on it may end.
+/// Undoes [`watch`]: the process may exit now.
 pub fn unwatch() {
     sys::call(__NR_set_robust_list, [0, size_of::<Watch>() as u64, 0, 0, 0, 0]);
 }
 
-/// Tells Linux which stack signals are taken on.
+/// Sets the stack for signal handlers.
 fn take_signals() {
     let stack = [keys::signal_stack(crossing::is_keyed()), 0, SIGNALS_SIZE];
     sys::call(__NR_sigaltstack, [&raw const stack as u64, 0, 0, 0, 0, 0]);
 }
 
-/// The real id of a process that is gone though nobody has told it to end. Asked by the parent, while others run.
-pub fn missing() -> Option<u32> {
+/// The real pid of a process that died unexpectedly. The parent calls this while guests run.
+pub fn dead_guest() -> Option<u32> {
     const ESRCH: i64 = -3;
     let mut next = processes().newest.get();
     while let Some(process) = next {
         let real = process.real.load(SeqCst);
         let gone = real != 0 && sys::call(__NR_kill, [u64::from(real), 0, 0, 0, 0, 0]) == ESRCH;
-        // What is used for another one meanwhile has another id before it is no longer ending.
+        // A reused entry gets its new pid before it stops being marked as ending.
         if gone && !process.is_ending() && process.real.load(SeqCst) == real {
             return Some(real);
         }
@@ -402,7 +407,7 @@ extern "C" fn give_turn(me: u64) -> ! {
 fn wait_turn(me: &'static Process) -> ! {
     loop {
         match me.turn.swap(turn::SLEEP, SeqCst) {
-            // SAFETY: whoever gave the turn has left the kernel's registers there.
+            // SAFETY: the process that gave up the turn has pushed the kernel's registers there.
             turn::GO => unsafe { gate::resume_kernel(*kernel_sp()) },
             turn::END => {
                 me.unlock();
@@ -420,7 +425,7 @@ extern "C" fn begin_child(me: u64) -> ! {
     sys::die_with_parent();
     watch();
     if me.shares.get() {
-        // As Linux has it, a fork alone inherits it.
+        // Linux clears the signal stack of a child with `CLONE_VM`.
         take_signals();
     }
     wait_turn(me)

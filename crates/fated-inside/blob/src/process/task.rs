@@ -1,4 +1,7 @@
-//! One task, as the kernel sees it. Its memory is this process's own memory whenever the kernel looks at it.
+//! A task as the kernel sees it: the implementation of the kernel's ports.
+//!
+//! Invariant: whenever the kernel looks at a task's memory, files or registers, the task's process runs, so that all
+//! of it is the process's own.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -21,7 +24,7 @@ use crate::enter::{gate, guard};
 use crate::exec::{program_file, replace};
 use crate::memory::heap::heap;
 use crate::memory::huge;
-use crate::memory::reserved::ours;
+use crate::memory::reserved::is_reserved;
 use crate::process::{self, Process, files, proc};
 use crate::rewrite::{call_sites, text};
 use crate::settings::settings;
@@ -30,33 +33,33 @@ use crate::sys;
 const SIGCHLD: u64 = 17;
 
 /// A task.
-pub struct Inside {
-    /// Its registers, when it doesn't run.
+pub struct GuestTask {
+    /// Its registers while it doesn't run.
     pub context: Context,
-    /// Its extended state, unless its real thread holds that ([`Inside::is_live`]).
+    /// Its extended state, unless the registers of its real thread hold it ([`GuestTask::is_live`]).
     pub frame: RefCell<Box<Frame>>,
     /// Its process.
     pub process: &'static Process,
     gone: Cell<bool>,
 }
 
-impl core::fmt::Debug for Inside {
+impl core::fmt::Debug for GuestTask {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Inside({})", self.process.real.load(SeqCst))
+        write!(f, "GuestTask({})", self.process.real.load(SeqCst))
     }
 }
 
-/// The bases of fs and gs.
+/// Reads the bases of fs and gs.
 pub fn bases() -> (u64, u64) {
     let (fs, gs): (u64, u64);
-    // SAFETY: the start has made sure that the instructions may be used.
+    // SAFETY: the supervisor has checked that Linux permits these instructions.
     unsafe { asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack)) };
     (fs, gs)
 }
 
-/// Sets them. The blob itself uses neither.
+/// Sets the bases of fs and gs. The blob itself uses neither.
 pub fn set_bases(fs: u64, gs: u64) {
-    // SAFETY: as above; addresses that aren't canonical would fault, and have been refused.
+    // SAFETY: as above. Addresses that aren't canonical would fault; the kernel refuses them.
     unsafe { asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack)) };
 }
 
@@ -66,15 +69,15 @@ fn locks(call: &Call) -> bool {
     number == __NR_flock || number == __NR_fcntl && [F_SETLK, F_OFD_SETLK].contains(&(call.args[1] as u32))
 }
 
-impl Inside {
-    /// A task that begins with these registers and the initial extended state.
-    pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<Inside> {
+impl GuestTask {
+    /// Creates a task that starts with these registers.
+    pub fn new(process: &'static Process, frame: Box<Frame>, regs: Regs) -> Rc<GuestTask> {
         process.own();
         let context = Context::new(regs);
-        Rc::new(Inside { context, process, frame: RefCell::new(frame), gone: Cell::new(false) })
+        Rc::new(GuestTask { context, process, frame: RefCell::new(frame), gone: Cell::new(false) })
     }
 
-    /// Makes this task's process the one that runs; `false` if it has ended.
+    /// Moves the kernel to this task's process; `false` if the task or the process has ended.
     fn enter(&self) -> bool {
         let there = !self.gone.get() && !self.process.is_ending();
         if there {
@@ -94,7 +97,7 @@ impl Inside {
             let regs = self.context.regs.get();
             set_bases(regs.fs_base, regs.gs_base);
         }
-        // SAFETY: the kernel hands on what the guest may ask for; what is the engine's has been left out above.
+        // SAFETY: the kernel permits the call, and `guard` has removed what belongs to the engine.
         let result = unsafe { gate::call(call.number as u32, call.args) };
         let opens = guard::opens(&call);
         if !harmless || opens {
@@ -103,18 +106,18 @@ impl Inside {
         result
     }
 
-    /// What comes before a call that isn't plainly harmless; what the call comes to if Linux may not be asked.
+    /// Prepares a call that isn't harmless. Returns its result if Linux must not be asked.
     #[cold]
     fn begin_special(&self, call: &mut Call) -> Option<i64> {
         let own = &self.process.descriptors;
-        let result = own.before(call).or_else(|| guard::instead(call, own));
+        let result = own.before(call).or_else(|| guard::restrict(call, own));
         if result.is_none() && locks(call) {
             process::processes().locks.set(true);
         }
         result
     }
 
-    /// What comes after it, and after one that makes a descriptor.
+    /// Follows up on such a call, and on any that returns a descriptor.
     fn end_special(&self, call: &Call, opens: bool, result: i64) {
         if call.number as u32 == __NR_arch_prctl {
             self.read_bases();
@@ -122,36 +125,37 @@ impl Inside {
         self.process.descriptors.after(call, opens, result);
     }
 
-    /// Whether its real thread holds its extended state and its bases of fs and gs, as they were when it came here.
+    /// Whether the registers of its real thread hold its extended state and its bases of fs and gs, as the guest left
+    /// them.
     pub fn is_live(&self) -> bool {
         core::ptr::eq(self.process.holds.get().cast(), self)
     }
 
-    /// Takes its extended state from its real thread, if that holds it.
+    /// Saves its extended state from the registers of its real thread, if they hold it.
     fn keep_state(&self) {
         if self.is_live() && self.enter() {
-            // SAFETY: the frame says what it has room for.
+            // SAFETY: the frame says which components it has room for.
             unsafe { crossing::save(&raw mut **self.frame.borrow_mut(), &raw const self.context) };
             self.read_bases();
             self.process.holds.set(core::ptr::null());
         }
     }
 
-    /// Enters the bases of fs and gs into its registers. They are its own on its real thread now.
+    /// Saves the bases of fs and gs. The real thread holds this task's own now.
     fn read_bases(&self) {
         let (fs_base, gs_base) = bases();
         self.context.regs.set(Regs { fs_base, gs_base, ..self.context.regs.get() });
     }
 
-    /// Takes the state of another task from its real thread.
+    /// Saves the state of whichever other task the real thread holds.
     fn set_aside(&self) {
-        // SAFETY: only tasks are put there; one that is dropped is held no more.
-        if let Some(other) = unsafe { self.process.holds.get().cast::<Inside>().as_ref() } {
+        // SAFETY: the pointer is null or a task's. A task that is dropped clears it.
+        if let Some(other) = unsafe { self.process.holds.get().cast::<GuestTask>().as_ref() } {
             other.keep_state();
         }
     }
 
-    /// Lets it run on, in its process, which has the turn.
+    /// Prepares its process, which runs, for the return to this task.
     pub fn resume(&self) -> Leave {
         let state = if self.is_live() {
             core::ptr::null()
@@ -165,11 +169,11 @@ impl Inside {
         Leave { context: &self.context, state }
     }
 
-    /// The number of the call that its registers tell of, which has no result yet.
+    /// Takes the number of the call from `rax`. Until the call has a result, `rax` is `ENOSYS`, as on Linux.
     pub fn begin_call(&self) -> u64 {
         const ENOSYS: i64 = 38;
         let regs = self.context.regs.as_ptr();
-        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference.
+        // SAFETY: nothing else accesses the registers now, and they are never handed out by reference.
         unsafe {
             let number = (*regs).rax;
             (*regs).orig_rax = number;
@@ -179,7 +183,7 @@ impl Inside {
     }
 }
 
-impl Drop for Inside {
+impl Drop for GuestTask {
     fn drop(&mut self) {
         if self.is_live() {
             self.process.holds.set(core::ptr::null());
@@ -188,25 +192,25 @@ impl Drop for Inside {
     }
 }
 
-impl Memory for Inside {
+impl Memory for GuestTask {
     fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
-        if ours(addr, buf.len() as u64) || !self.enter() {
+        if is_reserved(addr, buf.len() as u64) || !self.enter() {
             return 0;
         }
-        // SAFETY: `buf` can be written, and is no guest's; a fault at the other address is mended.
+        // SAFETY: `buf` is writable and not the guest's; `copy_guest` survives a fault at the other address.
         buf.len() - unsafe { gate::copy_guest(buf.as_mut_ptr() as u64, addr, buf.len() as u64) } as usize
     }
 
     fn write(&self, addr: u64, data: &[u8]) -> usize {
-        if ours(addr, data.len() as u64) || !self.enter() {
+        if is_reserved(addr, data.len() as u64) || !self.enter() {
             return 0;
         }
-        // SAFETY: as above; what stands in arena and blob can't be hit.
+        // SAFETY: as above; the range is neither in the arena nor in the blob.
         data.len() - unsafe { gate::copy_guest(addr, data.as_ptr() as u64, data.len() as u64) } as usize
     }
 }
 
-impl Cpu for Inside {
+impl Cpu for GuestTask {
     fn regs(&self) -> Regs {
         if self.is_live() && self.enter() {
             self.read_bases();
@@ -223,7 +227,7 @@ impl Cpu for Inside {
     }
 
     fn set_result(&self, rax: u64) {
-        // SAFETY: nobody else looks at the registers now, and they are never handed out by reference.
+        // SAFETY: nothing else accesses the registers now, and they are never handed out by reference.
         unsafe { (*self.context.regs.as_ptr()).rax = rax };
     }
 
@@ -238,7 +242,7 @@ impl Cpu for Inside {
     }
 }
 
-impl HostFiles for Inside {
+impl HostFiles for GuestTask {
     fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
         if !self.enter() {
             return Err(Errno::ESRCH);
@@ -288,7 +292,7 @@ impl HostFiles for Inside {
     }
 }
 
-impl RealTask for Inside {
+impl RealTask for GuestTask {
     fn native(&self, call: Call) -> i64 {
         if self.enter() { self.ask(call) } else { -i64::from(Errno::ESRCH.number()) }
     }
@@ -313,9 +317,9 @@ impl RealTask for Inside {
         };
         let frame = self.frame.borrow().clone();
         if has(CLONE_THREAD) {
-            // A thread is a context on the process's one real thread.
+            // A thread is another context on the process's one real thread.
             self.process.tasks.set(self.process.tasks.get() + 1);
-            return Ok(Inside::new(self.process, frame, regs));
+            return Ok(GuestTask::new(self.process, frame, regs));
         }
         if has(CLONE_FILES) {
             self.process.descriptors.share();
@@ -331,7 +335,7 @@ impl RealTask for Inside {
         if let Some(errno) = Errno::of_return(real) {
             return Err(errno);
         }
-        Ok(Inside::new(child, frame, regs))
+        Ok(GuestTask::new(child, frame, regs))
     }
 
     fn exec(&self, exec: Exec) -> Result<(), ExecError> {
@@ -365,8 +369,8 @@ impl RealTask for Inside {
     }
 }
 
-/// The task behind the kernel's view of it.
-pub fn of(guest: &Rc<dyn RealTask>) -> &'static Inside {
-    // SAFETY: the blob gives the kernel no other guests. The kernel keeps a task as long as it may run.
-    unsafe { &*Rc::as_ptr(guest).cast::<Inside>() }
+/// The engine's side of a kernel's task.
+pub fn of(guest: &Rc<dyn RealTask>) -> &'static GuestTask {
+    // SAFETY: the blob gives the kernel no other implementations. The kernel keeps a task as long as it may run.
+    unsafe { &*Rc::as_ptr(guest).cast::<GuestTask>() }
 }

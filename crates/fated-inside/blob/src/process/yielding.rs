@@ -1,8 +1,9 @@
-//! When a process that gives its turn away yields the processor before it goes to sleep.
+//! Whether a process that gives up its turn yields the processor before it sleeps.
 //!
-//! Between two processes that answer each other, the turn is back by then: one real call for a hand-over instead of two. Where
-//! others want the processor, too, a yield would give it to them for a whole slice of Linux's; so now and then one is timed, and
-//! where they take long, or the turn isn't back, there are none for a while. Nothing that guests see depends on it.
+//! Between two processes that answer each other, the turn is back after the yield. A hand-over then takes one real
+//! call instead of two. Where other programs want the processor, a yield may cost a whole time slice of Linux. So a
+//! yield is timed now and then. If it took long or brought no turn, yields stop for a while. Guests can't see any of
+//! it.
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -10,27 +11,29 @@ use linux_raw_sys::general::{__NR_clock_gettime, CLOCK_MONOTONIC};
 
 use crate::sys;
 
-/// How many yields are taken on trust after one that was timed.
+/// How many yields follow a timed one untimed.
 const TRUST: u32 = 64;
-/// A turn that is back after so long hasn't gained from it.
+/// A timed yield that takes longer than this was no gain.
 const LONG_NS: u64 = 50_000;
-/// For how many hand-overs there are none after one that took long: once, as where a process has just begun, and if others do again.
+/// For how many hand-overs yields stop after a long one: the first time, when a process may just have started, and
+/// when it happens again.
 const BUSY: [u32; 2] = [100, 20_000];
-/// The same after one that was of no use.
+/// For how many hand-overs yields stop after one that brought no turn.
 const USELESS: u32 = 30;
 
-/// What experience says. Whoever has yielded in vain notes so while another process runs.
+/// Measurements of recent yields. A process updates them after its yield, when another one may run already: hence
+/// atomics.
 #[derive(Default)]
 pub struct Yielding {
-    /// For how many hand-overs there are none.
+    /// For how many hand-overs there are no yields.
     pause: AtomicU32,
-    /// How many are taken on trust.
+    /// How many of the next yields are untimed.
     trust: AtomicU32,
-    /// How many that were timed have taken long, one after another.
+    /// How many timed yields in a row took long.
     long: AtomicU32,
 }
 
-/// A yield that is about to happen: since when, if it is timed.
+/// A yield that is about to happen, with its start if it is timed.
 pub struct Watch(Option<u64>);
 
 fn now() -> u64 {
@@ -51,7 +54,7 @@ impl Yielding {
         Some(Watch(timed.then(now)))
     }
 
-    /// It has yielded; `back` tells whether its turn has come.
+    /// The process has yielded. `back`: it has its turn again.
     pub fn end(&self, watch: Watch, back: bool) {
         let long = watch.0.map(|since| now().saturating_sub(since) > LONG_NS);
         let before = self.long.load(Relaxed);

@@ -1,20 +1,21 @@
 //! Rewrites call sites, so that their calls become jumps into the kernel instead of signals.
 //!
-//! A site is rewritten when it has made a few calls, by one of two patterns, in the guest's private copy of a file's text:
+//! A site is rewritten after a few calls, in the guest's private copy of a file's text, by one of two patterns:
 //!
-//! - *before*: the instruction before the `syscall` has five bytes or more and can be carried out elsewhere. A jump to a stub takes
-//!   its place. The `syscall` stays intact, so whoever jumps right to it, or restarts the call, comes here by signal as before.
-//! - *over*: a jump takes the place of the `syscall` and of the instruction behind it. The stub is placed so that the jump's third byte is
-//!   [`TRAP`]: whoever comes to the displaced instruction by another way traps, and is sent to its copy in the stub ([`displaced`]).
+//! - *before*: the instruction before the `syscall` has at least five bytes and can be moved. A jump to a stub
+//!   replaces it. The `syscall` stays intact: whoever jumps right to it, or restarts the call, still comes by signal.
+//! - *over*: a jump replaces the `syscall` and the instruction behind it. The stub is placed so that the jump's third
+//!   byte is [`TRAP`]: whoever reaches the displaced instruction by another way traps, and is sent to its copy in the
+//!   stub ([`displaced`]).
 //!
-//! So nothing has to be known of where else the guest may jump: no instruction that begins a rewritten range can be entered in its
-//! middle, and every other one still begins with what it was, or with a trap.
+//! So it doesn't matter where else the guest may jump: no instruction at the start of a rewritten range can be entered in
+//! its middle, and every other one still begins with its own bytes or with a trap.
 //!
-//! Stubs lie in areas where Linux never puts a mapping by itself, within two gigabytes of the text. They are inherited by fork
-//! and are gone after an exec, as is all that this module knows.
+//! Stubs lie in areas where Linux never places a mapping by itself, within two gigabytes of the text. A fork inherits
+//! them, an exec drops them, and with them all that this module knows.
 //!
-//! Calls are counted for a process and its forks together ([`Sites`]): what only children do, each of them once, is
-//! rewritten in the parent before it makes the next one ([`catch_up`]).
+//! Calls are counted for a process and its forks together ([`Sites`](super::sites::Sites)). A site that only children
+//! use, each of them once, is rewritten in the parent before its next fork ([`catch_up`]).
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -30,21 +31,21 @@ use crate::rewrite::instruction::decode;
 use crate::rewrite::sites::{BEFORE, Code, Known, MOST_SITES, MOST_TRIED, NEVER, PART_SIZE, Room, map};
 use crate::rewrite::text;
 
-/// A jump with a distance of 32 bits.
+/// The opcode of a jump with a distance of 32 bits.
 const JUMP: u8 = 0xe9;
 const JUMP_LEN: u64 = 5;
 /// `int3`.
 const TRAP: u8 = 0xcc;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
-/// How many calls a site makes before it is worth its rewriting, which costs as much as some of them.
+/// After how many calls a site is rewritten. Rewriting costs as much as a few calls by signal.
 const CALLS: u8 = 8;
-/// How much of it is read from wherever one starts: by then, nearly all ways to read have become one.
+/// How many of these bytes decoding takes to synchronize, from nearly any start.
 const SETTLED: usize = 16;
 /// The size of the longest stub.
 const STUB_SIZE: u64 = 64;
 
-/// A call with this number has come by signal, from the `syscall` instruction that the task has just carried out.
-pub fn noticed(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
+/// Counts a call that came by signal from the `syscall` in front of `rip`, and rewrites the site if it is time.
+pub fn count_call(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
     let site = rip.wrapping_sub(SYSCALL.len() as u64);
     let image = process.image.borrow().clone();
     let worthy_before;
@@ -57,7 +58,7 @@ pub fn noticed(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
             if entry.1 < CALLS {
                 return;
             }
-            // Whether it works or not, this was it.
+            // There is only one attempt.
             entry.1 = NEVER;
             if let Some(code) = code_around(memory, site).filter(|_| sites.worthy.len() < MOST_SITES) {
                 sites.worthy.push((site, number, code));
@@ -65,7 +66,7 @@ pub fn noticed(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
         }
     }
     catch_up(process, memory);
-    // The code around it may have been another where it was found worth it: with other sites in it rewritten.
+    // The code around the site may have differed when it was recorded, with other sites in it rewritten.
     let known = process.known();
     let untried = {
         let tried = known.tried.borrow();
@@ -79,7 +80,7 @@ pub fn noticed(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
     }
 }
 
-/// Rewrites what others have found worth it, where this process has the same code.
+/// Rewrites the sites that other processes of the program have recorded, where this process has the same code.
 pub fn catch_up(process: &Process, memory: &impl Memory) {
     let image = process.image.borrow().clone();
     let sites = image.sites.borrow();
@@ -116,8 +117,8 @@ fn rewrite(known: &Known, site: u64, number: u64, code: Code) -> Option<()> {
     if fits { put_over(known, site, &after[2..2 + displaced.len]) } else { None }
 }
 
-/// The length of the instruction at the end of this code. From wherever one starts to read, sooner or later one reads what the
-/// processor does; so nearly all ways to read must agree, and if one doesn't, the instruction must be the one that loads the number.
+/// The length of the last instruction of this code. Decoding from any start sooner or later synchronizes with the
+/// processor. So nearly all starts must agree; if some don't, the instruction must be the one that loads the number.
 fn last_of(code: &[u8], number: u64) -> Option<usize> {
     let mut ends = [0_u8; 16];
     for start in 0..=code.len() - SETTLED {
@@ -136,13 +137,13 @@ fn last_of(code: &[u8], number: u64) -> Option<usize> {
     (most > 0 && sure).then_some(len)
 }
 
-/// Whether an instruction loads this number as that of a call.
+/// Whether an instruction loads this number of a call.
 fn loads(code: &[u8], number: u32) -> bool {
     let rest = code.strip_prefix(&[0xb8]).or_else(|| code.strip_prefix(&[0x48, 0xc7, 0xc0]));
     rest.is_some_and(|rest| rest == number.to_le_bytes())
 }
 
-/// A jump in place of the instruction at `at`, which a `syscall` follows.
+/// Replaces the instruction at `at`, in front of a `syscall`, by a jump.
 fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
     let behind = at + (old.len() + SYSCALL.len()) as u64;
     let room = room_near(known, at)?;
@@ -163,11 +164,11 @@ fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
     place(at, stub, &code)
 }
 
-/// A jump in place of the `syscall` at `site` and of the instruction behind it.
+/// Replaces the `syscall` at `site` and the instruction behind it by a jump.
 fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     let behind = site + SYSCALL.len() as u64;
     let room = room_near(known, site)?;
-    // The lowest stub from which the distance has the trap in its second byte.
+    // The lowest stub whose distance has the trap as its second byte.
     let from = site + JUMP_LEN;
     let lowest = room.get().high as i64 - from as i64;
     let mut far = lowest & !0xffff | i64::from(TRAP) << 8 | 0xc0;
@@ -194,10 +195,10 @@ fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     place(site, stub, &code)
 }
 
-/// Where in a stub of [`put_over`] the copy of the displaced instruction begins.
+/// The offset of the displaced instruction's copy in a stub of [`put_over`].
 const DISPLACED_AT: u64 = 28;
 
-/// Where a guest is to go on that has met the trap in the jump before `rip`; `None` if there is no such jump.
+/// Where a guest continues that has hit the trap in the jump before `rip`; `None` if there is no such jump.
 pub fn displaced(memory: &impl Memory, rip: u64) -> Option<u64> {
     let at = rip.checked_sub(3)?;
     let mut code = [0; JUMP_LEN as usize];
@@ -205,14 +206,14 @@ pub fn displaced(memory: &impl Memory, rip: u64) -> Option<u64> {
     stub_of(at, &code).filter(|_| whole).map(|stub| stub + DISPLACED_AT)
 }
 
-/// Where the jump at `at` goes, if it is one of this module's.
+/// The target of the jump at `at`, if it is one of this module's.
 fn stub_of(at: u64, code: &[u8]) -> Option<u64> {
     let (&[JUMP, a, b, c, d], _) = code.split_first_chunk()? else { return None };
     let to = (at + JUMP_LEN).wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d])));
     AREAS.iter().any(|&area| (area..area + AREA_SIZE).contains(&to)).then_some(to)
 }
 
-/// Writes the stub, and then the jump to it.
+/// Writes the stub first, then the jump to it.
 fn place(at: u64, stub: u64, code: &[u8]) -> Option<()> {
     let mut jump = [JUMP; JUMP_LEN as usize];
     jump[1..].copy_from_slice(&distance(at + JUMP_LEN, stub)?);
@@ -223,13 +224,13 @@ fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
     i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
 }
 
-/// The area in reach of a jump from `at`.
+/// The area within reach of a jump from `at`.
 fn room_near(known: &Known, at: u64) -> Option<&Cell<Room>> {
     const REACH: u64 = (1 << 31) - AREA_SIZE;
     known.rooms.iter().find(|room| room.get().begin.abs_diff(at) < REACH)
 }
 
-/// Whether the range is a file's text.
+/// Whether the range is text of a file.
 fn is_text(begin: u64, end: u64) -> bool {
     text::mappings().iter().any(|&(from, to)| from <= begin && end <= to)
 }

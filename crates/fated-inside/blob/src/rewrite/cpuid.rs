@@ -1,11 +1,12 @@
 //! Where programs execute `cpuid`.
 //!
-//! Under a virtual machine each one that traps costs an exit, and a program that glibc starts executes dozens. So those that
-//! have trapped are remembered by file and offset, for all processes of the host. When one of them is executed again, or such a file
-//! is loaded again as a program or as an interpreter, a trap takes the place of the instruction's first byte, in the private copy
-//! of the process; that costs no exit. A guest that reads its own text sees it.
+//! In a virtual machine each `cpuid` that faults costs an exit, and glibc's start executes dozens. So sites that have
+//! faulted are recorded by file and offset, for all processes of the host. When one is executed again, or when such a
+//! file is loaded again as a program or an interpreter, a trap replaces the first byte of the instruction in the
+//! private copy of the process. A trap costs no exit. A guest that reads its own text sees it.
 //!
-//! Invariant: only what has trapped at that place of that very file is changed, and only if it still looks like it.
+//! Invariant: only a site that has faulted in that version of that file is changed, and only if it still is a
+//! `cpuid`.
 
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -20,17 +21,17 @@ use crate::settings::settings;
 const CPUID: [u8; 2] = [0x0f, 0xa2];
 /// `int3`.
 const TRAP: u8 = 0xcc;
-/// More than any program executes; what comes later goes on to trap.
+/// More than any program has. Sites beyond that keep faulting.
 const MOST_FILES: usize = 64;
 const MOST_SITES: usize = 64;
 
-/// What is known of a file: offsets of the instruction.
+/// The known sites of a file: offsets of the instruction.
 struct Known {
     file: Identity,
     offsets: Vec<u64>,
 }
 
-/// The files that are known.
+/// The files with known sites.
 #[derive(Default)]
 pub struct Files(RefCell<Vec<Known>>);
 
@@ -43,7 +44,7 @@ fn known_files() -> &'static RefCell<Vec<Known>> {
     &part::<Files>().0
 }
 
-/// Where in its file an address stands.
+/// The file that an address is mapped from, and the offset in it.
 fn place(at: u64) -> Option<(Identity, u64)> {
     let image = process::current()?.image.borrow();
     let texts = image.texts.borrow();
@@ -51,14 +52,15 @@ fn place(at: u64) -> Option<(Identity, u64)> {
     Some((text.file, at - text.begin + text.offset))
 }
 
-/// Whether text of this file, that many bytes from `offset`, has sites.
-pub fn are_in(file: Identity, offset: u64, size: u64) -> bool {
+/// Whether `size` bytes of this file's text from `offset` on have known sites.
+pub fn has_sites(file: Identity, offset: u64, size: u64) -> bool {
     let known = known_files().borrow();
     known.iter().any(|it| it.file == file && it.offsets.iter().any(|at| (offset..offset + size).contains(at)))
 }
 
-/// Text has been mapped, and may be written to if [`are_in`] has said that there are sites.
-pub fn loaded(file: Identity, begin: u64, offset: u64, size: u64) {
+/// Records a segment that has been mapped, and puts traps at its known sites. It must be writable if [`has_sites`] has
+/// found sites.
+pub fn add_text(file: Identity, begin: u64, offset: u64, size: u64) {
     if let Some(process) = process::current() {
         process.image.borrow().texts.borrow_mut().push(Text { begin, end: begin + size, offset, file });
     }
@@ -66,7 +68,7 @@ pub fn loaded(file: Identity, begin: u64, offset: u64, size: u64) {
     let offsets = known.iter().filter(|it| it.file == file).flat_map(|it| &it.offsets);
     for at in offsets.filter(|at| (offset..offset + size - 1).contains(at)) {
         let at = (at - offset + begin) as *mut u8;
-        // SAFETY: it lies in the text, which may be written to.
+        // SAFETY: it lies in the text, which is writable.
         unsafe {
             if at.cast::<[u8; 2]>().read_unaligned() == CPUID {
                 at.write(TRAP);
@@ -75,7 +77,7 @@ pub fn loaded(file: Identity, begin: u64, offset: u64, size: u64) {
     }
 }
 
-/// Whether a task stands behind the trap of a site.
+/// Whether a task has stopped at the trap of a site.
 pub fn has_trapped(rip: u64) -> bool {
     let at = rip.wrapping_sub(1);
     code(at) == [TRAP, CPUID[1]]
@@ -84,7 +86,7 @@ pub fn has_trapped(rip: u64) -> bool {
         })
 }
 
-/// Whether a task stands at a `cpuid`, at which it has been stopped. It is remembered.
+/// Whether a task has stopped at a `cpuid` that faults. Records the site, and puts a trap there if it is known.
 pub fn has_stopped(rip: u64) -> bool {
     if code(rip) != CPUID {
         return false;
@@ -93,13 +95,13 @@ pub fn has_stopped(rip: u64) -> bool {
         && let Some((file, offset)) = place(rip)
         && is_known(file, offset)
     {
-        // If it can't be written, it goes on to stop.
+        // If the write fails, it keeps faulting.
         let _ = text::write(&[(rip, &[TRAP])]);
     }
     true
 }
 
-/// Whether this site is remembered already. If not, it is from now on, as far as there is room.
+/// Whether this site is known. If not, records it if there is room.
 fn is_known(file: Identity, offset: u64) -> bool {
     let mut known = known_files().borrow_mut();
     if let Some(it) = known.iter_mut().find(|it| it.file == file) {
@@ -117,7 +119,7 @@ fn is_known(file: Identity, offset: u64) -> bool {
 
 fn code(at: u64) -> [u8; 2] {
     let mut code = [0; 2];
-    // SAFETY: the buffer can be written; a fault at the other address is mended.
+    // SAFETY: the buffer is writable; `copy_guest` survives a fault at the other address.
     unsafe { gate::copy_guest(code.as_mut_ptr() as u64, at, 2) };
     code
 }

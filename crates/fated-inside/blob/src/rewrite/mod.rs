@@ -1,4 +1,7 @@
-//! What is changed in the text of guests: call sites, and `cpuid`.
+//! What the engine changes in guests' text: call sites, and `cpuid`.
+//!
+//! Invariant: changes go to a process's private copy. Every instruction that a guest can jump to still does what it
+//! did, or traps.
 
 pub mod call_sites;
 pub mod cpuid;

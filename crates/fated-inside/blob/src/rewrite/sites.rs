@@ -1,4 +1,8 @@
-//! What is known of call sites: by address space, where stubs have room; by program, how often each site has made a call.
+//! What the engine knows about call sites: for each address space, the room for stubs; for each program, how often
+//! each site has called.
+//!
+//! Invariant: what is known about an address space is copied by a fork and shared by `CLONE_VM`, like the address
+//! space.
 
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -8,21 +12,21 @@ use linux_raw_sys::general::*;
 use crate::memory::reserved::AREAS;
 use crate::sys;
 
-/// A site that is left alone.
+/// The count of a site that has had its attempt.
 pub const NEVER: u8 = u8::MAX;
-/// How much code in front of a site is looked at.
+/// How many bytes in front of a site are decoded.
 pub const BEFORE: usize = 48;
-/// How much of it is for calls from before, and how much is mapped at once: a fork looks through all that is.
+/// How much of an area is for stubs of the pattern *before*, and how much is mapped at once: a fork walks through all
+/// that is mapped.
 pub const PART_SIZE: u64 = 64 << 10;
 
-/// The rest of an area: stubs for calls from before come from its beginning, those with a trap in their distance from its second
-/// part.
+/// What is free in an area. Stubs of the pattern *before* start at its beginning, those of *over* in its second part.
 #[derive(Clone, Copy)]
 pub struct Room {
     pub begin: u64,
     pub low: u64,
     pub high: u64,
-    /// Up to where it is mapped.
+    /// The end of what is mapped.
     pub mapped: u64,
 }
 
@@ -38,13 +42,13 @@ pub fn map(room: &Cell<Room>, end: u64) -> Option<()> {
     Some(())
 }
 
-/// What is known of this address space.
+/// What is known about one address space.
 #[derive(Clone)]
 pub struct Known {
     pub rooms: [Cell<Room>; AREAS.len()],
-    /// How many of [`Sites::worthy`] have been seen to here.
+    /// How many of [`Sites::worthy`] have been tried here.
     pub seen_to: Cell<usize>,
-    /// Sites that calls have come from by signal after they had been found worth it: they aren't tried again.
+    /// Sites that still called by signal after they had been recorded as worthy, and were tried again.
     pub tried: RefCell<Vec<u64>>,
 }
 
@@ -55,22 +59,22 @@ impl Default for Known {
     }
 }
 
-/// What a program and its forks know of their call sites.
+/// What a program and its forks know about their call sites.
 #[derive(Default)]
 pub struct Sites {
-    /// Calls by site. Each has a place in one row; a newcomer takes that of whichever there needs it least, so that a few sites
-    /// that are busy at a time don't chase each other away.
+    /// A cache of counts by site. A new site evicts the entry of its row with the fewest calls, so that a few busy
+    /// sites don't evict each other.
     calls: [[(u64, u8); 4]; 16],
-    /// Those that are worth it, each with the number of its call and the code around it.
+    /// The sites worth rewriting, each with the number of its call and the code around it.
     pub worthy: Vec<(u64, u64, Code)>,
 }
 
 impl Sites {
-    /// Where the calls of a site are counted.
+    /// The counter of a site.
     pub fn entry(&mut self, site: u64) -> &mut (u64, u8) {
         let row = &mut self.calls[(site >> 1 ^ site >> 7) as usize % 16];
         let place = row.iter().position(|entry| entry.0 == site).unwrap_or_else(|| {
-            // One that is dealt with mostly makes no more calls by signal.
+            // A site that has had its attempt mostly makes no more calls by signal.
             let least = (0..row.len()).min_by_key(|&at| if row[at].1 == NEVER { 0 } else { row[at].1 }).unwrap_or(0);
             let worthy = self.worthy.iter().any(|it| it.0 == site);
             row[least] = (site, if worthy { NEVER } else { 0 });
@@ -80,9 +84,9 @@ impl Sites {
     }
 }
 
-/// The code around a site, which stands behind [`BEFORE`] bytes.
+/// The code around a site, which is at offset [`BEFORE`].
 pub type Code = [u8; BEFORE + 32];
 /// More than any process has.
 pub const MOST_TRIED: usize = 64;
-/// More than any program has; what comes later goes on to be a signal.
+/// More than any program has. Sites beyond that keep coming by signal.
 pub const MOST_SITES: usize = 4096;

@@ -1,11 +1,11 @@
-//! What a fork copies of the text of programs and libraries.
+//! Text of programs and libraries: where it is, how it is written to, and what a fork copies of it.
 //!
-//! Linux leaves a mapping of a file out of a fork, and the child faults in what it uses, unless a page in it has been written to:
-//! as rewriting does. Then each fork copies the entries of all its pages that are there, and each exit takes them down again.
-//! So a process that forks a lot gives back those that are still the file's. What it goes on to use comes back with a fault for
-//! some pages each; what its start alone has used doesn't.
+//! Linux omits a mapping of a file from a fork, and the child faults in what it uses. But if a page of it has been
+//! written to, as by rewriting, each fork copies the entries of all its present pages, and each exit tears them down.
+//! So a process that forks a lot returns the pages that are still the file's. Those that it uses later come back by a
+//! fault for some pages each; those that only its start has used don't.
 //!
-//! Invariant: a page that is a process's own stays, so that everywhere in the text stands what stood there.
+//! Invariant: a page that is the process's own stays, so the content of the text never changes.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,14 +14,14 @@ use core::cell::Cell;
 use linux_raw_sys::general::*;
 
 use crate::exec::vdso;
-use crate::memory::reserved::ours;
+use crate::memory::reserved::is_reserved;
 use crate::sys;
 
 const PAGE: u64 = 4096;
-/// How many forks show that there will be more. It is done again whenever there have been twice as many.
+/// After how many forks more are expected. Pages are returned again whenever the number has doubled.
 const AFTER: u32 = 32;
 
-/// The process that has the turn is about to be forked. `forks`: how often its image has been.
+/// Counts a fork that the running process is about to make. `forks` is the number of forks of its image.
 pub fn count_fork(forks: &Cell<u32>) {
     let count = forks.get().saturating_add(1);
     forks.set(count);
@@ -30,7 +30,7 @@ pub fn count_fork(forks: &Cell<u32>) {
     }
 }
 
-/// Where files' text is mapped: privately, executable and not writable.
+/// The mappings of files' text: private, executable and not writable.
 pub fn mappings() -> Vec<(u64, u64)> {
     let maps = sys::read_all(b"/proc/self/maps").unwrap_or_default();
     let mapping = |line: &[u8]| {
@@ -43,10 +43,10 @@ pub fn mappings() -> Vec<(u64, u64)> {
     maps.split(|&byte| byte == b'\n').filter_map(mapping).collect()
 }
 
-/// Gives back the files' pages of each text that has others.
+/// Returns the file's pages of each mapping that has written ones.
 fn give_back() {
     let Ok(pagemap) = sys::open(AT_FDCWD, b"/proc/self/pagemap", O_RDONLY | O_CLOEXEC) else { return };
-    for (begin, end) in mappings().into_iter().filter(|(begin, end)| !ours(*begin, end - begin)) {
+    for (begin, end) in mappings().into_iter().filter(|(begin, end)| !is_reserved(*begin, end - begin)) {
         let pages = pages(pagemap, begin, end);
         if pages.contains(&Page::Own) {
             let mut at = begin;
@@ -65,13 +65,13 @@ fn give_back() {
 /// A page of a private mapping of a file.
 #[derive(PartialEq)]
 enum Page {
-    /// The file's, or not there.
+    /// Unchanged from the file, or absent.
     File,
-    /// The process's.
+    /// Written to, hence the process's own.
     Own,
 }
 
-/// As many as Linux tells of.
+/// The pages of a mapping, as far as Linux lists them.
 fn pages(pagemap: i32, begin: u64, end: u64) -> Vec<Page> {
     const ENTRY: u64 = 8;
     // Documentation/admin-guide/mm/pagemap.rst
@@ -87,7 +87,7 @@ fn pages(pagemap: i32, begin: u64, end: u64) -> Vec<Page> {
     entries[..len].as_chunks().0.iter().map(page).collect()
 }
 
-/// Writes to memory of this process whatever its protection, which stays: pages of files become private copies.
+/// Writes to memory of the process that runs regardless of its protection. Pages of files become private copies.
 pub fn write(pieces: &[(u64, &[u8])]) -> Option<()> {
     let fd = sys::open(AT_FDCWD, b"/proc/self/mem", O_RDWR | O_CLOEXEC).ok()?;
     let written = pieces.iter().all(|(at, code)| {
