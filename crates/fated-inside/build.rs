@@ -11,7 +11,7 @@ fn main() {
     let var = |name| env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"));
     let source = PathBuf::from(var("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(var("OUT_DIR"));
-    for path in ["build.rs", "blob", "src/wire.rs", "../fated-engine", "../fated-kernel/src", "../fated-wait/src"] {
+    for path in ["build.rs", "blob", "src/protocol", "../fated-engine", "../fated-kernel/src", "../fated-wait/src"] {
         println!("cargo::rerun-if-changed={path}");
     }
     let mut cargo = Command::new(var("CARGO"));

@@ -1,6 +1,6 @@
 //! The blob's own memcpy and its like do what those of libc do.
 
-#[path = "../blob/src/bytes.rs"]
+#[path = "../blob/src/memory/bytes.rs"]
 mod bytes;
 
 use std::cmp::Ordering;

@@ -1,6 +1,6 @@
 //! Lengths of instructions, and which of them may be moved. (All of libc, busybox and python were compared with objdump once.)
 
-#[path = "../blob/src/instruction.rs"]
+#[path = "../blob/src/rewrite/instruction.rs"]
 mod instruction;
 
 use instruction::{Instruction, decode};

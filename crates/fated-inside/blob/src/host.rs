@@ -1,173 +1,88 @@
-//! The host: all that its guests share, at one address in each of them, and whose turn it is.
+//! Creates a host: puts each module's part of the engine's state into the arena, which all its processes share.
 //!
-//! The kernel runs on one stack, which lies in the arena too. So it can be carried on in another process in the midst of
-//! whatever it does ([`Process::enter`]). A look into a guest's memory therefore is a plain copy, and happens in the guest
-//! itself; an exec or a fork returns into the same stack.
+//! The kernel runs on one stack, which lies in the arena, too. So the kernel can continue in another process at any
+//! point ([`Process::enter`](crate::process::Process::enter)). An access to a guest's memory is therefore a plain
+//! copy within that guest, and exec and fork return into the same stack.
 //!
-//! Invariant: of all processes of a host, the one that [`Host::current`] names runs, and no other.
+//! Invariants: of all processes of a host only [`process::current`](crate::process::current) runs. Parts don't
+//! overlap, which the build checks.
 
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::rc::Rc;
-use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::SeqCst;
 
-use fated_engine::cpuid::Cpuid;
-use fated_engine::notice::Notices;
-use fated_engine::vdso;
-use fated_kernel::cx::Cx;
-use fated_kernel::host::Kernel;
-use fated_kernel::id::Tid;
+use crate::arena::{HOST, Part, control};
+use crate::enter::clock::Readings;
+use crate::enter::crossing::Crossing;
+use crate::enter::frame::Template;
+use crate::enter::turn::Turn;
+use crate::exec::load::Auxv;
+use crate::exec::vdso;
+use crate::memory::heap::Heap;
+use crate::memory::huge::Huge;
+use crate::memory::marks;
+use crate::process::Processes;
+use crate::protocol::layout::{ARENA, ARENA_SIZE, BLOCK_SIZE, HEAP_AT, HOST_AT};
+use crate::rewrite::cpuid::Files;
+use crate::settings::Settings;
+use crate::supervisor::Outbox;
 
-use crate::clock::Readings;
-use crate::crossing::Context;
-use crate::frame::{Event, Frame};
-use crate::guard;
-use crate::guest::Inside;
-use crate::huge::Huge;
-use crate::memory::Heap;
-use crate::process::Process;
-use crate::sites::Known;
-use crate::wire::{ARENA, ARENA_SIZE, BLOCK_SIZE, CONTROL_AT, Control, HEAP_AT, HOST_AT, Plan, STACK_SIZE};
-use crate::yielding::Yielding;
-
-/// The end of the kernel's stack.
-pub const STACK_TOP: u64 = ARENA + STACK_SIZE;
-/// Where the host stands.
-pub const HOST: u64 = ARENA + HOST_AT;
-
-/// What all guests of a host share.
-#[repr(C)]
-pub struct Host {
-    /// The registers of the task that has run last; `crossing` knows that they come first.
-    pub context: Cell<*const Context>,
-    /// What it reads of the clock by itself; `clock` knows where this stands.
-    pub readings: Readings,
-    /// Where `crossing` and `clock` put what they find no register for, while nothing else of the kernel runs.
-    pub scratch: [Cell<u64>; 2],
-    /// The arena has a protection key; `crossing` knows where this stands.
-    pub keyed: Cell<bool>,
-    heap: UnsafeCell<Heap>,
-    /// Where the kernel's stack pointer is kept while it changes processes.
-    pub kernel_sp: UnsafeCell<u64>,
-    /// Whose turn it is.
-    pub current: Cell<Option<&'static Process>>,
-    /// The process that was made last; each knows the one before it.
-    pub newest: Cell<Option<&'static Process>>,
-    /// Processes that no task refers to. They can be used again as soon as Linux's side is gone.
-    pub spare: RefCell<VecDeque<&'static Process>>,
-    /// Which of its tasks has run last.
-    pub task: Cell<Option<(&'static Inside, Tid)>>,
-    /// That task as the kernel sees it, while it has the turn.
-    pub turn: Cell<Option<&'static Cx>>,
-    /// The kernel, once there is one.
-    pub kernel: OnceCell<Rc<Kernel>>,
-    /// What the task has stopped for.
-    pub event: Cell<Event>,
-    /// A frame as Linux makes it, to make others from.
-    pub template: RefCell<Option<Box<Frame>>>,
-    /// What `cpuid` answers.
-    pub cpuid: Cpuid,
-    /// Where it has been executed.
-    pub sites: RefCell<Vec<Known>>,
-    /// The auxiliary vector that Linux gave to the image that was started last.
-    pub auxv: RefCell<Vec<[u64; 2]>>,
-    /// Where Linux maps its vDSO in an image of the blob.
-    pub vdso: Cell<Option<vdso::Real>>,
-    /// The inode of the file that fated's is mapped from; 0 if it isn't there yet.
-    pub vdso_inode: Cell<u64>,
-    /// Lines of the log that the supervisor hasn't got yet.
-    pub records: RefCell<Vec<u8>>,
-    /// Lines of the journal that it hasn't got yet.
-    pub journal: RefCell<Vec<u8>>,
-    /// The run is over: nothing waits for an answer any more.
-    pub over: Cell<bool>,
-    /// That the engine has failed is being told.
-    pub broken: Cell<u64>,
-    /// What the user knows.
-    pub notices: Notices,
-    /// A guest has locked a file. From then on, processes give up their files before anybody else runs.
-    pub locks: Cell<bool>,
-    /// How turns are given away.
-    pub yielding: Yielding,
-    /// Whether there are huge pages.
-    pub huge: Huge,
-    /// Call sites are rewritten.
-    pub rewrite: Cell<bool>,
-    /// `cpuid` is made to fault.
-    pub cpuid_faulting: Cell<bool>,
-    /// What the supervisor wants to be run.
-    pub plan: RefCell<Option<Plan>>,
+const fn range<P: Part>() -> [u64; 2] {
+    assert!(P::AT.is_multiple_of(align_of::<P>() as u64), "a part stands at a place that it can't stand at");
+    [P::AT, P::AT + size_of::<P>() as u64]
 }
 
-/// The host. Valid once the arena is mapped and [`create`] has been called in one process.
-pub fn host() -> &'static Host {
-    // SAFETY: it is made before anything else happens, and never moved or dropped.
-    unsafe { &*(HOST as *const Host) }
-}
+/// The range of each part, in the order of their offsets.
+const RANGES: [[u64; 2]; 12] = [
+    range::<Crossing>(),
+    range::<Readings>(),
+    range::<Turn>(),
+    range::<Processes>(),
+    range::<Outbox>(),
+    range::<Template>(),
+    range::<Files>(),
+    range::<Auxv>(),
+    range::<vdso::State>(),
+    range::<Huge>(),
+    range::<UnsafeCell<Heap>>(),
+    range::<Settings>(),
+];
 
-/// What is shared with the supervisor.
-pub fn control() -> &'static Control {
-    // SAFETY: the page is mapped as long as the process has an arena; all of it is atomic.
-    unsafe { &*((ARENA + CONTROL_AT) as *const Control) }
-}
-
-/// The allocator's state.
-pub fn heap() -> &'static mut Heap {
-    // SAFETY: one process runs at a time, and the allocator doesn't call itself.
-    unsafe { &mut *(&raw mut (*(HOST as *mut Host)).heap).cast::<Heap>() }
-}
-
-/// Whether the host has been made.
-pub fn exists() -> bool {
-    control().op.load(SeqCst) != 0
-}
-
-/// Makes the host.
-pub fn create(cpus: u32) {
-    const { assert!(size_of::<Host>() < (HEAP_AT - HOST_AT) as usize / 2) };
-    guard::set_marks();
-    let heap = Heap::new([HEAP_AT, BLOCK_SIZE, ARENA_SIZE].map(|at| (ARENA + at) as usize));
-    let at = HOST as *mut Host;
-    // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.
-    unsafe { (&raw mut (*at).heap).write(UnsafeCell::new(heap)) };
-    macro_rules! set {
-        ($($field:ident: $value:expr,)*) => {
-            // SAFETY: as above; each field is written once, without reading what was there.
-            $(unsafe { (&raw mut (*at).$field).write($value) };)*
-        };
+const _: () = {
+    let mut index = 1;
+    while index < RANGES.len() {
+        assert!(RANGES[index - 1][1] <= RANGES[index][0], "a part has outgrown its place (`arena::at`)");
+        index += 1;
     }
-    set! {
-        context: Cell::new(core::ptr::null()),
-        readings: Readings::default(),
-        scratch: [const { Cell::new(0) }; 2],
-        keyed: Cell::new(false),
-        kernel_sp: UnsafeCell::new(0),
-        current: Cell::new(None),
-        newest: Cell::new(None),
-        spare: RefCell::new(VecDeque::new()),
-        task: Cell::new(None),
-        turn: Cell::new(None),
-        kernel: OnceCell::new(),
-        event: Cell::new(Event::default()),
-        template: RefCell::new(None),
-        cpuid: Cpuid::new(cpus),
-        sites: RefCell::new(Vec::new()),
-        auxv: RefCell::new(Vec::new()),
-        vdso: Cell::new(None),
-        vdso_inode: Cell::new(0),
-        records: RefCell::new(Vec::new()),
-        journal: RefCell::new(Vec::new()),
-        over: Cell::new(false),
-        broken: Cell::new(0),
-        notices: Notices::default(),
-        locks: Cell::new(false),
-        yielding: Yielding::default(),
-        huge: Huge::default(),
-        rewrite: Cell::new(true),
-        cpuid_faulting: Cell::new(true),
-        plan: RefCell::new(None),
+    assert!(RANGES[RANGES.len() - 1][1] < (HEAP_AT - HOST_AT) / 2, "the parts reach the mark in the middle");
+};
+
+/// Puts a part into its place.
+///
+/// # Safety
+/// The arena is mapped, and nobody uses the part yet.
+unsafe fn put<P: Part>(value: P) {
+    // SAFETY: the caller's promise; `RANGES` checks that there is room.
+    unsafe { ((HOST + P::AT) as *mut P).write(value) };
+}
+
+/// Creates the host. `cpus` is how many processors guests see.
+pub fn create(cpus: u32) {
+    marks::set();
+    let heap = Heap::new([HEAP_AT, BLOCK_SIZE, ARENA_SIZE].map(|at| (ARENA + at) as usize));
+    // SAFETY: the arena is mapped, and nobody uses it yet. The heap comes before what may allocate.
+    unsafe {
+        put(UnsafeCell::new(heap));
+        put(Crossing::default());
+        put(Readings::default());
+        put(Turn::default());
+        put(Processes::default());
+        put(Outbox::default());
+        put(Template::default());
+        put(Files::default());
+        put(Auxv::default());
+        put(vdso::State::default());
+        put(Huge::default());
+        put(Settings::new(cpus));
     }
     control().op.store(u32::MAX, SeqCst);
 }

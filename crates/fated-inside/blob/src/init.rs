@@ -1,6 +1,7 @@
-//! The first process: parent of all guests. It forks the first one, sleeps, and tells the supervisor of a guest that ends
-//! though nobody has told it to. When the run is over it kills all guests; when the supervisor ends, it ends, and with it
-//! every guest.
+//! The first process, which is the parent of all guests. It creates the host, forks the first guest and sleeps. It
+//! reports a guest that dies unexpectedly to the supervisor. When the run is over it kills all guests.
+//!
+//! Invariant: when the supervisor dies this process dies, and with it every guest.
 
 use alloc::rc::Rc;
 use alloc::vec;
@@ -10,34 +11,42 @@ use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Kernel};
 use fated_kernel::journal::Journal;
-use fated_kernel::ports::HostFiles;
+use fated_kernel::ports::{HostFiles, RealTask as _};
 use fated_kernel::process::credentials::Credentials;
 use fated_kernel::process::exec::plan::{Exec, Request};
 use fated_kernel::process::exec::planner;
 use fated_kernel::process::limits::DESCRIPTORS;
 use linux_raw_sys::general::*;
 
-use crate::crossing::{self, Leave};
-use crate::frame::Frame;
-use crate::guest::Inside;
-use crate::host::{self, control, host};
-use crate::outside::{Supervisor, buffer, finish};
+use crate::arena::{buffer, control};
+use crate::enter::crossing::{self, Leave};
+use crate::enter::entry;
+use crate::enter::filter;
+use crate::enter::frame::Frame;
+use crate::enter::turn::turn;
+use crate::host;
+use crate::process::task::GuestTask;
 use crate::process::{self, Process};
-use crate::wire::{ARENA_FD, End, Plan, Reader, TEXT_FD};
-use crate::{entry, filter, program, sys};
+use crate::protocol::bytes::Reader;
+use crate::protocol::end::End;
+use crate::protocol::layout::{ARENA_FD, TEXT_FD};
+use crate::protocol::plan::Plan;
+use crate::settings::settings;
+use crate::supervisor::{Supervisor, finish};
+use crate::sys;
 
 const SIGCHLD: u64 = 17;
 const SIG_IGN: u64 = 1;
 
-/// Makes the host and forks the first guest.
+/// Creates the host and forks the first guest.
 pub fn run() -> ! {
     sys::die_with_parent();
     host::create(control().args[0].load(SeqCst) as u32);
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
-    host().rewrite.set(plan.rewrite);
-    host().cpuid_faulting.set(plan.cpuid_faulting);
-    host().plan.replace(Some(plan));
-    // Whoever ignores the signal has no zombies.
+    settings().rewrite.set(plan.rewrite);
+    settings().cpuid_faulting.set(plan.cpuid_faulting);
+    settings().plan.replace(Some(plan));
+    // A process that ignores `SIGCHLD` gets no zombies.
     handle(SIGCHLD, SIG_IGN);
     let child = sys::call(__NR_clone, [SIGCHLD, 0, 0, 0, 0, 0]);
     if let Some(errno) = Errno::of_return(child) {
@@ -45,18 +54,18 @@ pub fn run() -> ! {
     }
     if child == 0 {
         sys::die_with_parent();
-        // SAFETY: the kernel's stack is nobody's yet.
+        // SAFETY: nothing uses the kernel's stack yet.
         unsafe { crossing::run_kernel(boot) }
     }
-    // Unless it has got that far already, and perhaps further.
+    // The guest may have set this already, and others after it.
     let _ = control().running.compare_exchange(0, child as u32, SeqCst, SeqCst);
     watch(child)
 }
 
-/// Sleeps until a guest has ended untold, or the run is over. `group` is the process group of all guests.
+/// Sleeps until a guest dies unexpectedly or the run is over. `group` is the process group of all guests.
 fn watch(group: i64) -> ! {
     const SIGKILL: u64 = 9;
-    /// A process wakes this one before it is gone; that takes it no longer.
+    /// A dying process wakes this one before it is gone, which takes it no longer than this many moments.
     const PATIENCE: u32 = 1000;
     const MOMENT_NS: u64 = 1_000_000;
     let control = control();
@@ -66,7 +75,7 @@ fn watch(group: i64) -> ! {
             if control.over.load(SeqCst) != 0 {
                 break;
             }
-            if let Some(real) = process::missing() {
+            if let Some(real) = process::dead_guest() {
                 control.died.store(real, SeqCst);
                 sys::futex_wake(&control.request);
                 break;
@@ -75,7 +84,7 @@ fn watch(group: i64) -> ! {
             sys::call(__NR_nanosleep, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
         }
     }
-    // The group is there as soon as the first guest has got that far.
+    // The group exists once the first guest has started its session.
     for target in [-group, group] {
         sys::call(__NR_kill, [target as u64, SIGKILL, 0, 0, 0, 0]);
     }
@@ -84,7 +93,7 @@ fn watch(group: i64) -> ! {
     sys::exit_group(0)
 }
 
-/// The first guest's way to its first instruction, on the kernel's stack.
+/// The first guest's start up to its first instruction, on the kernel's stack.
 extern "C" fn boot() -> Leave {
     if let Err(end) = try_boot() {
         finish(&end);
@@ -93,27 +102,27 @@ extern "C" fn boot() -> Leave {
 }
 
 fn try_boot() -> Result<(), End> {
-    let Some(plan) = host().plan.take() else { return Err(End::Broken("there is no plan".into())) };
+    let Some(plan) = settings().plan.take() else { return Err(End::Broken("there is no plan".into())) };
     prepare(&plan)?;
     let step = |step: &str| {
         let step = step.into();
         move |errno| End::NoStart(step, errno)
     };
-    let credentials = credentials().map_err(step("ask who fated is"))?;
+    let credentials = credentials().map_err(step("read the user and group ids of fated"))?;
     let journal = plan.journal.map_or_else(Journal::off, |mode| Journal::new(Rc::new(Supervisor), mode));
-    let kernel = host()
+    let kernel = turn()
         .kernel
         .get_or_init(|| Kernel::with_journal(plan.config, Rc::new(Supervisor), Rc::new(Supervisor), journal));
     let process = Process::first();
     process.has_turn();
-    let task = Inside::new(process, Frame::empty(), Regs::default());
+    let task = GuestTask::new(process, Frame::empty(), Regs::default());
     let first = planner::first(&*task, &plan.candidates, &plan.argv, &plan.env).map_err(End::NoProgram)?;
     let request = Request { dirfd: AT_FDCWD, path: 0, argv: 0, envp: 0, flags: 0 };
     let exec = Exec { plan: first.plan, request, random: kernel.auxv_random() };
-    program::start(&task, exec).map_err(|error| End::NoProgram(error.into()))?;
+    task.exec(exec).map_err(|error| End::NoProgram(error.into()))?;
     let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;
     let exe = task.proc_link("exe").map_err(step("look at the new program"))?;
-    // It can be read only by setting it.
+    // Setting the umask is the only way to read it.
     let umask = |mask: u64| sys::ask(__NR_umask, [mask, 0, 0, 0, 0, 0]).map_err(step("ask for the umask"));
     let mask = umask(0)?;
     umask(mask)?;
@@ -121,7 +130,7 @@ fn try_boot() -> Result<(), End> {
     Ok(())
 }
 
-/// Brings the process into the state that a guest begins in.
+/// Puts the process into the state in which guests start.
 fn prepare(plan: &Plan) -> Result<(), End> {
     let step = |name: &str, number: u32, args: [u64; 6]| {
         sys::ask(number, args).map_err(|errno| End::NoStart(name.into(), errno))
@@ -148,7 +157,7 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     const RLIMIT_NOFILE: u64 = 7;
     let mut descriptors = [0_u64; 2];
     step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, 0, &raw mut descriptors as u64, 0, 0])?;
-    // The kernel gives out the guest's numbers. The engine's own may come to stand above all of them.
+    // The kernel hands out the guest's numbers. The engine's may move above all of them.
     descriptors = [DESCRIPTORS.soft, descriptors[1].max(DESCRIPTORS.hard)];
     step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, &raw const descriptors as u64, 0, 0, 0])?;
     const PR_SET_TSC: u64 = 26;
@@ -159,7 +168,8 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     filter::install().map_err(|errno| End::NoStart("install the system call filter".into(), errno))
 }
 
-/// Nothing blocked, all that isn't handled ignored: the kernel raises its own signals, those of others are not the guests'.
+/// Blocks no signal and ignores all that have no handler. The kernel raises guests' signals itself; real ones aren't
+/// for guests.
 fn ignore_signals() {
     (1..=64).for_each(|signal| handle(signal, SIG_IGN));
     let none = 0_u64;
@@ -172,7 +182,7 @@ fn handle(signal: u64, how: u64) {
     sys::call(__NR_rt_sigaction, [signal, action.as_ptr() as u64, 0, 8, 0, 0]);
 }
 
-/// Makes 0, 1 and 2 what they have to be; a closed one becomes `/dev/null`.
+/// Sets up descriptors 0, 1 and 2. A closed one becomes `/dev/null`.
 fn streams(placeholders: u8) -> Result<(), Errno> {
     const F_GETFD: u64 = 1;
     for fd in 0..3 {

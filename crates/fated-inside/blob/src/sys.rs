@@ -1,4 +1,4 @@
-//! System calls of the engine's own.
+//! The engine's own system calls. All of them go through the gate.
 
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
@@ -6,21 +6,21 @@ use core::sync::atomic::AtomicU32;
 use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
-use crate::gate;
+use crate::enter::gate;
 
-/// A call that touches nothing but what its arguments name.
+/// A call that accesses nothing but what its arguments name.
 pub fn call(number: u32, args: [u64; 6]) -> i64 {
-    // SAFETY: every caller in the blob hands over valid pointers.
+    // SAFETY: every caller in the blob passes valid pointers.
     unsafe { gate::call(number, args) }
 }
 
-/// The same, with errno told apart.
+/// The same, with a separate errno.
 pub fn ask(number: u32, args: [u64; 6]) -> Result<u64, Errno> {
     let result = call(number, args);
     Errno::of_return(result).map_or(Ok(result as u64), Err)
 }
 
-/// A path as Linux takes it.
+/// A path with its terminating null.
 pub fn c_path(path: &[u8]) -> Result<Vec<u8>, Errno> {
     if path.contains(&0) {
         return Err(Errno::EINVAL);
@@ -95,7 +95,7 @@ pub fn futex_wait(word: &AtomicU32, value: u32) {
     call(__NR_futex, [word.as_ptr() as u64, u64::from(FUTEX_WAIT), u64::from(value), 0, 0, 0]);
 }
 
-/// When the parent ends, this process is killed.
+/// Makes Linux kill this process when its parent dies.
 pub fn die_with_parent() {
     const PR_SET_PDEATHSIG: u64 = 1;
     const SIGKILL: u64 = 9;

@@ -1,0 +1,10 @@
+//! What the engine changes in guests' text: call sites, and `cpuid`.
+//!
+//! Invariant: changes go to a process's private copy. Every instruction that a guest can jump to still does what it
+//! did, or traps.
+
+pub mod call_sites;
+pub mod cpuid;
+pub mod instruction;
+pub mod sites;
+pub mod text;

@@ -1,0 +1,104 @@
+//! The run that the blob is to start.
+
+use alloc::vec::Vec;
+
+use fated_kernel::config::{Config, Policy};
+use fated_kernel::journal::Mode;
+
+use super::bytes::{Reader, Writer};
+
+/// The run that the blob is to start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The configuration, which determines the run.
+    pub config: Config,
+    /// The arguments; the first one is the program as the user named it.
+    pub argv: Vec<Vec<u8>>,
+    /// The paths to try for the program.
+    pub candidates: Vec<Vec<u8>>,
+    /// `NAME=VALUE`.
+    pub env: Vec<Vec<u8>>,
+    /// The directory in which it starts.
+    pub cwd: Option<Vec<u8>>,
+    /// Which standard streams are placeholders (`fated_engine::Streams`).
+    pub placeholders: u8,
+    /// Whether call sites are rewritten.
+    pub rewrite: bool,
+    /// Whether `cpuid` faults.
+    pub cpuid_faulting: bool,
+    /// The use of a journal, if there is one.
+    pub journal: Option<Mode>,
+}
+
+impl Plan {
+    /// As bytes.
+    pub fn write(&self, to: &mut Writer) {
+        let config = &self.config;
+        let (policy, changes) = match config.policy {
+            Policy::RoundRobin => (0, 0),
+            Policy::Random => (1, 0),
+            Policy::Pct { changes } => (2, changes),
+        };
+        for value in [
+            config.seed,
+            config.epoch_ns,
+            config.call_cost_ns,
+            policy,
+            u64::from(changes),
+            u64::from(config.slice_calls),
+            u64::from(config.cpus),
+            u64::from(config.max_tasks),
+            u64::from(config.wait_by_scan),
+            config.real_start_ns as u64,
+            u64::from(config.log),
+            u64::from(self.placeholders),
+            u64::from(self.rewrite),
+            u64::from(self.cpuid_faulting),
+            u64::from(self.cwd.is_some()),
+        ] {
+            to.number(value);
+        }
+        to.bytes(config.hostname.as_bytes());
+        to.bytes(self.cwd.as_deref().unwrap_or_default());
+        for list in [&self.argv, &self.candidates, &self.env] {
+            to.list(list, |to, item| to.bytes(item));
+        }
+        let mode = self.journal.unwrap_or_default();
+        to.number(u64::from(self.journal.is_some()));
+        to.number(u64::from(mode.obey.is_some()));
+        [mode.obey.unwrap_or(0), mode.begin_line, u64::from(mode.write)].into_iter().for_each(|it| to.number(it));
+    }
+
+    /// From bytes.
+    pub fn read(from: &mut Reader<'_>) -> Plan {
+        let [seed, epoch_ns, call_cost_ns, policy, changes] = core::array::from_fn(|_| from.number());
+        let [slice, cpus, tasks, scan, start, log] = core::array::from_fn(|_| from.number());
+        let placeholders = from.number() as u8;
+        let [rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
+        let config = Config {
+            seed,
+            epoch_ns,
+            call_cost_ns,
+            policy: match policy {
+                0 => Policy::RoundRobin,
+                1 => Policy::Random,
+                _ => Policy::Pct { changes: changes as u32 },
+            },
+            slice_calls: slice as u32,
+            hostname: from.text(),
+            cpus: cpus as u32,
+            max_tasks: tasks as u32,
+            wait_by_scan: scan != 0,
+            real_start_ns: start as i64,
+            log: log != 0,
+        };
+        let cwd = from.bytes();
+        let mut list = || from.list(Reader::bytes);
+        let (argv, candidates, env) = (list(), list(), list());
+        let cwd = moved.then_some(cwd);
+        let [on, obeys] = core::array::from_fn(|_| from.number() != 0);
+        let [obey, begin_line, write] = core::array::from_fn(|_| from.number());
+        let journal = on.then_some(Mode { obey: obeys.then_some(obey), begin_line, write: write != 0 });
+        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting, journal }
+    }
+}

@@ -1,0 +1,415 @@
+//! The run as the supervisor drives it: launch, requests, horizon, end.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use fated_engine::signals::{self, Signals};
+use fated_engine::{Error, Launch, OneCpu, Progress};
+use fated_kernel::config::Config;
+use fated_kernel::errno::Errno;
+use fated_kernel::host::Ending;
+use fated_kernel::journal::Mode;
+use fated_kernel::ports::{Console, Store, Trace};
+use fated_kernel::stats::Counters;
+
+use super::blob::Blob;
+use super::init::Init;
+use super::shared::Shared;
+use super::spin::Spin;
+use super::{requirements, sys};
+use crate::protocol::bytes::{Reader, Writer};
+use crate::protocol::control::{GIVE_UP, NEVER, op};
+use crate::protocol::end::{self, End};
+use crate::protocol::layout::{ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, TEXT_FD};
+use crate::protocol::plan::Plan;
+use crate::protocol::{record, stat};
+
+/// The remedy where a step of the start fails.
+const REMEDY: &str = "; --engine ptrace may work here";
+
+fn start(step: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
+}
+
+/// How often the supervisor checks that someone is left to make requests.
+const TICK: Duration = Duration::from_millis(100);
+/// How long it waits for a run that it has given up, in steps of [`STEP`].
+const PATIENCE: u32 = 200;
+const STEP: Duration = Duration::from_millis(5);
+/// After how many idle ticks the blob's file gets its debug information.
+const SYMBOLS_AFTER: u32 = 10;
+
+/// What a run has cost.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// How often guests entered the kernel.
+    pub stops: u64,
+    /// `rdtsc`, `rdtscp` and `cpuid` answered; included in `stops`.
+    pub traps: u64,
+    /// The kernel's counters. Empty if the run broke.
+    pub kernel: Counters,
+}
+
+/// The outcome of a request.
+enum Served {
+    Answered,
+    /// The host waits for a horizon. Until this moment nothing happens by itself.
+    Idle(Option<u64>),
+    End(End),
+}
+
+/// A run: a program and all its descendants.
+pub struct Engine {
+    shared: Shared,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
+    store: Option<Rc<dyn Store>>,
+    blob: Blob,
+    init: Init,
+    launch: Launch,
+    signals: Signals,
+    counters: Counters,
+    spin: Spin,
+    /// The host waits for a horizon.
+    idle: bool,
+    /// How many ticks passed without a request.
+    ticks: Cell<u32>,
+    _cpu: OneCpu,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("launch", &self.launch).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the blob, which creates the kernel and loads the program. [`Engine::run`] reports what fails in it.
+    ///
+    /// # Errors
+    /// This machine doesn't let the engine work.
+    pub fn launch(
+        launch: &Launch,
+        config: &Config,
+        console: Rc<dyn Console>,
+        trace: Rc<dyn Trace>,
+    ) -> Result<Engine, Error> {
+        Engine::launch_with_journal(launch, config, console, trace, None)
+    }
+
+    /// The same, with a journal.
+    ///
+    /// # Errors
+    /// This machine doesn't let the engine work.
+    pub fn launch_with_journal(
+        launch: &Launch,
+        config: &Config,
+        console: Rc<dyn Console>,
+        trace: Rc<dyn Trace>,
+        journal: Option<(Rc<dyn Store>, Mode)>,
+    ) -> Result<Engine, Error> {
+        launch.check()?;
+        requirements::check()?;
+        let arena = sys::memfd(c"fated-arena").map_err(start("make the arena"))?;
+        arena.set_len(BLOCK_SIZE).map_err(|_| start("size the arena")(sys::last()))?;
+        let shared = Shared::map(&arena).map_err(start("map the arena"))?;
+        let blob = Blob::new().map_err(start("make the kernel's file"))?;
+
+        let bytes = |text: &OsString| text.as_bytes().to_vec();
+        let plan = Plan {
+            config: config.clone(),
+            argv: launch.words().map(bytes).collect(),
+            candidates: launch.candidates(),
+            env: launch.variables(),
+            cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
+            placeholders: launch.streams.placeholders(),
+            rewrite: launch.rewrite,
+            cpuid_faulting: launch.hides_processor(),
+            journal: journal.as_ref().map(|(_, mode)| *mode),
+        };
+        let mut writer = Writer::default();
+        plan.write(&mut writer);
+        if !shared.put(&writer.0) {
+            return Err(start("pass arguments and environment to the guest")(Errno::E2BIG));
+        }
+        shared.control().len.store(writer.0.len() as u64, SeqCst);
+        shared.control().args[0].store(u64::from(launch.cpus), SeqCst);
+
+        let cpu = OneCpu::stay(launch.cpu, &*trace)?;
+        let signals = Signals::install();
+        let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
+        let init = Init::start(files).map_err(start("start the first process"))?;
+        let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
+        let store = journal.map(|(store, _)| store);
+        Ok(Engine {
+            shared,
+            console,
+            trace,
+            store,
+            blob,
+            init,
+            launch,
+            signals,
+            counters,
+            spin: Spin::default(),
+            idle: false,
+            ticks,
+            _cpu: cpu,
+        })
+    }
+
+    /// Serves the run to its end.
+    ///
+    /// # Errors
+    /// The program can't be started, a guest spins ([`Error::Spins`]), or the user has ended the run
+    /// ([`Error::Interrupted`]).
+    pub fn run(&mut self) -> Result<Ending, Error> {
+        loop {
+            if let Progress::Ended(ending) = self.run_until(None)? {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Serves the run to its end, or until nothing more happens up to the horizon
+    /// ([`Kernel::run_until`](fated_kernel::host::Kernel::run_until)). Several engines of one thread can be driven by turns.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_until(&mut self, horizon: Option<u64>) -> Result<Progress, Error> {
+        self.signals.tick_every(TICK).map_err(start("set a timer"))?;
+        self.shared.control().horizon.store(horizon.unwrap_or(NEVER), SeqCst);
+        if std::mem::take(&mut self.idle) {
+            self.answer(0);
+        }
+        loop {
+            if let Some(signal) = signals::fatal() {
+                self.give_up();
+                return Err(Error::Interrupted { signal });
+            }
+            let control = self.shared.control();
+            if control.request.load(SeqCst) == 1 {
+                match self.serve() {
+                    Served::Answered => continue,
+                    Served::Idle(until) => {
+                        self.idle = true;
+                        return Ok(Progress::Idle { until });
+                    }
+                    Served::End(end) => return self.ended(end).map(Progress::Ended),
+                }
+            }
+            self.forward_signals();
+            if let Some(real) = self.dead_guest() {
+                let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
+                return Ok(Progress::Ended(Ending::Broken(why)));
+            }
+            if let Some(status) = self.init.ended() {
+                let why = format!("the first process ended before the run did ({status})");
+                return Ok(Progress::Ended(Ending::Broken(why)));
+            }
+            if let Some(limit) = self.launch.spin_limit
+                && self.spin.lasts(self.shared.control(), limit)
+            {
+                return self.spins(limit).map(Progress::Ended);
+            }
+            sys::futex_wait(&self.shared.control().request, 0, TICK);
+            if self.shared.control().request.load(SeqCst) == 0 {
+                self.count_tick();
+            }
+        }
+    }
+
+    /// Counts a tick without a request.
+    fn count_tick(&self) {
+        self.ticks.set(self.ticks.get().saturating_add(1));
+        if self.ticks.get() == SYMBOLS_AFTER {
+            self.blob.add_symbols();
+        }
+    }
+
+    /// The pid of a guest that died unexpectedly. During an exec its death doesn't wake the first process, so this
+    /// checks the process that runs.
+    fn dead_guest(&self) -> Option<u32> {
+        let control = self.shared.control();
+        let (died, running) = (control.died.load(SeqCst), control.running.load(SeqCst));
+        if died != 0 {
+            return Some(died);
+        }
+        let is_gone = running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH);
+        // A process that exits as it should has given up its turn before.
+        (is_gone && control.running.load(SeqCst) == running).then_some(running)
+    }
+
+    /// What the run has cost.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let control = self.shared.control();
+        Stats { stops: control.stops.load(SeqCst), traps: control.traps.load(SeqCst), kernel: self.counters.clone() }
+    }
+
+    /// Puts the user's signals where the kernel looks for them.
+    fn forward_signals(&self) {
+        while let Some(signal) = self.signals.next() {
+            self.shared.control().asked.fetch_or(1 << signal, SeqCst);
+        }
+    }
+
+    /// Ends the run of a task that has used up its time without a call.
+    fn spins(&mut self, limit: Duration) -> Result<Ending, Error> {
+        match self.give_up() {
+            Some(End::GivenUp(Some(tid), program, address)) => Err(Error::Spins { tid, program, address, limit }),
+            Some(end) => self.ended(end),
+            None => {
+                let why =
+                    format!("a guest has run for {} s without a system call, and can't be stopped", limit.as_secs());
+                Ok(Ending::Broken(why))
+            }
+        }
+    }
+
+    /// Asks the guest that runs to end the run. Returns how it ended; `None` if there is no answer.
+    fn give_up(&mut self) -> Option<End> {
+        self.shared.control().asked.fetch_or(GIVE_UP, SeqCst);
+        for _ in 0..PATIENCE {
+            let control = self.shared.control();
+            if control.request.load(SeqCst) == 1 {
+                match self.serve() {
+                    Served::Answered => {}
+                    // It checks before it runs a task.
+                    Served::Idle(_) => self.answer(0),
+                    Served::End(end) => return Some(end),
+                }
+                continue;
+            }
+            // A signal makes a guest that is busy with its program check. It fails if the process is gone.
+            let _ = sys::kill(control.running.load(SeqCst) as i32, libc::SIGSYS);
+            sys::futex_wait(&control.request, 0, STEP);
+        }
+        None
+    }
+
+    fn ended(&self, end: End) -> Result<Ending, Error> {
+        match end {
+            End::Exited(status) => Ok(Ending::Exited(status)),
+            End::Deadlock(tasks) => Ok(Ending::Deadlock(tasks)),
+            End::Broken(why) => Ok(Ending::Broken(why)),
+            End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
+            End::NoProgram(why) => Err(self.launch.not_run(why)),
+            End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
+            End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
+            End::GivenUp(..) => Ok(Ending::Broken("the run was given up without a request".into())),
+        }
+    }
+
+    /// Serves the pending request, unless it is the last one or waits for a horizon.
+    fn serve(&mut self) -> Served {
+        let control = self.shared.control();
+        let number = control.op.load(SeqCst);
+        let [fd, argument] = [0, 1].map(|i| control.args[i].load(SeqCst));
+        let fd = fd as i32;
+        let mut data = self.shared.get(control.len.load(SeqCst));
+        let errno = |errno: Errno| -i64::from(errno.number());
+        let answer = match number {
+            op::READ => {
+                let mut bytes = vec![0; argument.min(BUFFER_SIZE) as usize];
+                self.console.read(fd, &mut bytes).map_or_else(errno, |len| {
+                    self.shared.put(&bytes[..len]);
+                    len as i64
+                })
+            }
+            op::WRITE => self.console.write(fd, &data).map_or_else(errno, |len| len as i64),
+            op::POLL => i64::from(self.console.poll(fd)),
+            op::STAT => self.console.stat(fd).map_or_else(errno, |stat| {
+                let mut writer = Writer::default();
+                stat::write(&stat, &mut writer);
+                self.shared.put(&writer.0);
+                writer.0.len() as i64
+            }),
+            op::IOCTL => {
+                let result = self.console.ioctl(fd, argument as u32, &mut data);
+                self.shared.put(&data);
+                result.unwrap_or_else(errno)
+            }
+            op::CALLS => {
+                let mut reader = Reader(&data);
+                while let Some(record) = record::read(&mut reader) {
+                    self.trace.record(&record);
+                }
+                0
+            }
+            op::NOTICE => {
+                self.trace.notice(String::from_utf8_lossy(&data).into_owned());
+                0
+            }
+            op::AWAIT => {
+                self.await_streams(&Reader(&data).list(|from| (from.number() as i32, from.number() as u32)));
+                0
+            }
+            op::JOURNAL => {
+                self.store.iter().for_each(|store| store.append(&data));
+                0
+            }
+            op::OBEY => {
+                let piece = self.store.as_ref().map(|store| store.more()).unwrap_or_default();
+                if self.shared.put(&piece) { piece.len() as i64 } else { errno(Errno::E2BIG) }
+            }
+            op::FINISHED => {
+                let mut reader = Reader(&data);
+                let end = End::read(&mut reader);
+                self.counters = end::read_counters(&mut reader);
+                return Served::End(end);
+            }
+            op::IDLE if argument == control.horizon.load(SeqCst) => {
+                let until = control.args[0].load(SeqCst);
+                return Served::Idle((until != NEVER).then_some(until));
+            }
+            // The horizon has changed already.
+            op::IDLE => 0,
+            number => {
+                return Served::End(End::Broken(format!(
+                    "a guest has made request {number}, which doesn't exist; its arena is damaged"
+                )));
+            }
+        };
+        self.answer(answer);
+        Served::Answered
+    }
+
+    /// Answers the pending request.
+    fn answer(&self, answer: i64) {
+        let control = self.shared.control();
+        control.answer.store(answer as u64, SeqCst);
+        // A task that waits for a stream must see them at once.
+        self.forward_signals();
+        control.request.store(0, SeqCst);
+        sys::futex_wake(&control.request);
+    }
+
+    /// Blocks until one of the streams is ready or a tick is over. The kernel checks by itself which it was.
+    fn await_streams(&self, streams: &[(i32, u32)]) {
+        if streams.iter().any(|&(fd, events)| self.console.poll(fd) & events != 0) {
+            return;
+        }
+        let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
+        let mut fds: Vec<_> =
+            streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
+        // EINTR is expected; nothing else can fail.
+        if sys::poll(&mut fds, TICK.as_millis() as i32).unwrap_or(0) == 0 {
+            self.count_tick();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The first process exits after all guests.
+        let control = self.shared.control();
+        control.over.store(1, SeqCst);
+        sys::futex_wake(&control.deaths);
+        self.init.end();
+    }
+}
