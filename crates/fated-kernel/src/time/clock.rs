@@ -26,6 +26,7 @@ pub trait CpuTime: Debug {
 impl Clock {
     /// What it reads now. The CPU time of an owner that has ended reads 0.
     #[must_use]
+    #[inline]
     pub fn now<E>(&self, timers: &Timers<E>) -> u64 {
         match self {
             Clock::Real => timers.now(),

@@ -14,27 +14,29 @@ use linux_raw_sys::general::{
 
 impl Cx {
     /// The clock that `id` names for the caller; `EINVAL` if there is none.
+    #[inline]
     pub fn clock(&self, id: u64) -> Result<Clock, Errno> {
-        let id = id as i32;
-        if id < 0 {
-            return self.cpu_clock(id);
-        }
         match id as u32 {
             CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => Ok(Clock::Real),
             CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => {
                 Ok(Clock::Boot)
             }
-            CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::of_process(self.process())),
-            CLOCK_THREAD_CPUTIME_ID => Ok(Clock::of_task(&self.task)),
-            _ => Err(Errno::EINVAL),
+            _ => self.cpu_clock(id as i32),
         }
     }
 
     /// Negative ids name the CPU clock of a process or thread: the inverted id in the upper 29 bits, in bit 2 whether it is a
     /// thread, and the kind of CPU time below (`include/linux/posix-timers_types.h`).
+    #[cold]
     fn cpu_clock(&self, id: i32) -> Result<Clock, Errno> {
         const PER_THREAD: i32 = 4;
         const KIND: i32 = 3;
+        match id as u32 {
+            CLOCK_PROCESS_CPUTIME_ID => return Ok(Clock::of_process(self.process())),
+            CLOCK_THREAD_CPUTIME_ID => return Ok(Clock::of_task(&self.task)),
+            _ if id >= 0 => return Err(Errno::EINVAL),
+            _ => {}
+        }
         let number = !(id >> 3) as u32;
         if id & KIND == KIND {
             return Err(Errno::EINVAL);
