@@ -8,6 +8,8 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
+extern crate alloc;
+
 #[cfg(feature = "std")]
 mod console;
 #[cfg(feature = "std")]
@@ -24,6 +26,7 @@ mod observer;
 pub mod processor;
 #[cfg(feature = "std")]
 mod progress;
+pub mod sensitive;
 #[cfg(feature = "std")]
 pub mod signals;
 #[cfg(feature = "std")]
