@@ -101,7 +101,7 @@ pub struct ReplayArgs {
     pub until: Option<u64>,
 
     /// The seed that decides behind the last entry; the one of the recorded run unless told
-    #[arg(long, value_name = "N", help_heading = "The world")]
+    #[arg(long, value_name = "N", value_parser = seed, help_heading = "The world")]
     pub seed: Option<u64>,
 
     /// Run in a fresh copy of this directory, which is removed at the end
@@ -148,8 +148,8 @@ pub struct ReplayArgs {
 /// `fated run`.
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// Decides every random number, the order of tasks and all ids
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "The world")]
+    /// Decides every random number, the order of tasks and all ids: a number of 64 bits, decimal or 0x…
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, help_heading = "The world")]
     pub seed: u64,
 
     /// When the run begins, as guests see it: RFC 3339, or seconds since 1970 behind @
@@ -387,6 +387,14 @@ pub struct BenchArgs {
     pub markdown: bool,
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) if !digits.starts_with('+') => u64::from_str_radix(digits, 16),
+        _ => text.parse(),
+    };
+    number.map_err(|_| format!("a seed is a whole number from 0 to {}, or one behind 0x", u64::MAX))
+}
+
 fn hostname(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(text.to_owned()) } else { Err("a name has 1 to 64 printable characters".to_owned()) }
@@ -449,6 +457,8 @@ mod tests {
 
     #[test]
     fn values() {
+        assert_eq!((seed("0x10"), seed("16")), (Ok(16), Ok(16)));
+        assert!(seed("abc").is_err() && seed("-1").is_err() && seed("0x").is_err() && seed("0x+1").is_err());
         assert_eq!(policy("pct:7"), Ok(Policy::Pct { changes: 7 }));
         assert!(policy("pct:x").is_err() && policy("fifo").is_err());
         assert_eq!(variable("A=b=c".as_ref()), Ok(("A".into(), Some("b=c".into()))));

@@ -1,7 +1,12 @@
-//! Exit codes of the command, by the convention of env(1) and of shells: the guest's own pass through; those from 123 on
-//! are fated's.
+//! How the command ends, by the convention of env(1) and of shells: as the guest did; the exit codes from 122 on are fated's.
 
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use fated_engine::signals;
+
+/// A limit of time that the user has set was reached.
+pub const TIMED_OUT: u8 = 122;
 
 /// `--verify` found two runs that differ, or a run has left the journal that it obeyed.
 pub const DIFFERENT: u8 = 123;
@@ -10,12 +15,40 @@ pub const GIVEN_UP: u8 = 124;
 /// fated itself failed, or a guest was killed from outside.
 pub const FAILED: u8 = 125;
 
-/// The exit code that a shell gives for a wait status (wait(2)): 128 + n for signal n.
-#[must_use]
-pub fn of_status(status: i32) -> u8 {
-    match status & 0x7f {
-        0 => (status >> 8) as u8,
-        signal => 128 | signal as u8,
+/// How fated ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With an exit code.
+    Code(u8),
+    /// By a signal: a shell ends a loop only if what it runs has died of the user's Ctrl-C.
+    Signal(i32),
+}
+
+impl End {
+    /// Nothing went wrong.
+    pub const SUCCESS: End = End::Code(0);
+
+    /// As a guest with this wait status (wait(2)).
+    #[must_use]
+    pub fn of_status(status: i32) -> End {
+        match status & 0x7f {
+            0 => End::Code((status >> 8) as u8),
+            signal => End::Signal(signal),
+        }
+    }
+
+    /// Ends fated by the signal, or returns the exit code.
+    #[must_use]
+    pub fn reach(self) -> ExitCode {
+        match self {
+            End::Code(code) => ExitCode::from(code),
+            End::Signal(signal) => {
+                // What can't be written by now is lost.
+                let _ = std::io::stdout().flush();
+                signals::die_of(signal);
+                ExitCode::from(128 | signal as u8)
+            }
+        }
     }
 }
 
@@ -51,18 +84,19 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The code that fated exits with after an error.
+/// How fated ends after an error.
 #[must_use]
-pub fn of_error(error: &anyhow::Error) -> ExitCode {
-    let failure = error.chain().find_map(|it| it.downcast_ref::<Failure>()).map(|it| it.code);
+pub fn of_error(error: &anyhow::Error) -> End {
+    let failure = error.chain().find_map(|it| it.downcast_ref::<Failure>()).map(|it| End::Code(it.code));
     let engine = || error.chain().find_map(|it| it.downcast_ref::<fated_engine::Error>()).map(of_engine);
-    ExitCode::from(failure.or_else(engine).unwrap_or(FAILED))
+    failure.or_else(engine).unwrap_or(End::Code(FAILED))
 }
 
-fn of_engine(error: &fated_engine::Error) -> u8 {
+fn of_engine(error: &fated_engine::Error) -> End {
     match error {
-        fated_engine::Error::Spins { .. } => GIVEN_UP,
-        other => other.exit_code(),
+        fated_engine::Error::Spins { .. } => End::Code(GIVEN_UP),
+        fated_engine::Error::Interrupted { signal } => End::Signal(*signal),
+        other => End::Code(other.exit_code()),
     }
 }
 
@@ -71,11 +105,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_as_a_shell_gives_them() {
-        assert_eq!(of_status(0), 0);
-        assert_eq!(of_status(7 << 8), 7);
-        assert_eq!(of_status(9), 137);
-        assert_eq!(of_status(11 | 0x80), 139);
+    fn ends_are_those_of_the_guest() {
+        assert_eq!(End::of_status(0), End::SUCCESS);
+        assert_eq!(End::of_status(7 << 8), End::Code(7));
+        assert_eq!(End::of_status(9), End::Signal(9));
+        assert_eq!(End::of_status(11 | 0x80), End::Signal(11));
         assert_eq!(describe(11 | 0x80), "killed by signal 11");
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::stderr;
 use anyhow::{Context as _, bail};
 
 /// The copy; dropping it removes the directory.
@@ -43,7 +44,7 @@ impl Fresh {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("fated: failed to remove {}: {error}; remove it yourself", self.path.display());
+            stderr::say(format_args!("failed to remove {}: {error}; remove it yourself", self.path.display()));
         }
     }
 }

@@ -17,6 +17,18 @@ pub struct LogFile {
     epoch_ns: u64,
 }
 
+/// Standard error, whose reader may go away.
+struct Lossy(io::Stderr);
+
+impl Write for Lossy {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl std::fmt::Debug for LogFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LogFile").field("json", &self.json).finish_non_exhaustive()
@@ -28,7 +40,7 @@ impl LogFile {
     pub fn create(path: &Path, epoch_ns: u64) -> anyhow::Result<LogFile> {
         let json = path.extension().is_some_and(|it| it == "json" || it == "jsonl");
         let sink: Box<dyn Write> = if path.as_os_str() == "-" {
-            Box::new(io::LineWriter::new(io::stderr()))
+            Box::new(io::LineWriter::new(Lossy(io::stderr())))
         } else {
             let file = File::create(path).with_context(|| format!("failed to write the log {}", path.display()))?;
             Box::new(BufWriter::with_capacity(1 << 18, file))

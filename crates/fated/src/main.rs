@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod settings;
 mod stats;
+mod stderr;
 mod verify;
 
 use std::io::Write as _;
@@ -21,7 +22,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use clap::error::{ContextKind, ErrorKind};
 use cli::{Cli, Command};
+use exit::End;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -29,19 +32,22 @@ fn main() -> ExitCode {
         Err(error) => {
             // If printing fails too, the exit code is all that is left.
             let _ = error.print();
+            if error.kind() == ErrorKind::InvalidSubcommand
+                && let Some(program) = error.get(ContextKind::InvalidSubcommand)
+            {
+                stderr::say(format_args!("to run a program, say: fated run -- {program}"));
+            }
             return if error.use_stderr() { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS };
         }
     };
-    match execute(&cli.command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("fated: {error:#}");
-            exit::of_error(&error)
-        }
-    }
+    let end = execute(&cli.command).unwrap_or_else(|error| {
+        stderr::say(format_args!("{error:#}"));
+        exit::of_error(&error)
+    });
+    end.reach()
 }
 
-fn execute(command: &Command) -> anyhow::Result<ExitCode> {
+fn execute(command: &Command) -> anyhow::Result<End> {
     let mut text = Vec::new();
     match command {
         Command::Run(args) => return run::run(args),
@@ -51,5 +57,5 @@ fn execute(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Man => text = man::page()?,
     }
     std::io::stdout().write_all(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(End::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `fated replay`: repeats a run that was recorded.
 
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,12 +8,13 @@ use fated_kernel::config::Config;
 use fated_kernel::journal::header::Header;
 
 use crate::cli::ReplayArgs;
+use crate::exit::End;
 use crate::journal::{self, Journals};
 use crate::run::{self, Show};
 use crate::settings::Settings;
 
-/// Repeats a run; the result is fated's exit code.
-pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+/// Repeats a run; the result is how fated ends.
+pub fn replay(args: &ReplayArgs) -> anyhow::Result<End> {
     let mut journals = Journals::obey(&args.journal, args.until)?;
     let header = journals.header().context("there is a journal")?.clone();
     let mut launch = journal::launch_of(&header, &args.command);

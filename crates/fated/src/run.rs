@@ -1,7 +1,6 @@
 //! `fated run`: starts the program, drives it to its end, and reports how it ended.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +12,14 @@ use fated_kernel::ports::{Console, Trace};
 use fated_kernel::stats::Counters;
 
 use crate::cli::{EngineName, RunArgs, StatsFormat};
-use crate::exit::{self, Failure};
+use crate::exit::{self, End, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
 use crate::settings::Settings;
-use crate::{stats, verify};
+use crate::{stats, stderr, verify};
 
-/// Runs the program; returns fated's exit code.
-pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+/// Runs the program; returns how fated ends.
+pub fn run(args: &RunArgs) -> anyhow::Result<End> {
     let settings = Settings::resolve(args)?;
     if args.verify {
         return verify::run(args, &settings, log_file(args.log.as_deref(), args.epoch)?);
@@ -44,10 +43,10 @@ fn log_file(path: Option<&Path>, epoch_ns: u64) -> anyhow::Result<Option<Rc<LogF
     Ok(path.map(|path| LogFile::create(path, epoch_ns)).transpose()?.map(Rc::new))
 }
 
-/// Runs once, with fated's own streams; the result is fated's exit code.
-pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<ExitCode> {
+/// Runs once, with fated's own streams; the result is how fated ends.
+pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<End> {
     let log = log_file(show.log, settings.config.epoch_ns)?;
-    let observer = Observer { record: to_log(log.clone()), notice: Box::new(notice) };
+    let observer = Observer { record: to_log(log.clone()), notice: Box::new(|line| stderr::say(line)) };
     let fresh = show.fresh.map(Fresh::copy_of).transpose()?;
     // Counting costs each guest a little time.
     let processor = show.stats.and_then(|_| ProcessorTime::of_children().ok());
@@ -57,7 +56,7 @@ pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<ExitCod
     let (ended, mut cost) = run?;
     let of_guests = processor.and_then(|processor| processor.so_far().ok());
     cost.processor = of_guests.map(|of_guests| of_guests + processor::own_time());
-    stats::print(show.stats, &cost)?;
+    stats::print(show.stats, &cost);
     let code = code(ended?)?;
     logged?;
     Ok(code)
@@ -179,15 +178,10 @@ pub fn to_log(log: Option<Rc<LogFile>>) -> Box<dyn Fn(&fated_kernel::record::Rec
     }
 }
 
-/// Prints a line for the user.
-pub fn notice(line: &str) {
-    eprintln!("fated: {line}");
-}
-
-/// The exit code of a finished run, or the reason why it didn't finish.
-pub fn code(ending: Ending) -> anyhow::Result<ExitCode> {
+/// How fated ends after a finished run, or the reason why it didn't finish.
+pub fn code(ending: Ending) -> anyhow::Result<End> {
     match ending {
-        Ending::Exited(status) => Ok(ExitCode::from(exit::of_status(status))),
+        Ending::Exited(status) => Ok(End::of_status(status)),
         Ending::Deadlock(tasks) => {
             let tasks: String = tasks.iter().map(|task| format!("\n  {task}")).collect();
             let message = format!("every task waits for something that can't happen any more:{tasks}");

@@ -1,29 +1,28 @@
 //! `--stats`, and the line about refused calls that is printed without it.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use fated_kernel::stats::by_name;
 use serde_json::{Value, json};
 
 use crate::cli::StatsFormat;
-use crate::run::{self, Cost};
+use crate::run::Cost;
+use crate::stderr;
 
 /// Prints the cost of a run to standard error; without a format, only the refused calls.
-pub fn print(format: Option<StatsFormat>, cost: &Cost) -> anyhow::Result<()> {
+pub fn print(format: Option<StatsFormat>, cost: &Cost) {
     let refused = by_name(&cost.kernel.refused);
     let text = match format {
         Some(StatsFormat::Text) => text(cost),
         Some(StatsFormat::Json) => format!("{}\n", json(cost)),
-        None if refused.is_empty() => return Ok(()),
+        None if refused.is_empty() => return,
         None => {
-            run::notice(&format!("calls that fated refuses with ENOSYS so far: {}", list(&refused)));
-            return Ok(());
+            stderr::say(format_args!("calls that fated refuses with ENOSYS so far: {}", list(&refused)));
+            return;
         }
     };
-    std::io::stderr().write_all(text.as_bytes()).context("failed to print the statistics")
+    stderr::print(&text);
 }
 
 fn virtual_time(cost: &Cost) -> Duration {

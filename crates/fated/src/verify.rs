@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::Context as _;
@@ -16,12 +15,12 @@ use fated_kernel::host::Ending;
 use fated_kernel::record::Record;
 
 use crate::cli::RunArgs;
-use crate::exit::{self, Failure};
+use crate::exit::{self, End, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
 use crate::run::{self, Cost, Ended};
 use crate::settings::Settings;
-use crate::{line, stats};
+use crate::{line, stats, stderr};
 
 /// How many lines to show before the first difference.
 const BEFORE: usize = 4;
@@ -29,7 +28,7 @@ const BEFORE: usize = 4;
 const AFTER: usize = 3;
 
 /// Runs twice and compares.
-pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> anyhow::Result<End> {
     let input = read_input()?;
     let epoch_ns = settings.config.epoch_ns;
 
@@ -40,12 +39,12 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
         sink.borrow_mut().push(&line::text(record, epoch_ns));
         to_log(record);
     };
-    let observer = Observer { record: Box::new(call), notice: Box::new(run::notice) };
+    let observer = Observer { record: Box::new(call), notice: Box::new(|line| stderr::say(line)) };
     let (first, cost, first_output) = once(args, settings, Captured::new(input.clone(), true), observer)?;
     if let Some(log) = log {
         log.finish()?;
     }
-    stats::print(args.stats, &cost)?;
+    stats::print(args.stats, &cost);
     // After an error (a task spins, or the user has ended the run) there is nothing to compare.
     let first = first?;
 
@@ -71,7 +70,7 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
     if differences.is_empty() {
         let bytes = first_output[0].len() + first_output[1].len();
         let end = describe(&first);
-        run::notice(&format!("two runs, the same: {calls} calls and events, {bytes} bytes of output, {end}"));
+        stderr::say(format!("two runs, the same: {calls} calls and events, {bytes} bytes of output, {end}"));
         return run::code(first);
     }
     let hint = "\ndoes the program change its own inputs? --fresh DIR gives each run a copy";

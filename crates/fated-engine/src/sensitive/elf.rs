@@ -65,11 +65,8 @@ impl Elf {
             return None;
         }
         for entry in table(file, number::<8>(&head, 32), count * PROGRAM).chunks_exact(PROGRAM) {
-            let part = Part {
-                offset: number::<8>(entry, 8),
-                size: number::<8>(entry, 32),
-                address: number::<8>(entry, 16),
-            };
+            let part =
+                Part { offset: number::<8>(entry, 8), size: number::<8>(entry, 32), address: number::<8>(entry, 16) };
             match number::<4>(entry, 0) {
                 1 => {
                     elf.loads.push(part);

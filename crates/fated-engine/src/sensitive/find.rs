@@ -112,8 +112,10 @@ fn in_function(file: &dyn File, elf: &Elf, range: &Range) -> Vec<Site> {
     let len = file.read_at(&mut code, offset);
     let mut at = 0;
     while let Some(instruction) = length::decode(&code[at..len]) {
-        if let Some((Sensitive::Cpuid | Sensitive::Random(_) | Sensitive::ProcessorId(_) | Sensitive::SegmentLimit { .. }, _)) =
-            Sensitive::decode(&code[at..at + instruction.len])
+        if let Some((
+            Sensitive::Cpuid | Sensitive::Random(_) | Sensitive::ProcessorId(_) | Sensitive::SegmentLimit { .. },
+            _,
+        )) = Sensitive::decode(&code[at..at + instruction.len])
         {
             sites.push(Site { offset: offset + at as u64, first: code[at] });
         }
@@ -172,8 +174,12 @@ mod tests {
     fn instructions_of_a_function_are_found_and_nothing_else() {
         let (file, begin) = own_file();
         let sites = find(&&file[..]);
-        let found: Vec<u64> =
-            sites.iter().map(|site| site.offset).filter(|at| (begin..begin + 36).contains(at)).map(|at| at - begin).collect();
+        let found: Vec<u64> = sites
+            .iter()
+            .map(|site| site.offset)
+            .filter(|at| (begin..begin + 36).contains(at))
+            .map(|at| at - begin)
+            .collect();
         assert_eq!(found, EXPECTED);
         assert!(sites.iter().all(|site| file[site.offset as usize] == site.first));
     }

@@ -37,6 +37,8 @@ pub fn is_notice(line: &str) -> bool {
 pub struct Outcome {
     /// As a shell gives it.
     pub code: i32,
+    /// What it was killed by.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -185,7 +187,7 @@ impl Running {
         };
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("it has ended");
         let [stdout, stderr] = [stdout, stderr].map(|it| it.join().expect("a pipe can be read"));
-        Outcome { code, stdout, stderr }
+        Outcome { code, signal: status.signal(), stdout, stderr }
     }
 }
 

@@ -3,17 +3,23 @@
 use crate::Test;
 use crate::fated::{Folder, fated, run, with_input};
 
-pub const WITHOUT_A_RUN: &[Test] =
-    &[("help", &[], help), ("wrong_use", &[], wrong_use), ("generated_files", &[], generated_files)];
+pub const WITHOUT_A_RUN: &[Test] = &[
+    ("help", &[], help),
+    ("wrong_use", &[], wrong_use),
+    ("wrong_use_is_met_with_advice", &[], wrong_use_is_met_with_advice),
+    ("generated_files", &[], generated_files),
+];
 
 pub const TESTS: &[Test] = &[
     ("exit_codes", &[], exit_codes),
+    ("fated_dies_as_its_guest", &[], fated_dies_as_its_guest),
     ("programs_that_do_not_run", &["perl"], programs_that_do_not_run),
     ("streams", &[], streams),
     ("environment", &[], environment),
     ("directory", &[], directory),
     ("world", &[], world),
     ("seed", &[], seed),
+    ("seeds_in_hex", &[], seeds_in_hex),
     ("policies", &[], policies),
     ("spinning", &[], spinning),
     ("stacks_do_not_depend_on_the_order_of_variables", &[], order_of_variables),
@@ -42,6 +48,9 @@ fn wrong_use() {
         &["run"],
         &["run", "--sed", "1", "true"],
         &["run", "--seed", "-1", "true"],
+        &["run", "--seed", "abc", "true"],
+        &["run", "--seed", "0x", "true"],
+        &["ls"],
         &["run", "--epoch", "tomorrow", "true"],
         &["run", "--env", "=x", "true"],
         &["run", "--policy", "fifo", "true"],
@@ -55,6 +64,11 @@ fn wrong_use() {
         let outcome = fated(args).code(125).stdout("");
         assert!(!outcome.stderr.is_empty());
     }
+}
+
+fn wrong_use_is_met_with_advice() {
+    fated(&["ls"]).code(125).says(&["unrecognized subcommand 'ls'", "fated run -- ls"]);
+    fated(&["run", "--seed", "abc", "true"]).code(125).says(&["invalid value 'abc'", "a whole number", "0x"]);
 }
 
 fn generated_files() {
@@ -74,6 +88,16 @@ fn exit_codes() {
     }
     for (signal, code) in [("TERM", 143), ("KILL", 137), ("USR1", 138), ("SEGV", 139)] {
         run(&["sh", "-c", &format!("kill -{signal} $$; exit 3")]).code(code);
+    }
+}
+
+/// Not only with the code that a shell would make of it: otherwise a shell's loop doesn't end by Ctrl-C.
+fn fated_dies_as_its_guest() {
+    for signal in ["TERM", "INT", "KILL", "USR1", "SEGV", "PIPE"] {
+        let killed = run(&["--", "sh", "-c", &format!("kill -{signal} $$; exit 3")]);
+        let natively = std::process::Command::new("sh").args(["-c", &format!("kill -{signal} $$; exit 3")]).status();
+        let signal = natively.ok().and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status));
+        assert_eq!(killed.signal, signal);
     }
 }
 
@@ -166,6 +190,12 @@ fn world() {
     run(&["--cpus", "3", "nproc"]).stdout("3\n");
     // An hour takes no time.
     run(&["sh", "-c", "sleep 3600; date +%T"]).stdout("01:00:00\n");
+}
+
+fn seeds_in_hex() {
+    let script = &["sh", "-c", "head -c 8 /dev/urandom | od -An -tx1"][..];
+    let of = |seed: &str| run(&[&["--seed", seed, "--"], script].concat()).code(0).stdout;
+    assert_eq!(of("0x10"), of("16"));
 }
 
 fn seed() {

@@ -5,12 +5,13 @@ use std::fs;
 use serde_json::Value;
 
 use crate::Test;
-use crate::fated::{Folder, run, with_input};
+use crate::fated::{Folder, Running, engine, run, with_input};
 
 pub const TESTS: &[Test] = &[
     ("log_as_text", &[], log_as_text),
     ("log_as_json", &[], log_as_json),
     ("log_on_standard_error", &[], log_on_standard_error),
+    ("standard_error_that_cannot_be_written", &["bash"], standard_error_that_cannot_be_written),
     ("logs_repeat", &[], logs_repeat),
     ("log_of_a_failed_run", &[], log_of_a_failed_run),
     ("statistics", &[], statistics),
@@ -35,6 +36,17 @@ fn log_as_text() {
         let time: f64 = words.next().and_then(|it| it.parse().ok()).expect("the second word is the time");
         assert!(task > 0 && time >= last, "{line}");
         last = time;
+    }
+}
+
+/// A full disk, and a reader that has gone: nothing but what was to be said is lost.
+fn standard_error_that_cannot_be_written() {
+    let fated = env!("CARGO_BIN_EXE_fated");
+    for options in ["--stats", "--log -", "--verbose", "--verify"] {
+        let command = format!("{fated} run --engine {} {options} -- sh -c 'echo out; exit 3'", engine());
+        Running::start_program("sh", &["-c", &format!("{command} 2>/dev/full")]).end().code(3).stdout("out\n");
+        let gone = format!("exec 3>&1; {{ {command} >/dev/null; echo $? >&3; }} 2>&1 | true");
+        Running::start_program("bash", &["-c", &gone]).end().code(0).stdout("3\n");
     }
 }
 

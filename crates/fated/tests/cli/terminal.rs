@@ -43,5 +43,6 @@ fn given_back() {
     let outcome = on_a_terminal(&format!("FATED run sh -c '{guest}'; echo $?; {show}")).end().code(0);
     let words: Vec<&str> =
         outcome.stdout.lines().filter(|line| !is_notice(line)).flat_map(str::split_whitespace).collect();
-    assert_eq!(words, ["137", "icanon", "echo"], "{}", outcome.stdout);
+    // The shell says first that fated was killed, as its guest was.
+    assert!(words.ends_with(&["137", "icanon", "echo"]), "{}", outcome.stdout);
 }
