@@ -233,6 +233,14 @@ impl Kernel {
         self.chooser.sixteen(Entropy::Auxv)
     }
 
+    /// The next word for an instruction that draws random numbers (`rdrand`, `rdseed`).
+    #[must_use]
+    pub fn instruction_random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.chooser.fill(Entropy::Instruction, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     /// Gives the user a line, once in a run.
     pub(crate) fn notice_once(&self, line: &'static str) {
         let mut noticed = self.noticed.borrow_mut();

@@ -17,6 +17,10 @@ pub trait Driver {
     fn interrupt(&self, signal: i32);
     /// See [`Kernel::timestamp_counter`].
     fn timestamp_counter(&self) -> u64;
+    /// See [`Kernel::instruction_random`].
+    fn instruction_random(&self) -> u64 {
+        0
+    }
     /// See [`Kernel::stops_at_horizon`].
     fn stops_at_horizon(&self) -> bool {
         false
@@ -44,6 +48,9 @@ impl Driver for Rc<Kernel> {
     }
     fn timestamp_counter(&self) -> u64 {
         Kernel::timestamp_counter(self)
+    }
+    fn instruction_random(&self) -> u64 {
+        Kernel::instruction_random(self)
     }
     fn stops_at_horizon(&self) -> bool {
         Kernel::stops_at_horizon(self)

@@ -1,7 +1,7 @@
 //! The seccomp filter, which decides which calls of a guest stop it. It is generated from the kernel's table of calls.
 //!
 //! Invariants: a call that isn't in the table stops; calls of another architecture (`int 0x80`, x32) never reach
-//! Linux; only the engine can change whether `cpuid` faults.
+//! Linux; mapping text stops; only the engine can change whether `cpuid` faults.
 
 use crate::sys;
 use fated_kernel::syscall::table;
@@ -64,6 +64,12 @@ pub(crate) fn program(all: bool) -> Vec<sock_filter> {
         if_equal(OWN_CALL as u32, 0, 1),
         LET_RUN,
         NO_DEVICE,
+        load(offset_of!(libc::seccomp_data, nr)),
+        // New text is searched for sensitive instructions.
+        if_equal(libc::SYS_mmap as u32, 0, 4),
+        load(argument(2)),
+        op(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, libc::PROT_EXEC as u32, 0, 1),
+        STOP,
         load(offset_of!(libc::seccomp_data, nr)),
     ];
     tree(&ranges(|number| !all && free(number)), &mut program);
@@ -153,6 +159,13 @@ mod tests {
         assert_eq!(run(0x4000_0003, 1, [0; 6]), FOREIGN.k);
         assert_eq!(run(X86_64, X32_BIT | 1, [0; 6]), FOREIGN.k);
         assert_eq!(run(X86_64, u32::MAX, [0; 6]), FOREIGN.k);
+    }
+
+    #[test]
+    fn text_that_is_mapped_stops() {
+        let map = |prot: i32| run(X86_64, libc::SYS_mmap as u32, [0, 4096, prot as u64, 2, 3, 0]);
+        assert_eq!(map(libc::PROT_READ | libc::PROT_EXEC), STOP.k);
+        assert_eq!(map(libc::PROT_READ | libc::PROT_WRITE), LET_RUN.k);
     }
 
     #[test]

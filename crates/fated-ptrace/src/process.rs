@@ -6,6 +6,7 @@
 //! Invariant: each thread is reaped once, by its id.
 
 use crate::sys::{self, RealTid};
+use fated_engine::sensitive::Texts;
 use fated_kernel::id::Tid;
 use std::cell::{Cell, RefCell};
 
@@ -25,6 +26,8 @@ pub(crate) struct Process {
     pub(crate) gate: Cell<Option<u64>>,
     /// The guest's auxiliary vector (`/proc/self/auxv`).
     pub(crate) auxv: RefCell<Vec<u8>>,
+    /// Where text of files is mapped.
+    pub(crate) texts: RefCell<Texts>,
 }
 
 impl Process {
@@ -38,6 +41,7 @@ impl Process {
             dead: Cell::new(false),
             gate: Cell::new(None),
             auxv: RefCell::new(Vec::new()),
+            texts: RefCell::default(),
         }
     }
 
@@ -46,6 +50,7 @@ impl Process {
         let child = Process::new(tgid, key);
         child.gate.set(self.gate.get());
         child.auxv.replace(self.auxv.borrow().clone());
+        child.texts.replace(self.texts.borrow().clone());
         child
     }
 

@@ -6,6 +6,7 @@ use crate::process::Process;
 use crate::tracee::Tracee;
 use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
+use fated_engine::sensitive::Sites;
 use fated_engine::{Launch, vdso};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, Trace};
@@ -29,6 +30,10 @@ pub struct Stats {
 pub(crate) struct Shared {
     tasks: RefCell<BTreeMap<Tid, Rc<Tracee>>>,
     pub(crate) cpuid: Cpuid,
+    /// Whether guests' text may be changed.
+    pub(crate) rewrite: bool,
+    /// The sensitive instructions of all files whose text has been mapped.
+    pub(crate) sites: RefCell<Sites>,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
     /// Linux's vDSO in fated's own process. Its size is that of all processes; its address may differ.
@@ -47,6 +52,8 @@ impl Shared {
         Shared {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
+            rewrite: launch.rewrite,
+            sites: RefCell::default(),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             console,

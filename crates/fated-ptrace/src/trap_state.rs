@@ -7,8 +7,8 @@
 //! Invariant: code of fated on this thread may use these instructions all the same, as the vDSO's clocks do. A handler then
 //! enables them, and the engine disables them before it runs a guest.
 
-use crate::fault::Trap;
 use crate::sys;
+use fated_engine::sensitive::Sensitive;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::OnceLock;
@@ -97,7 +97,8 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
             let at = (*context).uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
             let byte = |offset: usize| ptr::with_exposed_provenance::<u8>(at + offset).read();
             let short = [byte(0), byte(1)];
-            Trap::decode(&short).is_some() || short == [0x0f, 0x01] && Trap::decode(&[0x0f, 0x01, byte(2)]).is_some()
+            let traps = |code: &[u8]| Sensitive::decode(code).is_some_and(|(instruction, _)| instruction.can_fault());
+            traps(&short) || short == [0x0f, 0x01] && traps(&[0x0f, 0x01, byte(2)])
         }
     };
     if ours {

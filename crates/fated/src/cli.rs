@@ -246,11 +246,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
     pub engine: EngineName,
 
-    /// Leave the guest's machine code as it is: with --engine inside, every call then costs a signal
+    /// Leave the guest's machine code as it is: every call then costs a signal (--engine inside), and a guest's rdrand is real
     #[arg(long, help_heading = "Inside fated")]
     pub no_rewrite: bool,
 
-    /// Never make cpuid fault: guests see the real processor, as on one that can't do it (to test fated)
+    /// Never make cpuid fault, as on a processor that can't: code that a guest generates sees the real one (to test fated)
     #[arg(long, hide = true, help_heading = "Inside fated")]
     pub no_cpuid_faulting: bool,
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use fated_engine::signals;
 
 /// A limit of time that the user has set was reached.
+#[expect(dead_code, reason = "until the limits of time are there")]
 pub const TIMED_OUT: u8 = 122;
 
 /// `--verify` found two runs that differ, or a run has left the journal that it obeyed.

@@ -72,7 +72,7 @@ pub struct Cost {
     pub kernel: Counters,
     /// How many times a guest entered the kernel.
     pub stops: u64,
-    /// How many of these were for `rdtsc`, `rdtscp` or `cpuid`.
+    /// How many of these were for sensitive instructions, such as `rdtsc` and `cpuid`.
     pub traps: u64,
     /// Whether guests saw fated's processor instead of the real one.
     pub hides_processor: bool,
@@ -82,9 +82,9 @@ pub struct Cost {
     pub processor: Option<Duration>,
 }
 
-/// What the user is told of a processor whose `cpuid` can't be made to fault, if he wants to know: he can't change it.
-const REAL_PROCESSOR: &str =
-    "this processor can't hide its features: guests see the real ones, so runs on other machines may differ";
+/// What a processor whose `cpuid` can't be made to fault means. It is shown on request only, as nobody can change it.
+pub const REAL_PROCESSOR: &str = "this processor can't make cpuid fault: machine code that a guest generates sees the real one, so runs of \
+                              such guests may differ on other machines";
 
 /// Starts the program and drives it to its end.
 #[expect(clippy::disallowed_methods, reason = "--stats shows the real time of a run")]

@@ -7,7 +7,7 @@ use fated_kernel::stats::by_name;
 use serde_json::{Value, json};
 
 use crate::cli::StatsFormat;
-use crate::run::Cost;
+use crate::run::{Cost, REAL_PROCESSOR};
 use crate::stderr;
 
 /// Prints the cost of a run to standard error; without a format, only the refused calls.
@@ -31,7 +31,7 @@ fn virtual_time(cost: &Cost) -> Duration {
 
 /// Whose answers `cpuid` gives.
 fn cpuid(cost: &Cost) -> &'static str {
-    if cost.hides_processor { "virtual" } else { "real" }
+    if cost.hides_processor { "virtual" } else { "virtual in files" }
 }
 
 fn text(cost: &Cost) -> String {
@@ -46,7 +46,7 @@ processor     {:>16} s (time of guests and fated, on all CPUs)
 stops         {:>16}   (a task ran until it stopped)
 calls         {total:>16}   (seen by the simulated kernel; harmless ones pass without a stop)
 native calls  {:>16}   (of these, carried out by Linux)
-traps         {:>16}   (rdtsc, rdtscp, cpuid)
+traps         {:>16}   (cpuid, rdtsc, rdrand and their like)
 cpuid         {:>16}   ({})
 tasks         {:>16}
 programs      {:>16}
@@ -58,11 +58,7 @@ programs      {:>16}
         cost.kernel.natives,
         cost.traps,
         cpuid(cost),
-        if cost.hides_processor {
-            "guests see fated's, the same on every machine"
-        } else {
-            "this processor can't hide its features, so runs on other machines may differ"
-        },
+        if cost.hides_processor { "guests see fated's, the same on every machine" } else { REAL_PROCESSOR },
         cost.kernel.tasks,
         cost.kernel.programs,
     );

@@ -124,19 +124,19 @@ fn in_function(file: &dyn File, elf: &Elf, range: &Range) -> Vec<Site> {
     sites
 }
 
+impl File for &[u8] {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        len
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::arch::naked_asm;
-
-    impl File for &[u8] {
-        fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
-            let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
-            let len = rest.len().min(buf.len());
-            buf[..len].copy_from_slice(&rest[..len]);
-            len
-        }
-    }
 
     /// Each of these instructions, and what only looks like one: in a number, and behind the end.
     #[unsafe(naked)]

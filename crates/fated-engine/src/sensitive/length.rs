@@ -1,12 +1,13 @@
-//! How long machine instructions are, and whether one can be carried out elsewhere (Intel's manual, volume 2, appendix A).
+//! Decodes the length of machine instructions, and whether one can be moved (Intel's manual, volume 2, appendix A).
 //!
-//! What isn't known here, or is not valid in 64-bit mode, has no length: then nothing is rewritten.
+//! Invariant: an instruction that isn't known here, or is invalid in 64-bit mode, has no length. Then nothing is
+//! rewritten.
 
 /// One instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
     pub len: usize,
-    /// It does the same at any address, and can't fault as long as there is a stack.
+    /// It has the same effect at any address, and can't fault as long as there is a stack.
     pub moves: bool,
 }
 
@@ -15,7 +16,7 @@ pub struct Instruction {
 struct Shape {
     modrm: bool,
     immediate: usize,
-    /// It stays where it is: it goes elsewhere, stops, may fault, or is for the kernel.
+    /// It can't be moved: it jumps, stops, may fault, or is privileged.
     stays: bool,
 }
 
@@ -27,7 +28,7 @@ const fn stays(modrm: bool, immediate: usize) -> Option<Shape> {
     Some(Shape { modrm, immediate, stays: true })
 }
 
-/// Opcodes of one byte. `word` is the size of a long immediate, `reg` the middle of the byte behind the opcode.
+/// Opcodes of one byte. `word` is the size of a long immediate, `reg` the middle field of the ModRM byte.
 fn one_byte(opcode: u8, word: usize, wide: bool, reg: u8) -> Option<Shape> {
     match opcode {
         0x06 | 0x07 | 0x0e | 0x16 | 0x17 | 0x1e | 0x1f | 0x27 | 0x2f | 0x37 | 0x3f => None,
@@ -84,7 +85,7 @@ pub fn decode(code: &[u8]) -> Option<Instruction> {
         match byte(at)? {
             0x66 => word = 2,
             0xf2 | 0xf3 => {}
-            // Segments, 32-bit addresses and locks are nothing to be moved, though they have a length.
+            // Instructions with segments, 32-bit addresses or locks have a length but aren't moved.
             0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67 | 0xf0 => usual = false,
             _ => break,
         }
@@ -112,7 +113,7 @@ pub fn decode(code: &[u8]) -> Option<Instruction> {
                 _ => two_bytes(second),
             }
         }
-        // VEX and EVEX: the map of opcodes stands in the first byte of the prefix, if it isn't a short one.
+        // VEX and EVEX: the opcode map is in the first byte of the prefix, unless the prefix is the short one.
         0xc4 | 0xc5 | 0x62 => {
             let map = if opcode == 0xc5 { 1 } else { byte(at)? & if opcode == 0x62 { 7 } else { 31 } };
             at += match opcode {
@@ -131,7 +132,7 @@ pub fn decode(code: &[u8]) -> Option<Instruction> {
         }
         _ => one_byte(opcode, word, wide, byte(at).unwrap_or(0) >> 3 & 7),
     }?;
-    // What is longer than a byte computes with floating point or vectors, as a rule: it isn't what calls are made with.
+    // Longer opcodes mostly compute with floating point or vectors, and rarely stand before calls.
     let mut moves = usual && !shape.stays && !matches!(opcode, 0x0f | 0xc4 | 0xc5 | 0x62);
     if shape.modrm {
         let modrm = byte(at)?;

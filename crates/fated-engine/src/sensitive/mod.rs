@@ -8,9 +8,11 @@
 mod elf;
 mod find;
 mod functions;
+mod known;
 pub mod length;
 
 pub use find::{File, Site, find};
+pub use known::{Identity, Sites, Text, Texts};
 
 use crate::cpuid::Cpuid;
 use fated_kernel::arch::Regs;
@@ -110,6 +112,18 @@ impl Sensitive {
             _ => return None,
         };
         Some((sensitive, at + 3))
+    }
+
+    /// Whether every processor can be made to fault at it.
+    #[must_use]
+    pub fn always_faults(self) -> bool {
+        matches!(self, Sensitive::Tsc | Sensitive::Tscp)
+    }
+
+    /// Whether some processor can be made to fault at it.
+    #[must_use]
+    pub fn can_fault(self) -> bool {
+        self.always_faults() || self == Sensitive::Cpuid
     }
 
     /// Carries the instruction out on `regs`, which stand at it; `len` is its length.

@@ -23,7 +23,7 @@ pub mod at {
     pub const PROCESSES: u64 = 0x100;
     pub const SUPERVISOR: u64 = 0x180;
     pub const FRAME: u64 = 0x200;
-    pub const CPUID: u64 = 0x220;
+    pub const SENSITIVE: u64 = 0x220;
     pub const AUXV: u64 = 0x240;
     pub const VDSO: u64 = 0x280;
     pub const HUGE: u64 = 0x2f0;

@@ -22,7 +22,7 @@ use crate::memory::huge::Huge;
 use crate::memory::marks;
 use crate::process::Processes;
 use crate::protocol::layout::{ARENA, ARENA_SIZE, BLOCK_SIZE, HEAP_AT, HOST_AT};
-use crate::rewrite::cpuid::Files;
+use crate::rewrite::sensitive::Known;
 use crate::settings::Settings;
 use crate::supervisor::Outbox;
 
@@ -39,7 +39,7 @@ const RANGES: [[u64; 2]; 12] = [
     range::<Processes>(),
     range::<Outbox>(),
     range::<Template>(),
-    range::<Files>(),
+    range::<Known>(),
     range::<Auxv>(),
     range::<vdso::State>(),
     range::<Huge>(),
@@ -78,7 +78,7 @@ pub fn create(cpus: u32) {
         put(Processes::default());
         put(Outbox::default());
         put(Template::default());
-        put(Files::default());
+        put(Known::default());
         put(Auxv::default());
         put(vdso::State::default());
         put(Huge::default());

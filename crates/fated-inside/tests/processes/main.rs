@@ -82,15 +82,17 @@ fn compile(name: &str, source: &str) -> Option<String> {
     Some(program.to_string_lossy().into_owned())
 }
 
-/// Says what the first byte of its own `cpuid` is and what that answers, twice, and the same again after an exec.
+/// Says what the first byte of its own `cpuid` is and what that answers, twice, and the same again after an exec. No symbol of a function
+/// and no unwind table leads to the instruction.
 const PROGRAM: &str = r#"
 #include <stdio.h>
 #include <unistd.h>
 extern unsigned char site[];
+__asm__(".text\nsite: cpuid\nret\n");
 int main(int argc, char **argv) {
     for (int times = 0; times < 2; times++) {
         unsigned a = 0, b, c = 0, d;
-        __asm__ volatile("site: cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        __asm__ volatile("sub $128, %%rsp; call site; add $128, %%rsp" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
         printf("%02x %x %x %x %x\n", site[0], a, b, c, d);
     }
     fflush(stdout);

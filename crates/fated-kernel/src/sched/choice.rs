@@ -49,11 +49,14 @@ pub enum Entropy {
     Uuid,
     /// `/proc/sys/kernel/random/boot_id`.
     BootId,
+    /// `rdrand` and `rdseed`.
+    Instruction,
 }
 
 impl Entropy {
     /// All of them.
-    pub const ALL: [Entropy; 5] = [Entropy::Auxv, Entropy::Getrandom, Entropy::Device, Entropy::Uuid, Entropy::BootId];
+    pub const ALL: [Entropy; 6] =
+        [Entropy::Auxv, Entropy::Getrandom, Entropy::Device, Entropy::Uuid, Entropy::BootId, Entropy::Instruction];
 
     /// Its name in a journal.
     #[must_use]
@@ -64,6 +67,7 @@ impl Entropy {
             Entropy::Device => "urandom",
             Entropy::Uuid => "uuid",
             Entropy::BootId => "boot-id",
+            Entropy::Instruction => "rdrand",
         }
     }
 }

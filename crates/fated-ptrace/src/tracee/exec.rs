@@ -117,7 +117,7 @@ impl Tracee {
         let old = self.tid.get();
         self.carry_out_exec(call).inspect_err(|_| self.tid.set(old))?;
         self.becomes_leader();
-        self.new_program(&exec.random);
+        self.new_program(exec);
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Tracee {
     }
 
     /// Prepares a program that is loaded and hasn't run yet: virtualizes what Linux has given it, and makes `cpuid` fault.
-    pub(crate) fn new_program(&self, random: &[u8; 16]) {
+    fn new_program(&self, exec: &Exec) {
         self.place.set(Place::Elsewhere);
         // A failure here means that the process is gone, which the next run reports.
         let Ok(regs) = self.fetch_regs() else { return };
@@ -171,7 +171,10 @@ impl Tracee {
             vdso = auxv.get(libc::AT_SYSINFO_EHDR).filter(|&base| self.write_vdso(base).is_ok());
             self.process.gate.set(vdso.map(|base| base + vdso::SYSCALL_AT));
             if let Some(addr) = auxv.get(libc::AT_RANDOM) {
-                memory::write(tid, addr, random);
+                memory::write(tid, addr, &exec.random);
+            }
+            if let Some((base, entry)) = auxv.get(libc::AT_BASE).zip(auxv.get(libc::AT_ENTRY)) {
+                self.program_mapped(&exec.plan, base, entry);
             }
             auxv.virtualize(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
             let bytes = auxv.bytes();

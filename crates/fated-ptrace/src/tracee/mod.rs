@@ -1,5 +1,5 @@
 //! A task: a tracee with a copy of its registers. This module runs it and decodes its stops; [`calls`] makes calls in its context,
-//! [`exec`] replaces its program, and [`ports`] serves the kernel.
+//! [`exec`] replaces its program, [`sensitive`] emulates instructions, and [`ports`] serves the kernel.
 //!
 //! Invariants: the task is stopped except during [`Tracee::run`]. The copy of the registers is written back at most once per run,
 //! and only if it has changed. A call that stopped doesn't reach Linux unless the kernel passes it or makes it natively, or the
@@ -8,9 +8,10 @@
 mod calls;
 mod exec;
 mod ports;
+mod sensitive;
 
 use crate::driver::Driver;
-use crate::fault::{self, Trap};
+use crate::fault;
 use crate::files;
 use crate::process::Process;
 use crate::shared::Shared;
@@ -21,7 +22,7 @@ use fated_engine::signals;
 use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Memory as _, Stop};
+use fated_kernel::ports::Stop;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -183,15 +184,9 @@ impl Tracee {
         }
         let mut regs = self.fetch_regs()?;
         // Whoever sent the signal, an instruction that the engine emulates can't have run yet.
-        if signal == libc::SIGSEGV {
-            let mut code = [0; 3];
-            let len = self.read(regs.rip, &mut code);
-            if let Some(trap) = Trap::decode(&code[..len]) {
-                trap.answer(&mut regs, &self.shared.cpuid, || driver.timestamp_counter());
-                self.shared.count(|stats| stats.traps += 1);
-                self.load_regs(regs, true);
-                return Ok(None);
-            }
+        if let Some(regs) = self.emulate(signal, regs, driver) {
+            self.load_regs(regs, true);
+            return Ok(None);
         }
         let info = sys::signal_info(self.tid.get())?;
         // A signal from a process has a code of at most 0 (sigaction(2)).

@@ -96,7 +96,11 @@ impl HostFiles for Tracee {
 
 impl RealTask for Tracee {
     fn native(&self, call: Call) -> i64 {
-        self.carry_out(call).unwrap_or_else(|errno| -i64::from(errno.number()))
+        let result = self.carry_out(call).unwrap_or_else(|errno| -i64::from(errno.number()));
+        if call.number == libc::SYS_mmap as u64 && result >= 0 {
+            self.library_mapped(call, result.cast_unsigned());
+        }
+        result
     }
 
     fn pass(&self, _call: Call) -> Option<i64> {

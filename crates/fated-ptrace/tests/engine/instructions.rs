@@ -21,16 +21,14 @@ typedef int lanes __attribute__((vector_size(32)));
 int main(void) {
 ";
 
-/// Runs the body of a `main` that returns 0, or the line of the check that failed. `HIDDEN` is 1 in it if guests see fated's
-/// processor, and 0 if they see the real one.
+/// Runs the body of a `main` that returns 0, or the line of the check that failed.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "the compiler is no guest")]
 fn check(name: &str, body: &str) {
     let scratch = Scratch::new(name);
     let (source, program) = (scratch.path("guest.c"), scratch.path("guest"));
     std::fs::write(&source, format!("{PRELUDE}\n#line 1\n{body}\nreturn 0; }}\n")).unwrap();
-    let hidden = format!("-DHIDDEN={}", u8::from(launch(&["true"]).hides_processor()));
-    match Command::new("gcc").args(["-O1", "-mavx2", "-mxsave", &hidden, "-o", &program, &source]).output() {
+    match Command::new("gcc").args(["-O1", "-mavx2", "-mxsave", "-o", &program, &source]).output() {
         Err(error) => eprintln!("skipped: gcc: {error}"),
         Ok(output) => {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -52,19 +50,19 @@ fn the_time_stamp_counter_is_the_kernels() {
 }
 
 #[test]
-fn the_processor_is_the_baseline_if_it_can_be() {
+fn the_processor_is_the_baseline() {
     check(
         "cpuid",
         "unsigned a, b, c, d; char brand[49] = {0};
          unsigned *words = (unsigned *)brand;
          for (int i = 0; i < 3; i++) __cpuid(0x80000002 + i, words[4*i], words[4*i+1], words[4*i+2], words[4*i+3]);
-         CHECK(!strncmp(brand, \"fated virtual processor\", 23) == HIDDEN);
+         CHECK(!strncmp(brand, \"fated virtual processor\", 23));
          __cpuid(1, a, b, c, d);
-         CHECK(!HIDDEN || !(c >> 30 & 1));
+         CHECK(!(c >> 30 & 1));
          unsigned long *auxv = (unsigned long *)environ;
          while (*auxv++) {}
          for (; *auxv && *auxv != AT_HWCAP; auxv += 2) {}
-         CHECK((HIDDEN ? auxv[1] == d : !(auxv[1] & ~d)) && getauxval(AT_HWCAP2) == 0);
+         CHECK(auxv[1] == d && getauxval(AT_HWCAP2) == 0);
          CHECK(!memcmp((char *)getauxval(AT_RANDOM), \"0123456789abcdef\", 16));
          __cpuid_count(0xd, 0, a, b, c, d);
          CHECK(!((unsigned)__builtin_ia32_xgetbv(0) & ~a));",

@@ -4,9 +4,12 @@
 //! Invariant: when the kernel returns to a guest, the process of the task that it chose runs.
 
 use alloc::format;
+use alloc::rc::Rc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::Notice;
+use fated_engine::sensitive::{Answers, Sensitive};
 use fated_kernel::arch::{Call, Fault, Regs};
 use fated_kernel::host::{Ending, Kernel, Next};
 use fated_kernel::ports::{Cpu, Memory, Stop};
@@ -25,7 +28,7 @@ use crate::process::task::GuestTask;
 use crate::protocol::end::End;
 use crate::protocol::layout::{ARENA, ARENA_SIZE};
 use crate::rewrite::call_sites;
-use crate::rewrite::cpuid;
+use crate::rewrite::sensitive;
 use crate::settings::settings;
 use crate::supervisor::{self, finish};
 use crate::sys;
@@ -207,7 +210,7 @@ fn take_event(event: Event) -> Option<&'static GuestTask> {
     if let Some(cx) = turn().cx.get() {
         clock::settle(cx);
     }
-    if event.signal == SIGSEGV && emulate_rdtsc(kernel, task) {
+    if emulate(kernel, task, event.signal) {
         return (!kernel.stops_at_horizon()).then_some(task);
     }
     let Event { mut signal, mut code, addr, trap, error, .. } = event;
@@ -220,7 +223,7 @@ fn take_event(event: Event) -> Option<&'static GuestTask> {
     None
 }
 
-/// Emulates `cpuid` if the guest stands at one, or behind the trap that replaces one. Needs nothing but the table.
+/// Emulates `cpuid` if the guest stands at one, or behind the breakpoint that replaces one. Needs nothing but the table.
 ///
 /// # Safety
 /// `uc` is what a signal handler got.
@@ -228,19 +231,24 @@ unsafe fn emulate_cpuid(signal: i32, uc: *mut u64) -> bool {
     // SAFETY: the caller's promise.
     let word = |index| unsafe { &mut *uc.add(index) };
     let rip = word(frame::RIP);
-    let rest = match signal {
-        SIGSEGV if cpuid::has_stopped(*rip) => 2,
-        SIGTRAP if cpuid::has_trapped(*rip) => 1,
-        _ => return false,
-    };
+    let Some((Sensitive::Cpuid, at, len)) = sensitive_at(signal, *rip) else { return false };
     let it = settings().cpuid.ask(*word(frame::RAX) as u32, *word(frame::RCX) as u32);
     for (index, value) in [(frame::RAX, it.eax), (frame::RBX, it.ebx), (frame::RCX, it.ecx), (frame::RDX, it.edx)] {
         *word(index) = u64::from(value);
     }
-    *rip += rest;
+    *rip = at + len as u64;
     count(&control().stops);
     count(&control().traps);
     true
+}
+
+/// The sensitive instruction that a task has stopped at, its address and its length.
+fn sensitive_at(signal: i32, rip: u64) -> Option<(Sensitive, u64, usize)> {
+    match signal {
+        SIGSEGV => sensitive::that_faults(rip).map(|(instruction, len)| (instruction, rip, len)),
+        SIGTRAP => sensitive::behind_breakpoint(rip),
+        _ => None,
+    }
 }
 
 /// Increments a counter. Only the process that runs writes.
@@ -248,27 +256,32 @@ fn count(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
-/// Emulates `rdtsc` or `rdtscp` if the task stands at one.
-fn emulate_rdtsc(kernel: &alloc::rc::Rc<Kernel>, task: &GuestTask) -> bool {
+/// Emulates any sensitive instruction that the task has stopped at.
+fn emulate(kernel: &Rc<Kernel>, task: &GuestTask, signal: i32) -> bool {
     let mut regs = task.regs();
-    let mut code = [0; 3];
-    let len = task.read(regs.rip, &mut code);
-    match &code[..len] {
-        [0x0f, 0x31, ..] | [0x0f, 0x01, 0xf9] => {
-            let now = kernel.timestamp_counter();
-            regs.rax = now & 0xffff_ffff;
-            regs.rdx = now >> 32;
-            if code[1] == 0x01 {
-                regs.rcx = 0;
-                regs.rip += 1;
-            }
-        }
-        _ => return false,
-    }
-    regs.rip += 2;
+    let Some((instruction, at, len)) = sensitive_at(signal, regs.rip) else { return false };
+    regs.rip = at;
+    instruction.answer(&mut regs, len, &Emulated(kernel));
     task.set_regs(&regs);
     count(&control().traps);
     true
+}
+
+/// What emulated instructions get from the kernel.
+struct Emulated<'a>(&'a Rc<Kernel>);
+
+impl Answers for Emulated<'_> {
+    fn cpuid(&self) -> &Cpuid {
+        &settings().cpuid
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.0.timestamp_counter()
+    }
+
+    fn random(&self) -> u64 {
+        self.0.instruction_random()
+    }
 }
 
 /// Runs the task that the kernel chooses.

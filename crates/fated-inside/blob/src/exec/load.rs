@@ -14,7 +14,7 @@ use linux_raw_sys::general::*;
 use crate::arena::{self, Part, part};
 use crate::exec::program_file::{self, File};
 use crate::exec::vdso::Vdso;
-use crate::rewrite::cpuid;
+use crate::rewrite::sensitive;
 use crate::settings::settings;
 use crate::sys;
 
@@ -81,10 +81,11 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
         if it.file_size > 0 {
             // Text with known sites is writable until they are changed.
             let text = prot & PROT_EXEC != 0;
-            let change = if text && cpuid::has_sites(file.identity, offset, size) { PROT_WRITE & !prot } else { 0 };
+            let change =
+                if text && sensitive::are_in(file.identity, file.fd, offset, size) { PROT_WRITE & !prot } else { 0 };
             sys::mmap(page, size, prot | change, fixed, file.fd, offset)?;
             if text {
-                cpuid::add_text(file.identity, page, offset, size);
+                sensitive::add_text(file.identity, file.fd, page, offset, size);
             }
             if change != 0 {
                 sys::ask(__NR_mprotect, [page, size, u64::from(prot), 0, 0, 0])?;

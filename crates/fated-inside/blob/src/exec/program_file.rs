@@ -3,12 +3,12 @@
 use alloc::rc::Rc;
 use core::any::Any;
 
+use fated_engine::sensitive::Identity;
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::process::exec::plan::{Image as Planned, ProgramFile};
 use linux_raw_sys::general::*;
 
-use crate::process::image::Identity;
 use crate::process::{self, Process, files};
 use crate::sys;
 

@@ -26,7 +26,7 @@ use crate::memory::heap::heap;
 use crate::memory::huge;
 use crate::memory::reserved::is_reserved;
 use crate::process::{self, Process, files, proc};
-use crate::rewrite::{call_sites, text};
+use crate::rewrite::{call_sites, sensitive, text};
 use crate::settings::settings;
 use crate::sys;
 
@@ -119,8 +119,10 @@ impl GuestTask {
 
     /// Follows up on such a call, and on any that returns a descriptor.
     fn end_special(&self, call: &Call, opens: bool, result: i64) {
-        if call.number as u32 == __NR_arch_prctl {
-            self.read_bases();
+        match call.number as u32 {
+            __NR_arch_prctl => self.read_bases(),
+            __NR_mmap if result >= 0 => sensitive::mapped(call.args, result as u64),
+            _ => {}
         }
         self.process.descriptors.after(call, opens, result);
     }

@@ -27,9 +27,9 @@ use crate::enter::clock;
 use crate::enter::crossing;
 use crate::memory::reserved::{AREA_SIZE, AREAS};
 use crate::process::Process;
-use crate::rewrite::instruction::decode;
 use crate::rewrite::sites::{BEFORE, Code, Known, MOST_SITES, MOST_TRIED, NEVER, PART_SIZE, Room, map};
 use crate::rewrite::text;
+use fated_engine::sensitive::length::decode;
 
 /// The opcode of a jump with a distance of 32 bits.
 const JUMP: u8 = 0xe9;

@@ -1,10 +1,9 @@
-//! What the engine changes in guests' text: call sites, and `cpuid`.
+//! What the engine changes in guests' text: call sites, and sensitive instructions.
 //!
 //! Invariant: changes go to a process's private copy. Every instruction that a guest can jump to still does what it
 //! did, or traps.
 
 pub mod call_sites;
-pub mod cpuid;
-pub mod instruction;
+pub mod sensitive;
 pub mod sites;
 pub mod text;

@@ -1,9 +1,6 @@
 //! Lengths of instructions, and which of them may be moved. (All of libc, busybox and python were compared with objdump once.)
 
-#[path = "../blob/src/rewrite/instruction.rs"]
-mod instruction;
-
-use instruction::{Instruction, decode};
+use fated_engine::sensitive::length::{Instruction, decode};
 
 /// Each is an instruction, whether it may be moved, and its bytes.
 const KNOWN: [(&str, bool, &[u8]); 40] = [
