@@ -12,7 +12,7 @@ use fated_engine::notice::Notice;
 use fated_engine::sensitive::{Answers, Sensitive};
 use fated_kernel::arch::{Call, Fault, Regs};
 use fated_kernel::host::{Ending, Kernel, Next};
-use fated_kernel::ports::{Cpu, Memory, Stop};
+use fated_kernel::ports::{Cpu, Stop};
 use linux_raw_sys::general::*;
 
 use crate::arena::{control, part};

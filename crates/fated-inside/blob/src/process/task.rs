@@ -119,10 +119,11 @@ impl GuestTask {
 
     /// Follows up on such a call, and on any that returns a descriptor.
     fn end_special(&self, call: &Call, opens: bool, result: i64) {
-        match call.number as u32 {
-            __NR_arch_prctl => self.read_bases(),
-            __NR_mmap if result >= 0 => sensitive::mapped(call.args, result as u64),
-            _ => {}
+        let number = call.number as u32;
+        if number == __NR_arch_prctl {
+            self.read_bases();
+        } else if number == __NR_mmap && result >= 0 {
+            sensitive::mapped(call.args, result as u64);
         }
         self.process.descriptors.after(call, opens, result);
     }

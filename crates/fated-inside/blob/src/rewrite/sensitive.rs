@@ -105,8 +105,7 @@ pub fn that_faults(rip: u64) -> Option<(Sensitive, usize)> {
         && settings().rewrite.get()
         && let Some((file, offset)) = process::current().and_then(|process| {
             let image = process.image.borrow();
-            let place = image.texts.borrow().places(rip).next();
-            place
+            image.texts.borrow().places(rip).next()
         })
         && sites().borrow_mut().learn(file, Site { offset, first: code[0] })
     {
