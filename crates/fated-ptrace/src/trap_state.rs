@@ -97,7 +97,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
             let at = (*context).uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
             let byte = |offset: usize| ptr::with_exposed_provenance::<u8>(at + offset).read();
             let short = [byte(0), byte(1)];
-            let traps = |code: &[u8]| Sensitive::decode(code).is_some_and(|(instruction, _)| instruction.can_fault());
+            let traps = |code: &[u8]| Sensitive::that_faults(code).is_some();
             traps(&short) || short == [0x0f, 0x01] && traps(&[0x0f, 0x01, byte(2)])
         }
     };

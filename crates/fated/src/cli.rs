@@ -62,7 +62,7 @@ Which engine:
   The same program with the same seed is the same run on both. With --engine inside the simulated kernel runs in the guest's own process, so that calls are cheap; with --engine ptrace it runs in fated's, and a call costs some microseconds. Choose ptrace for a guest that scribbles over memory or checks its own machine code, and where fated says that the engine inside failed. By default fated takes the engine inside if this machine supports it.
 
 Exit status:
-  the program's own, 128 + n if signal n killed it, or
+  the program's own (fated dies of the signal that killed the program: 128 + n in a shell), or
   123  --verify found a difference, or a replayed run has left its journal
   124  the run was given up: all tasks wait forever, or one spins (--spin-limit)
   125  fated failed: wrong options, no permission to trace, a guest killed from outside

@@ -1,13 +1,9 @@
-//! How the command ends, by the convention of env(1) and of shells: as the guest did; the exit codes from 122 on are fated's.
+//! How the command ends, by the convention of env(1) and of shells: as the guest did. Exit codes from 123 on are fated's.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use fated_engine::signals;
-
-/// A limit of time that the user has set was reached.
-#[expect(dead_code, reason = "until the limits of time are there")]
-pub const TIMED_OUT: u8 = 122;
 
 /// `--verify` found two runs that differ, or a run has left the journal that it obeyed.
 pub const DIFFERENT: u8 = 123;

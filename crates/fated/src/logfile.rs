@@ -8,25 +8,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use fated_kernel::record::Record;
 
-use crate::line;
+use crate::{line, stderr};
 
 /// The destination of the log.
 pub struct LogFile {
     sink: RefCell<io::Result<Box<dyn Write>>>,
     json: bool,
     epoch_ns: u64,
-}
-
-/// Standard error, whose reader may go away.
-struct Lossy(io::Stderr);
-
-impl Write for Lossy {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl std::fmt::Debug for LogFile {
@@ -40,7 +28,7 @@ impl LogFile {
     pub fn create(path: &Path, epoch_ns: u64) -> anyhow::Result<LogFile> {
         let json = path.extension().is_some_and(|it| it == "json" || it == "jsonl");
         let sink: Box<dyn Write> = if path.as_os_str() == "-" {
-            Box::new(io::LineWriter::new(Lossy(io::stderr())))
+            Box::new(io::LineWriter::new(stderr::Lossy))
         } else {
             let file = File::create(path).with_context(|| format!("failed to write the log {}", path.display()))?;
             Box::new(BufWriter::with_capacity(1 << 18, file))

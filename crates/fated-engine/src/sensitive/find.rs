@@ -5,45 +5,77 @@
 //!
 //! Invariant: only text of a function is found, so that to replace the first byte of what is found changes no data.
 
-use super::elf::Elf;
+use super::elf::{Elf, fill, table};
 use super::functions::{Range, Unwind, by_symbols};
 use super::{Sensitive, length};
 use alloc::vec;
 use alloc::vec::Vec;
+use fated_kernel::errno::Errno;
 
-/// A file's bytes.
-pub trait File {
-    /// Reads from an offset until the buffer is full or the file ends; returns how much was read.
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> usize;
-}
+/// Reads a file as pread(2) does.
+pub type ReadAt<'a> = &'a dyn Fn(&mut [u8], u64) -> Result<usize, Errno>;
 
 /// Where a sensitive instruction begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site {
-    /// In the file.
+    /// Its offset in the file.
     pub offset: u64,
-    /// What stands there.
+    /// Its first byte.
     pub first: u8,
 }
 
-/// How much text is looked at at once.
+/// How much text is searched at once.
 const BLOCK: usize = 64 << 10;
-/// How far the next block overlaps, so that no instruction is cut in two.
+/// How far two blocks overlap, so that no opcode is cut in two.
 const OVERLAP: usize = 16;
-/// A function's longest text that is decoded.
+/// How much of a function is decoded.
 const LONGEST: u64 = 1 << 20;
+/// Bounds for files that are made to take long. No real file reaches them: the text that is searched, the places that look like an
+/// opcode, and the text that is decoded.
+const MOST_TEXT: u64 = 1 << 30;
+const MOST_CANDIDATES: usize = 1 << 16;
+const MOST_DECODED: u64 = 1 << 26;
 
-/// All sites of a file that can be known for certain, sorted; none if it isn't a program or a library for x86-64.
+/// All sites of a file that are certain, sorted; none if it isn't a program or a library for x86-64.
 #[must_use]
-pub fn find(file: &dyn File) -> Vec<Site> {
-    let Some(elf) = Elf::parse(file) else { return Vec::new() };
+pub fn find(read_at: ReadAt<'_>) -> Vec<Site> {
+    let Some(elf) = Elf::parse(read_at) else { return Vec::new() };
+    let candidates = candidates(&elf, read_at);
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    let mut functions = by_symbols(read_at, &elf.symbols, &candidates);
+    if let Some(unwind) = Unwind::read(read_at, &elf) {
+        functions.extend(candidates.iter().filter_map(|&address| unwind.function(address)));
+    }
+    functions.sort_unstable_by_key(|range| (range.start, range.end));
+    functions.dedup();
+    let mut decoded = 0;
+    let mut sites = Vec::new();
+    for range in &functions {
+        decoded += (range.end - range.start).min(LONGEST);
+        if decoded > MOST_DECODED {
+            break;
+        }
+        add_function(&elf, read_at, range, &mut sites);
+    }
+    sites.sort_unstable();
+    sites.dedup();
+    sites
+}
+
+/// The addresses in the text that look like an opcode, sorted.
+fn candidates(elf: &Elf, read_at: ReadAt<'_>) -> Vec<u64> {
     let mut candidates: Vec<u64> = Vec::new();
     let mut block = vec![0; BLOCK + OVERLAP];
-    for text in &elf.text {
+    let mut left = MOST_TEXT;
+    for text in elf.text() {
+        let size = text.file_size.min(left);
+        left -= size;
         let mut done = 0;
-        while done < text.size {
-            let wanted = (text.size - done).min(block.len() as u64) as usize;
-            let len = file.read_at(&mut block[..wanted], text.offset.wrapping_add(done));
+        while done < size && candidates.len() < MOST_CANDIDATES {
+            let wanted = (size - done).min(block.len() as u64) as usize;
+            let len = fill(read_at, &mut block[..wanted], text.offset.wrapping_add(done));
             // An opcode in the overlap is found with the next block.
             opcodes(&block[..len], BLOCK, |at| candidates.push(text.address.wrapping_add(done + at as u64)));
             if len < wanted {
@@ -52,20 +84,8 @@ pub fn find(file: &dyn File) -> Vec<Site> {
             done += BLOCK as u64;
         }
     }
-    if candidates.is_empty() {
-        return Vec::new();
-    }
     candidates.sort_unstable();
-    let mut functions = by_symbols(file, &elf.symbols, &candidates);
-    if let Some(unwind) = Unwind::read(file, &elf) {
-        functions.extend(candidates.iter().filter_map(|&address| unwind.function(address)));
-    }
-    functions.sort_unstable_by_key(|range| (range.start, range.end));
-    functions.dedup();
-    let mut sites: Vec<Site> = functions.iter().flat_map(|range| in_function(file, &elf, range)).collect();
-    sites.sort_unstable();
-    sites.dedup();
-    sites
+    candidates
 }
 
 /// Whether two bytes may be the opcode of a sensitive instruction that doesn't fault by itself.
@@ -103,33 +123,17 @@ fn opcodes(text: &[u8], end: usize, mut found: impl FnMut(usize)) {
     look_closer(whole, end - whole);
 }
 
-/// The sites in a function, which is decoded from its beginning to its end, or to what can't be decoded.
-fn in_function(file: &dyn File, elf: &Elf, range: &Range) -> Vec<Site> {
-    let mut sites = Vec::new();
-    let size = (range.end - range.start).min(LONGEST);
-    let Some(offset) = elf.text.iter().find_map(|part| part.offset_of(range.start)) else { return sites };
-    let mut code = vec![0; size as usize];
-    let len = file.read_at(&mut code, offset);
+/// Adds the sites in a function, which is decoded from its beginning to its end, or to what can't be decoded.
+fn add_function(elf: &Elf, read_at: ReadAt<'_>, range: &Range, sites: &mut Vec<Site>) {
+    let Some(offset) = elf.text_offset_of(range.start) else { return };
+    let code = table(read_at, offset, (range.end - range.start).min(LONGEST) as usize);
     let mut at = 0;
-    while let Some(instruction) = length::decode(&code[at..len]) {
-        if let Some((
-            Sensitive::Cpuid | Sensitive::Random(_) | Sensitive::ProcessorId(_) | Sensitive::SegmentLimit { .. },
-            _,
-        )) = Sensitive::decode(&code[at..at + instruction.len])
-        {
+    while let Some(instruction) = length::decode(&code[at..]) {
+        let sensitive = Sensitive::decode(&code[at..at + instruction.len]);
+        if sensitive.is_some_and(|(sensitive, _)| !sensitive.always_faults()) {
             sites.push(Site { offset: offset + at as u64, first: code[at] });
         }
         at += instruction.len;
-    }
-    sites
-}
-
-impl File for &[u8] {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        len
     }
 }
 
@@ -137,6 +141,16 @@ impl File for &[u8] {
 mod tests {
     use super::*;
     use core::arch::naked_asm;
+
+    /// A file in memory.
+    fn find_in(file: &[u8]) -> Vec<Site> {
+        find(&|buf, offset| {
+            let rest = usize::try_from(offset).ok().and_then(|offset| file.get(offset..)).unwrap_or_default();
+            let len = rest.len().min(buf.len());
+            buf[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        })
+    }
 
     /// Each of these instructions, and what only looks like one: in a number, and behind the end.
     #[unsafe(naked)]
@@ -173,7 +187,7 @@ mod tests {
     #[test]
     fn instructions_of_a_function_are_found_and_nothing_else() {
         let (file, begin) = own_file();
-        let sites = find(&&file[..]);
+        let sites = find_in(&file);
         let found: Vec<u64> = sites
             .iter()
             .map(|site| site.offset)
@@ -198,12 +212,12 @@ mod tests {
             let (at, byte) = (next(1024), next(256) as u8);
             let before = core::mem::replace(&mut broken[at], byte);
             let len = if next(4) == 0 { next(broken.len()) } else { broken.len() };
-            let _ = find(&&broken[..len]);
+            let _ = find_in(&broken[..len]);
             if next(3) == 0 {
                 broken[at] = before;
             }
         }
-        assert_eq!(find(&&b"#!/bin/sh\n"[..]), []);
+        assert_eq!(find_in(b"#!/bin/sh\n"), []);
     }
 
     #[test]

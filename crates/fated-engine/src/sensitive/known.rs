@@ -2,7 +2,7 @@
 //!
 //! Invariant: only a site of that version of that file has its first byte replaced, in a private mapping.
 
-use super::find::{File, Site, find};
+use super::find::{ReadAt, Site, find};
 use super::{BREAKPOINT, LONGEST, Sensitive};
 use alloc::vec::Vec;
 use fated_kernel::fs::inode::FileStat;
@@ -42,8 +42,8 @@ impl Sites {
     }
 
     /// The sites within `size` bytes of a file from `offset` on. The file is searched when it is seen for the first time.
-    pub fn within(&mut self, identity: Identity, file: &dyn File, offset: u64, size: u64) -> &[Site] {
-        let Some(sites) = self.entry(identity, || find(file)) else { return &[] };
+    pub fn within(&mut self, identity: Identity, read_at: ReadAt<'_>, offset: u64, size: u64) -> &[Site] {
+        let Some(sites) = self.entry(identity, || find(read_at)) else { return &[] };
         let from = sites.partition_point(|site| site.offset < offset);
         let to = sites.partition_point(|site| site.offset < offset.saturating_add(size));
         &sites[from..to]
@@ -70,6 +70,16 @@ impl Sites {
     }
 }
 
+/// Whether a call of mmap(2) with these arguments maps text of a file that the process may change for itself.
+#[must_use]
+pub fn maps_text([_, _, prot, flags, ..]: [u64; 6]) -> bool {
+    const PROT_EXEC: u64 = 4;
+    const MAP_PRIVATE: u64 = 2;
+    const MAP_TYPE: u64 = 15;
+    const MAP_ANONYMOUS: u64 = 0x20;
+    prot & PROT_EXEC != 0 && flags & (MAP_ANONYMOUS | MAP_TYPE) == MAP_PRIVATE
+}
+
 /// Where executable text of files is mapped in an address space.
 #[derive(Clone, Debug, Default)]
 pub struct Texts(Vec<Text>);
@@ -85,6 +95,15 @@ pub struct Text {
     pub offset: u64,
     /// The file.
     pub file: Identity,
+}
+
+impl Text {
+    /// What mmap(2) with these arguments has mapped at `begin`.
+    #[must_use]
+    pub fn of_mapping([_, size, _, _, _, offset]: [u64; 6], begin: u64, file: Identity) -> Text {
+        const PAGE: u64 = 4096;
+        Text { begin, end: begin.saturating_add(size).next_multiple_of(PAGE), offset, file }
+    }
 }
 
 impl Texts {
@@ -120,6 +139,7 @@ impl Texts {
 mod tests {
     use super::*;
 
+    const EMPTY: ReadAt<'_> = &|_, _| Ok(0);
     const SITE: Site = Site { offset: 0x1010, first: 0x0f };
 
     fn identity(number: u64) -> Identity {
@@ -129,11 +149,18 @@ mod tests {
     #[test]
     fn a_file_is_searched_once() {
         let mut sites = Sites::default();
-        assert_eq!(sites.within(identity(1), &&b""[..], 0, 100), []);
+        assert_eq!(sites.within(identity(1), EMPTY, 0, 100), []);
         assert!(!sites.learn(identity(1), SITE) && sites.learn(identity(1), SITE));
-        assert_eq!(sites.within(identity(1), &&b""[..], 0x1000, 0x11), [SITE]);
-        assert_eq!(sites.within(identity(1), &&b""[..], 0x1000, 0x10), []);
-        assert_eq!(sites.within(identity(2), &&b""[..], 0, u64::MAX), []);
+        assert_eq!(sites.within(identity(1), EMPTY, 0x1000, 0x11), [SITE]);
+        assert_eq!(sites.within(identity(1), EMPTY, 0x1000, 0x10), []);
+        assert_eq!(sites.within(identity(2), EMPTY, 0, u64::MAX), []);
+    }
+
+    #[test]
+    fn only_private_text_of_files_is_text() {
+        let maps = |prot, flags| maps_text([0, 4096, prot, flags, 3, 0]);
+        assert!(maps(5, 2) && maps(7, 0x812));
+        assert!(!maps(3, 2) && !maps(5, 1) && !maps(5, 0x22) && !maps(5, 3));
     }
 
     #[test]

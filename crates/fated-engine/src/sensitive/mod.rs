@@ -11,8 +11,8 @@ mod functions;
 mod known;
 pub mod length;
 
-pub use find::{File, Site, find};
-pub use known::{Identity, Sites, Text, Texts};
+pub use find::{ReadAt, Site, find};
+pub use known::{Identity, Sites, Text, Texts, maps_text};
 
 use crate::cpuid::Cpuid;
 use fated_kernel::arch::Regs;
@@ -120,10 +120,10 @@ impl Sensitive {
         matches!(self, Sensitive::Tsc | Sensitive::Tscp)
     }
 
-    /// Whether some processor can be made to fault at it.
+    /// The instruction that begins with `code` and may have faulted there, and its length.
     #[must_use]
-    pub fn can_fault(self) -> bool {
-        self.always_faults() || self == Sensitive::Cpuid
+    pub fn that_faults(code: &[u8]) -> Option<(Sensitive, usize)> {
+        Sensitive::decode(code).filter(|(sensitive, _)| sensitive.always_faults() || *sensitive == Sensitive::Cpuid)
     }
 
     /// Carries the instruction out on `regs`, which stand at it; `len` is its length.

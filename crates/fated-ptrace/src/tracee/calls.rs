@@ -39,11 +39,7 @@ impl Tracee {
         self.dirty.set(true);
         loop {
             sys::cont(tid)?;
-            let status = self.wait().ok_or(Errno::ESRCH)?;
-            if !libc::WIFSTOPPED(status) {
-                return Err(self.died(status));
-            }
-            match status >> 8 {
+            match self.next_stop()? {
                 SECCOMP_STOP => {
                     self.place.set(Place::Entry);
                     return Ok(());
@@ -93,14 +89,7 @@ impl Tracee {
     pub(crate) fn carry_out(&self, call: Call) -> Os<i64> {
         loop {
             self.begin(call)?;
-            loop {
-                let status = self.wait().ok_or(Errno::ESRCH)?;
-                if !libc::WIFSTOPPED(status) {
-                    return Err(self.died(status));
-                }
-                if status >> 8 == CALL_STOP {
-                    break;
-                }
+            while self.next_stop()? != CALL_STOP {
                 sys::cont_to_call(self.tid.get())?;
             }
             let result = self.finish()?;

@@ -214,11 +214,7 @@ impl Tracee {
         sys::set_regs(tid, regs)?;
         loop {
             sys::cont(tid)?;
-            let status = self.wait().ok_or(Errno::ESRCH)?;
-            if !libc::WIFSTOPPED(status) {
-                return Err(self.died(status));
-            }
-            match status >> 8 {
+            match self.next_stop()? {
                 libc::SIGTRAP => return Ok(()),
                 // The code isn't there. The program then starts without these calls.
                 libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),

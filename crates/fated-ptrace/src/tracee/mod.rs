@@ -233,6 +233,12 @@ impl Tracee {
         }
     }
 
+    /// Waits for the next stop, and returns it without the low byte. `ESRCH`: the task has ended.
+    pub(super) fn next_stop(&self) -> Os<i32> {
+        let status = self.wait().ok_or(Errno::ESRCH)?;
+        if libc::WIFSTOPPED(status) { Ok(status >> 8) } else { Err(self.died(status)) }
+    }
+
     /// Checks after a tick whether to wait on, and kills the process if the user ends the run. Linux doesn't report a leader that was
     /// killed together with its threads before they are reaped, so waiting for such a leader would hang.
     fn still_there(&self) -> bool {

@@ -7,39 +7,14 @@ use crate::driver::Driver;
 use crate::files::At;
 use crate::{memory, sys};
 use fated_engine::cpuid::Cpuid;
-use fated_engine::sensitive::{Answers, BREAKPOINT, File, Identity, LONGEST, Sensitive, Text};
+use fated_engine::sensitive::{Answers, BREAKPOINT, Identity, LONGEST, ReadAt, Sensitive, Text, maps_text};
 use fated_kernel::arch::{Call, Regs};
-use fated_kernel::process::exec::plan::{Image, Plan, ProgramFile};
+use fated_kernel::process::exec::plan::{Image, Plan};
 use std::fs::OpenOptions;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
 const PAGE: u64 = 4096;
-
-/// Reads until the buffer is full or the file ends.
-fn read_whole(buf: &mut [u8], offset: u64, read_at: impl Fn(&mut [u8], u64) -> sys::Os<usize>) -> usize {
-    let mut done = 0;
-    while let Ok(len @ 1..) = read_at(&mut buf[done..], offset + done as u64) {
-        done += len;
-    }
-    done
-}
-
-struct Program<'a>(&'a dyn ProgramFile);
-
-impl File for Program<'_> {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
-        read_whole(buf, offset, |buf, offset| self.0.read_at(buf, offset))
-    }
-}
-
-struct Library(OwnedFd);
-
-impl File for Library {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
-        read_whole(buf, offset, |buf, offset| sys::read_at(self.0.as_raw_fd(), buf, offset))
-    }
-}
 
 impl Tracee {
     /// Handles the text of a program that an exec has loaded. `base` and `entry` are `AT_BASE` and `AT_ENTRY`.
@@ -54,31 +29,29 @@ impl Tracee {
                 let end = (at + segment.file_size).next_multiple_of(PAGE);
                 let offset = segment.offset & !(PAGE - 1);
                 let text = Text { begin, end, offset, file: Identity::of(file.stat()) };
-                self.text_mapped(text, &Program(&**file));
+                self.text_mapped(text, &|buf, offset| file.read_at(buf, offset));
             }
         }
     }
 
     /// Handles text that the guest has mapped by mmap(2) at `begin`.
     pub(super) fn library_mapped(&self, call: Call, begin: u64) {
-        let [_, size, prot, flags, fd, offset] = call.args;
-        let anonymous_or_type = (libc::MAP_ANONYMOUS | libc::MAP_TYPE) as u64;
-        if prot & libc::PROT_EXEC as u64 == 0 || flags & anonymous_or_type != libc::MAP_PRIVATE as u64 {
+        if !maps_text(call.args) {
             return;
         }
-        let Ok(at) = At::new(self.tid.get(), fd as i32, b"") else { return };
+        let Ok(at) = At::new(self.tid.get(), call.args[4] as i32, b"") else { return };
         let (Ok(stat), Ok(file)) = (at.stat(0), at.open(libc::O_RDONLY | libc::O_NONBLOCK)) else { return };
-        let end = begin.saturating_add(size).next_multiple_of(PAGE);
-        self.text_mapped(Text { begin, end, offset, file: Identity::of(&stat) }, &Library(file));
+        let text = Text::of_mapping(call.args, begin, Identity::of(&stat));
+        self.text_mapped(text, &|buf, offset| sys::read_at(file.as_raw_fd(), buf, offset));
     }
 
-    fn text_mapped(&self, text: Text, file: &dyn File) {
+    fn text_mapped(&self, text: Text, read_at: ReadAt<'_>) {
         if !self.shared.rewrite {
             return;
         }
         self.process.texts.borrow_mut().add(text);
         let mut sites = self.shared.sites.borrow_mut();
-        let sites = sites.within(text.file, file, text.offset, text.end - text.begin);
+        let sites = sites.within(text.file, read_at, text.offset, text.end - text.begin);
         if sites.is_empty() {
             return;
         }
@@ -97,7 +70,7 @@ impl Tracee {
             libc::SIGSEGV => {
                 let mut code = [0; LONGEST];
                 let len = read(regs.rip, &mut code);
-                Sensitive::decode(&code[..len]).filter(|(instruction, _)| instruction.can_fault())?
+                Sensitive::that_faults(&code[..len])?
             }
             libc::SIGTRAP => {
                 regs.rip = regs.rip.wrapping_sub(1);

@@ -1,27 +1,15 @@
 /* Programs started by other ways than their plain name. */
 #include "check.h"
 #include "folder.h"
+#include "said.h"
 
 static int child_says(const char *what, int (*start)(void)) {
-    int pipes[2], status;
-    char text[256];
-    if (pipe(pipes)) abort();
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(pipes[1], 1);
-        close(pipes[0]);
-        close(pipes[1]);
-        _exit(start() ? errno : 0);
-    }
-    close(pipes[1]);
-    size_t got = 0;
-    ssize_t len;
-    while ((len = read(pipes[0], text + got, sizeof text - 1 - got)) > 0) got += len;
-    text[got] = 0;
-    close(pipes[0]);
-    waitpid(child, &status, 0);
-    if (strcmp(text, what)) printf("says %s", text);
-    return WIFEXITED(status) && !strcmp(text, what) ? WEXITSTATUS(status) : -1;
+    int from;
+    pid_t child = fork_speaker(&from);
+    if (child == 0) _exit(start() ? errno : 0);
+    int status = hear(child, from);
+    if (strcmp(said, what)) printf("says %s", said);
+    return WIFEXITED(status) && !strcmp(said, what) ? WEXITSTATUS(status) : -1;
 }
 
 static char *environment[] = {"A=1", NULL};

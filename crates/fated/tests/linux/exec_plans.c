@@ -1,32 +1,21 @@
 /* What Linux looks at before it starts a program: chains of scripts, strings, ELF headers. */
 #include "check.h"
 #include "folder.h"
+#include "said.h"
 #include <elf.h>
 #include <pthread.h>
 
 static char *environment[] = {"A=1", NULL};
 static char *words[] = {"argv0", "one", NULL};
-static char said[4096];
-
 /* The exit status or errno of an exec; what it says is in `said`. A signal counts from 1000. */
 static int comes_to(int (*start)(const char *), const char *what) {
-    int pipes[2], status;
-    if (pipe(pipes)) abort();
-    pid_t child = fork();
+    int from;
+    pid_t child = fork_speaker(&from);
     if (child == 0) {
-        dup2(pipes[1], 1);
-        close(pipes[0]);
-        close(pipes[1]);
         start(what);
         _exit(errno);
     }
-    close(pipes[1]);
-    size_t got = 0;
-    ssize_t len;
-    while ((len = read(pipes[0], said + got, sizeof said - 1 - got)) > 0) got += len;
-    said[got] = 0;
-    close(pipes[0]);
-    if (waitpid(child, &status, 0) != child) abort();
+    int status = hear(child, from);
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use fated_engine::sensitive::Text;
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK};
 use fated_kernel::process::exec::plan::Plan;
@@ -79,13 +80,14 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
         let mapped_to = (file_end + PAGE - 1) & !(PAGE - 1);
         let (size, offset) = (mapped_to - page, it.offset & !(PAGE - 1));
         if it.file_size > 0 {
-            // Text with known sites is writable until they are changed.
-            let text = prot & PROT_EXEC != 0;
-            let change =
-                if text && sensitive::are_in(file.identity, file.fd, offset, size) { PROT_WRITE & !prot } else { 0 };
+            let text = Text { begin: page, end: page + size, offset, file: file.identity };
+            let text = Some(text).filter(|_| prot & PROT_EXEC != 0);
+            let sites = text.map_or(Vec::new(), |text| sensitive::in_text(text, file.fd));
+            // Text with sites is writable until they are changed.
+            let change = if sites.is_empty() { 0 } else { PROT_WRITE & !prot };
             sys::mmap(page, size, prot | change, fixed, file.fd, offset)?;
-            if text {
-                sensitive::add_text(file.identity, file.fd, page, offset, size);
+            if let Some(text) = text {
+                sensitive::add_text(text, &sites);
             }
             if change != 0 {
                 sys::ask(__NR_mprotect, [page, size, u64::from(prot), 0, 0, 0])?;

@@ -7,8 +7,7 @@
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use fated_engine::sensitive::{BREAKPOINT, File, Identity, LONGEST, Sensitive, Site, Sites, Text};
-use linux_raw_sys::general::*;
+use fated_engine::sensitive::{BREAKPOINT, Identity, LONGEST, Sensitive, Site, Sites, Text, maps_text};
 
 use crate::arena::{self, Part, part};
 use crate::enter::gate;
@@ -16,8 +15,6 @@ use crate::process::{self, files};
 use crate::rewrite::text;
 use crate::settings::settings;
 use crate::sys;
-
-const PAGE: u64 = 4096;
 
 /// The sites of all files.
 #[derive(Default)]
@@ -32,56 +29,46 @@ fn sites() -> &'static RefCell<Sites> {
     &part::<Known>().0
 }
 
-/// An open file of the process that runs.
-struct Open(i32);
+/// The addresses of the sites in a text that is mapped from the file `fd`.
+fn addresses(text: Text, fd: i32) -> Vec<u64> {
+    let read_at = |buf: &mut [u8], offset: u64| sys::read_at(fd, buf, offset);
+    let mut sites = sites().borrow_mut();
+    let sites = sites.within(text.file, &read_at, text.offset, text.end - text.begin);
+    sites.iter().map(|site| site.offset - text.offset + text.begin).collect()
+}
 
-impl File for Open {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
-        let mut done = 0;
-        while let Ok(len @ 1..) = sys::read_at(self.0, &mut buf[done..], offset + done as u64) {
-            done += len;
-        }
-        done
+/// The sites in a text that is about to be mapped, by address. It has to be writable if there are any.
+pub fn in_text(text: Text, fd: i32) -> Vec<u64> {
+    if settings().rewrite.get() { addresses(text, fd) } else { Vec::new() }
+}
+
+/// Records a text that has been mapped, and puts breakpoints at these sites in it. It is writable if there are any.
+pub fn add_text(text: Text, sites: &[u64]) {
+    record(text);
+    for &at in sites {
+        // SAFETY: it lies in the text, which is writable.
+        unsafe { (at as *mut u8).write(BREAKPOINT) };
     }
 }
 
-/// Whether text of this file has sites, so that it has to be writable for a moment: `size` bytes from `offset` on.
-pub fn are_in(identity: Identity, fd: i32, offset: u64, size: u64) -> bool {
-    settings().rewrite.get() && !sites().borrow_mut().within(identity, &Open(fd), offset, size).is_empty()
-}
-
-/// Records text that has been mapped at `begin`. It is writable if [`are_in`] has found sites; these get their breakpoints.
-pub fn add_text(identity: Identity, fd: i32, begin: u64, offset: u64, size: u64) {
-    record(identity, begin, offset, size);
-    if settings().rewrite.get() {
-        for site in sites().borrow_mut().within(identity, &Open(fd), offset, size) {
-            // SAFETY: it lies in the text, which is writable.
-            unsafe { ((site.offset - offset + begin) as *mut u8).write(BREAKPOINT) };
-        }
-    }
-}
-
-fn record(file: Identity, begin: u64, offset: u64, size: u64) {
+fn record(text: Text) {
     if let Some(process) = process::current() {
-        process.image.borrow().texts.borrow_mut().add(Text { begin, end: begin + size, offset, file });
+        process.image.borrow().texts.borrow_mut().add(text);
     }
 }
 
-/// A guest has mapped a file with mmap(2), by these arguments, at `begin`.
-pub fn mapped([_, size, prot, flags, fd, offset]: [u64; 6], begin: u64) {
-    let is_text = prot as u32 & PROT_EXEC != 0 && flags as u32 & (MAP_ANONYMOUS | MAP_TYPE) == MAP_PRIVATE;
-    if !is_text || !settings().rewrite.get() {
+/// Handles text that a guest has mapped at `begin` by mmap(2) with these arguments.
+pub fn mapped(args: [u64; 6], begin: u64) {
+    if !settings().rewrite.get() || !maps_text(args) {
         return;
     }
-    let fd = fd as i32;
+    let fd = args[4] as i32;
     let Ok(stat) = files::stat(fd, b"", 0) else { return };
-    let identity = Identity::of(&stat);
-    let size = size.next_multiple_of(PAGE);
-    record(identity, begin, offset, size);
-    let mut sites = sites().borrow_mut();
-    let sites = sites.within(identity, &Open(fd), offset, size).iter();
-    let pieces: Vec<_> = sites.map(|site| (site.offset - offset + begin, &[BREAKPOINT][..])).collect();
-    if !pieces.is_empty() {
+    let text = Text::of_mapping(args, begin, Identity::of(&stat));
+    record(text);
+    let addresses = addresses(text, fd);
+    if !addresses.is_empty() {
+        let pieces: Vec<_> = addresses.into_iter().map(|at| (at, &[BREAKPOINT][..])).collect();
         // A write that fails leaves the instructions as they are.
         let _ = text::write(&pieces);
     }
@@ -100,7 +87,7 @@ pub fn behind_breakpoint(rip: u64) -> Option<(Sensitive, u64, usize)> {
 pub fn that_faults(rip: u64) -> Option<(Sensitive, usize)> {
     let mut code = [0; LONGEST];
     let len = read(rip, &mut code);
-    let (instruction, len) = Sensitive::decode(code.get(..len)?)?;
+    let (instruction, len) = Sensitive::that_faults(code.get(..len)?)?;
     if instruction == Sensitive::Cpuid
         && settings().rewrite.get()
         && let Some((file, offset)) = process::current().and_then(|process| {
