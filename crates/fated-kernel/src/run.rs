@@ -58,10 +58,12 @@ impl Kernel {
         }
         loop {
             self.set_journal_signal();
-            if let Some(ending) = self.ended() {
-                return self.finish(ending);
+            if self.run.ending.get() || self.journal.has_failed() {
+                if let Some(ending) = self.ended() {
+                    return self.finish(ending);
+                }
+                self.count_lingering();
             }
-            self.count_lingering();
             let Some(task) = self.take_turn() else {
                 match self.wait() {
                     Some(next) => return next,
@@ -284,6 +286,7 @@ impl Kernel {
     }
 
     /// How the run has ended, if it has.
+    #[cold]
     fn ended(&self) -> Option<Ending> {
         if let Some(why) = self.journal.failure() {
             return Some(Ending::LeftJournal(why));

@@ -42,10 +42,16 @@ impl Kernel {
     }
 
     /// Sets the signal that the journal has next, if it has one next.
+    #[inline]
     pub(crate) fn set_journal_signal(&self) {
-        if self.journal.obeys()
-            && let Some((signal, at)) = self.journal.next_signal()
-        {
+        if self.journal.obeys() {
+            self.set_next_journal_signal();
+        }
+    }
+
+    #[cold]
+    fn set_next_journal_signal(&self) {
+        if let Some((signal, at)) = self.journal.next_signal() {
             self.set_user_signal(signal, at);
         }
     }

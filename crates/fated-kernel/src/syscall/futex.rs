@@ -10,7 +10,7 @@ use crate::ipc::futex::wait_wake::{ANY, expect, requeue, wake, wake_op, wake_or_
 use crate::ipc::futex::{robust, wait_wake};
 use crate::outcome::{Step, SysResult};
 use crate::syscall::{Args, later, now};
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use linux_raw_sys::general::{
     CLOCK_MONOTONIC, CLOCK_REALTIME, FUTEX_CLOCK_REALTIME, FUTEX_CMP_REQUEUE, FUTEX_LOCK_PI, FUTEX_LOCK_PI2,
     FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_TRYLOCK_PI, FUTEX_UNLOCK_PI, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
@@ -70,7 +70,7 @@ fn moment(cx: &Cx, addr: u64, real_time: bool) -> Result<Option<u64>, Errno> {
 
 fn wait(cx: &Cx, futex: Futex, value: u32, bits: u32, deadline: Option<u64>) -> Result<Step, Errno> {
     expect(cx, &futex, value)?;
-    Ok(later(cx, wait_wake::wait(cx.clone(), vec![(futex, bits)], deadline)))
+    Ok(later(cx, wait_wake::wait(cx.clone(), [(futex, bits)], deadline)))
 }
 
 /// restart_syscall(2): continues a wait that was interrupted by a signal without a handler.
@@ -81,7 +81,7 @@ pub async fn resume(cx: Cx, call: Call, deadline: u64) -> SysResult {
     // The call is restart_syscall(2) now; if it is interrupted again, the first one's arguments are needed.
     cx.task.call.set(call);
     let plain = op as u32 & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME) == FUTEX_WAIT;
-    wait_wake::wait(cx, vec![(futex, if plain { ANY } else { value3 as u32 })], Some(deadline)).await
+    wait_wake::wait(cx, [(futex, if plain { ANY } else { value3 as u32 })], Some(deadline)).await
 }
 
 fn lock(cx: &Cx, futex: Futex, deadline: Option<u64>) -> Result<Step, Errno> {

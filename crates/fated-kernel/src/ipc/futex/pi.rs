@@ -8,7 +8,6 @@ use crate::ipc::futex::key::Futex;
 use crate::ipc::futex::wait_wake::{ANY, Waiters, release};
 use crate::outcome::SysResult;
 use crate::sched::Woken;
-use alloc::vec;
 use linux_raw_sys::general::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 
 /// Takes the lock if it is free; otherwise marks it as waited for.
@@ -36,7 +35,7 @@ fn is_wanted(cx: &Cx, futex: &Futex) -> bool {
 
 /// Waits until the owner hands the lock over.
 pub async fn wait_for_lock(cx: Cx, futex: Futex, deadline: Option<u64>) -> SysResult {
-    let waiters = Waiters::enqueue(&cx, vec![(futex, ANY)], true);
+    let waiters = Waiters::enqueue(&cx, [(futex, ANY)], true);
     let why = cx.sleep(&[], deadline).await;
     match (waiters.woken(), why) {
         (Some(_), _) => Ok(0.into()),

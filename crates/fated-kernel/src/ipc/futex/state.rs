@@ -80,9 +80,9 @@ impl<T> Futexes<T> {
         count: usize,
         wanted: impl Fn(&Waiter<T>) -> bool,
     ) -> Vec<Rc<Waiter<T>>> {
-        let queue = self.queue(futex).into_iter().flatten();
+        let Some(queue) = self.queue(futex) else { return Vec::new() };
         let here = |waiter: &&Rc<Waiter<T>>| wanted(waiter) && waiter.futex.borrow().is(&*waiter.real, futex, task);
-        queue.filter(here).take(count).cloned().collect()
+        queue.iter().filter(here).take(count).cloned().collect()
     }
 
     /// The locks that tasks wait for, as the address space `mm` names them.

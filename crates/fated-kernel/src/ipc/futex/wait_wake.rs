@@ -24,15 +24,14 @@ pub(super) struct Waiters {
 
 impl Waiters {
     /// Puts the task at the end of the queue of each futex, which comes with the bits that may wake it.
-    pub(super) fn enqueue(cx: &Cx, futexes: Vec<(Futex, u32)>, wants_lock: bool) -> Waiters {
-        let mut list = Vec::with_capacity(futexes.len());
-        for (futex, bits) in futexes {
+    pub(super) fn enqueue(cx: &Cx, futexes: impl IntoIterator<Item = (Futex, u32)>, wants_lock: bool) -> Waiters {
+        let enqueue = |(futex, bits)| {
             let (task, real, futex) = (cx.task.clone(), cx.task.guest.clone(), RefCell::new(futex));
             let waiter = Rc::new(Waiter { task, real, futex, bits, wants_lock, woken: Cell::new(false) });
             cx.kernel.futexes.borrow_mut().push(waiter.clone());
-            list.push(waiter);
-        }
-        Waiters { kernel: cx.kernel.clone(), list }
+            waiter
+        };
+        Waiters { kernel: cx.kernel.clone(), list: futexes.into_iter().map(enqueue).collect() }
     }
 
     /// Which of the futexes was woken, if one was; the last one of many.
@@ -44,7 +43,8 @@ impl Waiters {
 impl Drop for Waiters {
     fn drop(&mut self) {
         let mut futexes = self.kernel.futexes.borrow_mut();
-        self.list.iter().for_each(|waiter| futexes.remove(waiter));
+        // Those that were woken have been removed.
+        self.list.iter().filter(|waiter| !waiter.woken.get()).for_each(|waiter| futexes.remove(waiter));
     }
 }
 
@@ -54,7 +54,7 @@ pub fn expect(cx: &Cx, futex: &Futex, value: u32) -> Result<(), Errno> {
 }
 
 /// Waits until one of `futexes`, each with the bits that may wake it, is woken; returns its index.
-pub async fn wait(cx: Cx, futexes: Vec<(Futex, u32)>, deadline: Option<u64>) -> SysResult {
+pub async fn wait(cx: Cx, futexes: impl IntoIterator<Item = (Futex, u32)>, deadline: Option<u64>) -> SysResult {
     let waiters = Waiters::enqueue(&cx, futexes, false);
     let why = cx.sleep(&[], deadline).await;
     match (waiters.woken(), why) {
