@@ -73,6 +73,9 @@ pub struct Launch {
     pub cpuid_faulting: bool,
     /// How much processor time a task may use without a call.
     pub spin_limit: Option<Duration>,
+    /// A directory in which what was found in files is remembered from run to run ([`sensitive::cache`](crate::sensitive::cache)); by
+    /// default none.
+    pub cache: Option<PathBuf>,
     /// The engine inside the guest rewrites call sites once they have made a few calls. Without, every call is a signal.
     pub rewrite: bool,
 }
@@ -100,6 +103,7 @@ impl Launch {
             cpus: 1,
             cpuid_faulting: true,
             spin_limit: Some(Duration::from_secs(600)),
+            cache: None,
             rewrite: true,
         }
     }

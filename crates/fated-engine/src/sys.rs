@@ -21,6 +21,12 @@ pub fn check(result: i64) -> Os<i64> {
     if result < 0 { Err(last()) } else { Ok(result) }
 }
 
+/// geteuid(2).
+pub fn effective_uid() -> u32 {
+    // SAFETY: it takes nothing and can't fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Sends a signal to a child that hasn't been reaped.
 pub fn kill(pid: libc::pid_t, signal: i32) -> Os<()> {
     // SAFETY: takes numbers only.

@@ -9,6 +9,7 @@ use crate::shared::{Shared, Stats};
 use crate::sys;
 use crate::tracee::{Place, Ran, Tracee};
 use crate::trap_state::TrapState;
+use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
 use fated_engine::{Error, Launch, OneCpu, Progress, start};
 use fated_kernel::errno::Errno;
@@ -28,6 +29,7 @@ pub struct Engine {
     shared: Rc<Shared>,
     signals: Signals,
     launch: Launch,
+    cache: Cache,
     _cpu: OneCpu,
 }
 
@@ -50,11 +52,13 @@ impl Engine {
         trace: Rc<dyn Trace>,
     ) -> Result<Engine, Error> {
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
+        let cache = Cache::open(launch.cache.as_deref());
         let engine = Engine {
             driver: Box::new(driver),
-            shared: Rc::new(Shared::new(launch, console, trace)),
+            shared: Rc::new(Shared::new(launch, &cache.load(), console, trace)),
             signals: Signals::install(),
             launch: launch.clone(),
+            cache,
             _cpu: cpu,
         };
         engine.signals.tick_every(engine.tick()).map_err(start("set a timer"))?;
@@ -202,5 +206,6 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.kill_all();
+        self.cache.save(&self.shared.sites.borrow().found());
     }
 }

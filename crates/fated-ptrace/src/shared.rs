@@ -48,12 +48,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(launch: &Launch, console: Rc<dyn Console>, trace: Rc<dyn Trace>) -> Shared {
+    pub(crate) fn new(launch: &Launch, found_before: &[u8], console: Rc<dyn Console>, trace: Rc<dyn Trace>) -> Shared {
         Shared {
             tasks: RefCell::default(),
             cpuid: Cpuid::new(launch.cpus),
             rewrite: launch.rewrite,
-            sites: RefCell::default(),
+            sites: RefCell::new(Sites::remembering(found_before)),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             console,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,7 @@ impl Settings {
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
         launch.cpuid_faulting = !args.no_cpuid_faulting && !is_set(NO_CPUID_FAULTING);
+        launch.cache = cache();
         launch.rewrite = !args.no_rewrite;
         launch.spin_limit = (args.spin_limit > 0).then(|| Duration::from_secs(args.spin_limit));
         let config = Config {
@@ -73,6 +75,7 @@ impl Settings {
     #[must_use]
     pub fn of_replay(config: Config, mut launch: Launch, engine: EngineName, journals: Rc<Journals>) -> Settings {
         launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
+        launch.cache = cache();
         let real_start_ns = Some(config.real_start_ns);
         Settings { config, launch, engine, verbose: false, journals, real_start_ns }
     }
@@ -86,6 +89,12 @@ impl Settings {
         let journal = self.journals.begin(&config, launch);
         (config, journal)
     }
+}
+
+/// The directory that `FATED_CACHE` names: none if it is empty. By default one of this user's.
+fn cache() -> Option<PathBuf> {
+    let own = || format!("/var/tmp/fated-{}", fated_engine::sys::effective_uid()).into();
+    Some(std::env::var_os("FATED_CACHE").unwrap_or_else(own)).filter(|it| !it.is_empty()).map(PathBuf::from)
 }
 
 /// Whether a variable of fated's own is 1.

@@ -6,7 +6,7 @@
 //! Invariant: only text of a function is found, so that to replace the first byte of what is found changes no data.
 
 use super::elf::{Elf, fill, table};
-use super::functions::{Range, Unwind, by_symbols};
+use super::functions::{Unwind, by_symbols};
 use super::{Sensitive, length};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -53,11 +53,16 @@ pub fn find(read_at: ReadAt<'_>) -> Vec<Site> {
     let mut decoded = 0;
     let mut sites = Vec::new();
     for range in &functions {
-        decoded += (range.end - range.start).min(LONGEST);
+        // Behind its last candidate a function needn't be decoded.
+        let before_end = candidates.partition_point(|&candidate| candidate < range.end);
+        let Some(last) = before_end.checked_sub(1).and_then(|at| candidates.get(at)) else { continue };
+        let end = range.end.min(last.saturating_add(OVERLAP as u64));
+        let len = end.saturating_sub(range.start).min(LONGEST);
+        decoded += len;
         if decoded > MOST_DECODED {
             break;
         }
-        add_function(&elf, read_at, range, &mut sites);
+        add_function(&elf, read_at, range.start, len, &mut sites);
     }
     sites.sort_unstable();
     sites.dedup();
@@ -102,7 +107,11 @@ fn opcodes(text: &[u8], end: usize, mut found: impl FnMut(usize)) {
     let mut look_closer = |at: usize, len: usize| {
         for at in at..at + len {
             // Without prefixes, which change no more than sizes and the meaning of reg 7.
-            let looks_like_one = text.get(at + 2).is_none_or(|&modrm| text[at + 1] == 0xa2 || modrm >= 0xc0);
+            let looks_like_one = text.get(at + 2).is_none_or(|&modrm| match text[at + 1] {
+                0xa2 => true,
+                0xc7 => modrm >= 0xf0,
+                _ => modrm >= 0xc0,
+            });
             if is_opcode(text[at], text[at + 1]) && looks_like_one {
                 found(at);
             }
@@ -123,10 +132,10 @@ fn opcodes(text: &[u8], end: usize, mut found: impl FnMut(usize)) {
     look_closer(whole, end - whole);
 }
 
-/// Adds the sites in a function, which is decoded from its beginning to its end, or to what can't be decoded.
-fn add_function(elf: &Elf, read_at: ReadAt<'_>, range: &Range, sites: &mut Vec<Site>) {
-    let Some(offset) = elf.text_offset_of(range.start) else { return };
-    let code = table(read_at, offset, (range.end - range.start).min(LONGEST) as usize);
+/// Adds the sites in a function, of which `len` bytes are decoded from its beginning `start` on, or up to what can't be decoded.
+fn add_function(elf: &Elf, read_at: ReadAt<'_>, start: u64, len: u64, sites: &mut Vec<Site>) {
+    let Some(offset) = elf.text_offset_of(start) else { return };
+    let code = table(read_at, offset, len as usize);
     let mut at = 0;
     while let Some(instruction) = length::decode(&code[at..]) {
         let sensitive = Sensitive::decode(&code[at..at + instruction.len]);

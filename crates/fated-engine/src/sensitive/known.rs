@@ -2,9 +2,13 @@
 //!
 //! Invariant: only a site of that version of that file has its first byte replaced, in a private mapping.
 
+use super::elf::fill;
 use super::find::{ReadAt, Site, find};
 use super::{BREAKPOINT, LONGEST, Sensitive};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write as _;
 use fated_kernel::fs::inode::FileStat;
 
 /// More files than any run has. Text of those beyond that is left as it is.
@@ -13,8 +17,8 @@ const MOST_FILES: usize = 1 << 16;
 const MOST_SITES: usize = 1 << 16;
 
 /// Identifies a version of a file: device, inode, size, times of data and of inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity([u64; 5]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity(pub(super) [u64; 5]);
 
 impl Identity {
     /// From the status of a file.
@@ -24,26 +28,69 @@ impl Identity {
     }
 }
 
+/// The sites of a file.
+#[derive(Debug)]
+enum Known {
+    /// As an earlier run has found them: their offsets, not looked at in this run.
+    Remembered(Vec<u64>),
+    /// As they are.
+    Certain(Vec<Site>),
+}
+
 /// The sites of all files whose text a host has mapped.
 #[derive(Debug, Default)]
-pub struct Sites(Vec<(Identity, Vec<Site>)>);
+pub struct Sites {
+    files: BTreeMap<Identity, Known>,
+    /// The files that were searched in this run.
+    searched: Vec<Identity>,
+}
 
 impl Sites {
-    fn entry(&mut self, identity: Identity, found: impl FnOnce() -> Vec<Site>) -> Option<&mut Vec<Site>> {
-        let at = match self.0.iter().position(|(known, _)| *known == identity) {
-            Some(at) => at,
-            None if self.0.len() < MOST_FILES => {
-                self.0.push((identity, found()));
-                self.0.len() - 1
+    /// With what earlier runs have found. The text is that of [`Sites::found`]; lines that aren't understood are left out.
+    #[must_use]
+    pub fn remembering(text: &[u8]) -> Sites {
+        let lines = text.split_inclusive(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+        let known = lines.filter_map(|line| {
+            let mut numbers = Vec::new();
+            for word in core::str::from_utf8(line).ok()?.split(' ') {
+                numbers.push(u64::from_str_radix(word, 16).ok()?);
             }
-            None => return None,
-        };
-        self.0.get_mut(at).map(|(_, sites)| sites)
+            let (identity, offsets) = numbers.split_first_chunk::<5>()?;
+            Some((Identity(*identity), Known::Remembered(offsets.to_vec())))
+        });
+        Sites { files: known.take(MOST_FILES).collect(), searched: Vec::new() }
+    }
+
+    /// What this run has found, for later ones: a line for each file with the numbers of its identity and the offsets of its sites.
+    #[must_use]
+    pub fn found(&self) -> Vec<u8> {
+        let mut text = String::new();
+        for identity in &self.searched {
+            let Some(Known::Certain(sites)) = self.files.get(identity) else { continue };
+            let numbers = identity.0.into_iter().chain(sites.iter().map(|site| site.offset));
+            for (index, number) in numbers.enumerate() {
+                let _ = write!(text, "{}{number:x}", if index == 0 { "" } else { " " });
+            }
+            text.push('\n');
+        }
+        text.into_bytes()
     }
 
     /// The sites within `size` bytes of a file from `offset` on. The file is searched when it is seen for the first time.
     pub fn within(&mut self, identity: Identity, read_at: ReadAt<'_>, offset: u64, size: u64) -> &[Site] {
-        let Some(sites) = self.entry(identity, || find(read_at)) else { return &[] };
+        if !matches!(self.files.get(&identity), Some(Known::Certain(_))) {
+            let remembered = match self.files.get(&identity) {
+                Some(Known::Remembered(offsets)) => confirm(read_at, offsets),
+                None if self.files.len() >= MOST_FILES => return &[],
+                _ => None,
+            };
+            let sites = remembered.unwrap_or_else(|| {
+                self.searched.push(identity);
+                find(read_at)
+            });
+            self.files.insert(identity, Known::Certain(sites));
+        }
+        let Some(Known::Certain(sites)) = self.files.get(&identity) else { return &[] };
         let from = sites.partition_point(|site| site.offset < offset);
         let to = sites.partition_point(|site| site.offset < offset.saturating_add(size));
         &sites[from..to]
@@ -51,7 +98,12 @@ impl Sites {
 
     /// Whether a site is known. If not, it is from now on, if there is room.
     pub fn learn(&mut self, identity: Identity, site: Site) -> bool {
-        let Some(sites) = self.entry(identity, Vec::new) else { return false };
+        if self.files.len() >= MOST_FILES && !self.files.contains_key(&identity) {
+            return false;
+        }
+        let Known::Certain(sites) = self.files.entry(identity).or_insert(Known::Certain(Vec::new())) else {
+            return false;
+        };
         match sites.binary_search_by_key(&site.offset, |site| site.offset) {
             Ok(_) => true,
             Err(at) => {
@@ -64,10 +116,22 @@ impl Sites {
     }
 
     fn at(&self, identity: Identity, offset: u64) -> Option<Site> {
-        let (_, sites) = self.0.iter().find(|(known, _)| *known == identity)?;
+        let Known::Certain(sites) = self.files.get(&identity)? else { return None };
         let at = sites.binary_search_by_key(&offset, |site| site.offset).ok()?;
         sites.get(at).copied()
     }
+}
+
+/// The sites at `offsets`, if there is one at each and they are sorted.
+fn confirm(read_at: ReadAt<'_>, offsets: &[u64]) -> Option<Vec<Site>> {
+    let site = |&offset: &u64| {
+        let mut code = [0; LONGEST];
+        let len = fill(read_at, &mut code, offset);
+        let (sensitive, _) = Sensitive::decode(code.get(..len)?)?;
+        (!sensitive.always_faults()).then_some(Site { offset, first: code[0] })
+    };
+    let sites: Vec<Site> = offsets.iter().map(site).collect::<Option<_>>()?;
+    sites.is_sorted().then_some(sites)
 }
 
 /// Whether a call of mmap(2) with these arguments maps text of a file that the process may change for itself.
@@ -154,6 +218,35 @@ mod tests {
         assert_eq!(sites.within(identity(1), EMPTY, 0x1000, 0x11), [SITE]);
         assert_eq!(sites.within(identity(1), EMPTY, 0x1000, 0x10), []);
         assert_eq!(sites.within(identity(2), EMPTY, 0, u64::MAX), []);
+    }
+
+    #[test]
+    fn what_is_remembered_is_confirmed() {
+        // A cpuid at offset 2.
+        let read_at: ReadAt<'_> = &|buf, offset| {
+            let rest = b"\x90\x90\x0f\xa2\x90".get(offset as usize..).unwrap_or_default();
+            let len = rest.len().min(buf.len());
+            buf[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        };
+        let site = Site { offset: 2, first: 0x0f };
+        let mut sites = Sites::remembering(b"1 1 1 1 1 2\n2 2 2 2 2\nnonsense\n3 3 3 3 3 1\n4 4 4 4 4 2 2");
+        assert_eq!(sites.within(identity(1), read_at, 0, 5), [site]);
+        assert_eq!(sites.within(identity(2), read_at, 0, 5), []);
+        assert_eq!(sites.within(identity(3), read_at, 0, 5), [], "nothing sensitive there, and no ELF file");
+        assert_eq!(sites.within(identity(4), read_at, 0, 5), [], "half a line");
+        assert_eq!(sites.found(), b"3 3 3 3 3\n4 4 4 4 4\n");
+    }
+
+    #[test]
+    fn what_is_found_is_remembered() {
+        let mut sites = Sites::default();
+        sites.within(identity(0x2a), EMPTY, 0, 1);
+        sites.learn(identity(0x2a), SITE);
+        assert_eq!(sites.found(), b"2a 2a 2a 2a 2a 1010\n");
+        let again = Sites::remembering(&sites.found());
+        assert!(matches!(&again.files[&identity(0x2a)], Known::Remembered(offsets) if *offsets == [0x1010]));
+        assert_eq!(again.found(), b"");
     }
 
     #[test]

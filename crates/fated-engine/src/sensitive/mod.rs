@@ -5,6 +5,8 @@
 //!
 //! Source: Intel SDM vol. 2, the pages of the instructions.
 
+#[cfg(feature = "std")]
+pub mod cache;
 mod elf;
 mod find;
 mod functions;

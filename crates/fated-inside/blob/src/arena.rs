@@ -24,10 +24,10 @@ pub mod at {
     pub const SUPERVISOR: u64 = 0x180;
     pub const FRAME: u64 = 0x200;
     pub const SENSITIVE: u64 = 0x220;
-    pub const AUXV: u64 = 0x240;
-    pub const VDSO: u64 = 0x280;
-    pub const HUGE: u64 = 0x2f0;
-    pub const HEAP: u64 = 0x300;
+    pub const AUXV: u64 = 0x260;
+    pub const VDSO: u64 = 0x2a0;
+    pub const HUGE: u64 = 0x320;
+    pub const HEAP: u64 = 0x340;
     pub const SETTINGS: u64 = 0x800;
 }
 

@@ -31,6 +31,7 @@ use crate::protocol::bytes::Reader;
 use crate::protocol::end::End;
 use crate::protocol::layout::{ARENA_FD, TEXT_FD};
 use crate::protocol::plan::Plan;
+use crate::rewrite::sensitive;
 use crate::settings::settings;
 use crate::supervisor::{Supervisor, finish};
 use crate::sys;
@@ -45,6 +46,7 @@ pub fn run() -> ! {
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
     settings().rewrite.set(plan.rewrite);
     settings().cpuid_faulting.set(plan.cpuid_faulting);
+    sensitive::remember(&plan.sites);
     settings().plan.replace(Some(plan));
     // A process that ignores `SIGCHLD` gets no zombies.
     handle(SIGCHLD, SIG_IGN);

@@ -25,6 +25,7 @@ use crate::protocol::control::{GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
 use crate::protocol::layout::{BUFFER_SIZE, REQUESTED_EXIT};
 use crate::protocol::{record, stat};
+use crate::rewrite::sensitive;
 use crate::sys;
 
 /// Log and journal are handed over in portions of this size.
@@ -137,6 +138,7 @@ pub fn finish(end: &End) -> ! {
         end.write(&mut data);
         let counters = turn().kernel.get().map_or_else(Default::default, |kernel| kernel.counters());
         end::write_counters(&counters, &mut data);
+        data.bytes(&sensitive::found());
         request(op::FINISHED, [0; 2], &data.0);
     }
     sys::exit_group(REQUESTED_EXIT)

@@ -26,6 +26,8 @@ pub struct Plan {
     pub rewrite: bool,
     /// Whether `cpuid` faults.
     pub cpuid_faulting: bool,
+    /// The sensitive instructions that earlier runs have found in files (`fated_engine::sensitive::Sites::remembering`).
+    pub sites: Vec<u8>,
     /// The use of a journal, if there is one.
     pub journal: Option<Mode>,
 }
@@ -63,6 +65,7 @@ impl Plan {
         for list in [&self.argv, &self.candidates, &self.env] {
             to.list(list, |to, item| to.bytes(item));
         }
+        to.bytes(&self.sites);
         let mode = self.journal.unwrap_or_default();
         to.number(u64::from(self.journal.is_some()));
         to.number(u64::from(mode.obey.is_some()));
@@ -96,9 +99,10 @@ impl Plan {
         let mut list = || from.list(Reader::bytes);
         let (argv, candidates, env) = (list(), list(), list());
         let cwd = moved.then_some(cwd);
+        let sites = from.bytes();
         let [on, obeys] = core::array::from_fn(|_| from.number() != 0);
         let [obey, begin_line, write] = core::array::from_fn(|_| from.number());
         let journal = on.then_some(Mode { obey: obeys.then_some(obey), begin_line, write: write != 0 });
-        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting, journal }
+        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting, sites, journal }
     }
 }

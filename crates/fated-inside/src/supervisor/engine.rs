@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
 use fated_engine::{Error, Launch, OneCpu, Progress};
 use fated_kernel::config::Config;
@@ -74,6 +75,7 @@ pub struct Engine {
     signals: Signals,
     counters: Counters,
     spin: Spin,
+    cache: Cache,
     /// The host waits for a horizon.
     idle: bool,
     /// How many ticks passed without a request.
@@ -119,6 +121,7 @@ impl Engine {
         let shared = Shared::map(&arena).map_err(start("map the arena"))?;
         let blob = Blob::new().map_err(start("make the kernel's file"))?;
 
+        let cache = Cache::open(launch.cache.as_deref());
         let bytes = |text: &OsString| text.as_bytes().to_vec();
         let plan = Plan {
             config: config.clone(),
@@ -129,6 +132,7 @@ impl Engine {
             placeholders: launch.streams.placeholders(),
             rewrite: launch.rewrite,
             cpuid_faulting: launch.hides_processor(),
+            sites: cache.load(),
             journal: journal.as_ref().map(|(_, mode)| *mode),
         };
         let mut writer = Writer::default();
@@ -156,6 +160,7 @@ impl Engine {
             signals,
             counters,
             spin: Spin::default(),
+            cache,
             idle: false,
             ticks,
             _cpu: cpu,
@@ -361,6 +366,7 @@ impl Engine {
                 let mut reader = Reader(&data);
                 let end = End::read(&mut reader);
                 self.counters = end::read_counters(&mut reader);
+                self.cache.save(&reader.bytes());
                 return Served::End(end);
             }
             op::IDLE if argument == control.horizon.load(SeqCst) => {

@@ -12,6 +12,7 @@ use crate::fated::{Folder, Running, engine, run};
 pub const TESTS: &[Test] = &[
     ("guests_see_this_processor", &["gcc"], guests_see),
     ("sensitive_instructions_are_decided", &["gcc"], instructions),
+    ("sensitive_instructions_are_remembered", &["gcc"], remembered),
     ("random_device_is_decided", &["g++"], random_device),
     ("a_real_processor_is_told_of_on_request", &[], is_told_of),
 ];
@@ -74,6 +75,33 @@ fn guests_see() {
     let variable = format!("{NO_CPUID_FAULTING}=1");
     let fated = [&variable, env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine(), &program];
     Running::start_program("env", &fated).end().code(0).stdout(&in_files_only);
+}
+
+/// A run finds what another one has found, and is the same; nonsense in the cache changes nothing.
+fn remembered() {
+    let folder = Folder::new(&format!("remembered-{}", engine()));
+    let program = compile(&folder, "gcc", &[], "name.c", PROGRAM);
+    let cache = folder.file("cache");
+    let fated = |cache: &str| {
+        let variable = format!("FATED_CACHE={cache}");
+        let words = [&variable, env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine(), "--log", "-", &program];
+        let outcome = Running::start_program("env", &words).end().code(0);
+        (outcome.stdout, outcome.stderr)
+    };
+    fated("");
+    assert!(!std::path::Path::new(&cache).exists());
+    let first = fated(&cache);
+    let files: Vec<_> = std::fs::read_dir(&cache).expect("fated has made it").collect();
+    let [Ok(file)] = &files[..] else { panic!("one file, not {files:?}") };
+    let known = std::fs::read_to_string(file.path()).expect("fated has made it");
+    assert!(known.lines().count() > 0, "libraries are older than this run");
+    let second = fated(&cache);
+    assert_eq!(std::fs::read_to_string(file.path()).expect("it is there"), known, "nothing is searched again");
+    // Other offsets, and half a line.
+    std::fs::write(file.path(), known.replace('\n', " 77\n") + "1 2 3").expect("the folder is ours");
+    for other in [second, fated(&cache)] {
+        assert_eq!(other, first);
+    }
 }
 
 /// Executes each sensitive instruction, in the forms that compilers emit. None of them reaches the processor, which may lack it.

@@ -29,6 +29,17 @@ fn sites() -> &'static RefCell<Sites> {
     &part::<Known>().0
 }
 
+/// Takes over what earlier runs have found.
+pub fn remember(found: &[u8]) {
+    sites().replace(Sites::remembering(found));
+}
+
+/// What this run has found.
+pub fn found() -> Vec<u8> {
+    // A panic while a file is searched ends the run, too.
+    sites().try_borrow().map(|sites| sites.found()).unwrap_or_default()
+}
+
 /// The addresses of the sites in a text that is mapped from the file `fd`.
 fn addresses(text: Text, fd: i32) -> Vec<u64> {
     let read_at = |buf: &mut [u8], offset: u64| sys::read_at(fd, buf, offset);
