@@ -15,6 +15,9 @@ pub enum Policy {
     Pct {
         /// How many such points there are.
         changes: u32,
+        /// Among how many calls they are: those of the whole run, if that is known. 0: the distance of each from the one before has any
+        /// order of magnitude with the same chance, so that short and long runs are both looked into.
+        span: u32,
     },
 }
 
@@ -29,7 +32,8 @@ pub struct Config {
     pub call_cost_ns: u64,
     /// The order of ready tasks.
     pub policy: Policy,
-    /// How many calls a task makes before the next one gets its turn (the seed varies it by half).
+    /// How many calls a task makes before the next one gets its turn. The seed varies it: by half, or, under the random policy, from one
+    /// call to twice as many.
     pub slice_calls: u32,
     /// The name of the host (uname(2)).
     pub hostname: String,

@@ -202,12 +202,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
-    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct or pct:N
+    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct, pct:N or pct:N:CALLS
     /// (seeded priorities with N changes, by default 3, and one more whenever a task spins; finds rare orders)
+    ///
+    /// pct:N:CALLS spreads the changes evenly over so many calls. --stats tells how many a run makes: then a rare order of which N changes
+    /// are the cause is found as soon as chance permits. Without, short and long runs are looked into alike.
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy, help_heading = "Scheduling and time")]
     pub policy: Policy,
 
-    /// How many calls a task makes before another one gets its turn; the seed varies it by half
+    /// How many calls a task makes before another one gets its turn; the seed varies it, by half or under --policy random from 1 to twice that
     #[arg(long, value_name = "CALLS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Scheduling and time")]
     pub slice: u32,
 
@@ -413,12 +416,13 @@ fn policy(text: &str) -> Result<Policy, String> {
     match text.split_once(':') {
         None if text == "rr" => Ok(Policy::RoundRobin),
         None if text == "random" => Ok(Policy::Random),
-        None if text == "pct" => Ok(Policy::Pct { changes: 3 }),
-        Some(("pct", changes)) => changes
-            .parse()
-            .map(|changes| Policy::Pct { changes })
-            .map_err(|error| format!("pct:N needs a number: {error}")),
-        _ => Err("choose rr, random, pct or pct:N".to_owned()),
+        None if text == "pct" => Ok(Policy::Pct { changes: 3, span: 0 }),
+        Some(("pct", numbers)) => {
+            let number = |text: &str| text.parse().map_err(|error| format!("pct:N:CALLS needs numbers: {error}"));
+            let (changes, span) = numbers.split_once(':').unwrap_or((numbers, "0"));
+            Ok(Policy::Pct { changes: number(changes)?, span: number(span)? })
+        }
+        _ => Err("choose rr, random, pct, pct:N or pct:N:CALLS".to_owned()),
     }
 }
 
@@ -459,8 +463,10 @@ mod tests {
     fn values() {
         assert_eq!((seed("0x10"), seed("16")), (Ok(16), Ok(16)));
         assert!(seed("abc").is_err() && seed("-1").is_err() && seed("0x").is_err() && seed("0x+1").is_err());
-        assert_eq!(policy("pct:7"), Ok(Policy::Pct { changes: 7 }));
-        assert!(policy("pct:x").is_err() && policy("fifo").is_err());
+        assert_eq!(policy("pct:7"), Ok(Policy::Pct { changes: 7, span: 0 }));
+        assert_eq!(policy("pct:7:150"), Ok(Policy::Pct { changes: 7, span: 150 }));
+        assert!(policy("pct:x").is_err() && policy("pct:3:").is_err() && policy("pct:3:1:1").is_err());
+        assert!(policy("fifo").is_err());
         assert_eq!(variable("A=b=c".as_ref()), Ok(("A".into(), Some("b=c".into()))));
         assert_eq!(variable("A".as_ref()), Ok(("A".into(), None)));
         assert!(variable("=x".as_ref()).is_err());

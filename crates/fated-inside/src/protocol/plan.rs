@@ -36,10 +36,10 @@ impl Plan {
     /// As bytes.
     pub fn write(&self, to: &mut Writer) {
         let config = &self.config;
-        let (policy, changes) = match config.policy {
-            Policy::RoundRobin => (0, 0),
-            Policy::Random => (1, 0),
-            Policy::Pct { changes } => (2, changes),
+        let (policy, changes, span) = match config.policy {
+            Policy::RoundRobin => (0, 0, 0),
+            Policy::Random => (1, 0, 0),
+            Policy::Pct { changes, span } => (2, changes, span),
         };
         for value in [
             config.seed,
@@ -47,6 +47,7 @@ impl Plan {
             config.call_cost_ns,
             policy,
             u64::from(changes),
+            u64::from(span),
             u64::from(config.slice_calls),
             u64::from(config.cpus),
             u64::from(config.max_tasks),
@@ -74,7 +75,7 @@ impl Plan {
 
     /// From bytes.
     pub fn read(from: &mut Reader<'_>) -> Plan {
-        let [seed, epoch_ns, call_cost_ns, policy, changes] = core::array::from_fn(|_| from.number());
+        let [seed, epoch_ns, call_cost_ns, policy, changes, span] = core::array::from_fn(|_| from.number());
         let [slice, cpus, tasks, scan, start, log] = core::array::from_fn(|_| from.number());
         let placeholders = from.number() as u8;
         let [rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
@@ -85,7 +86,7 @@ impl Plan {
             policy: match policy {
                 0 => Policy::RoundRobin,
                 1 => Policy::Random,
-                _ => Policy::Pct { changes: changes as u32 },
+                _ => Policy::Pct { changes: changes as u32, span: span as u32 },
             },
             slice_calls: slice as u32,
             hostname: from.text(),

@@ -162,7 +162,7 @@ print(len([it for it in seen if it[0] == 'alarm']) > 3, hashlib.md5(repr(seen).e
     if !is_there("python3") {
         return;
     }
-    for policy in [Policy::Random, Policy::Pct { changes: 3 }] {
+    for policy in [Policy::Random, Policy::Pct { changes: 3, span: 0 }] {
         let command = ["python3", "-c", program].map(String::from).to_vec();
         let config = Config { log: false, policy, ..config(3) };
         assert_eq!(difference(&Case { command, cwd: None, config, rewrite: true }.both()), None, "{policy:?}");

@@ -130,7 +130,7 @@ fn draw(seed: u64, makers: &[Maker], folder: &Path) -> Case {
     config.policy = match rng.below(3) {
         0 => Policy::RoundRobin,
         1 => Policy::Random,
-        _ => Policy::Pct { changes: rng.below(10) as u32 },
+        _ => Policy::Pct { changes: rng.below(10) as u32, span: rng.below(3) as u32 * 1000 },
     };
     config.slice_calls = 1 + rng.below(100) as u32;
     config.call_cost_ns = 100 + rng.below(5000);

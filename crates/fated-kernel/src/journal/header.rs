@@ -45,7 +45,8 @@ fn policy_text(policy: Policy) -> String {
     match policy {
         Policy::RoundRobin => "rr".into(),
         Policy::Random => "random".into(),
-        Policy::Pct { changes } => format!("pct:{changes}"),
+        Policy::Pct { changes, span: 0 } => format!("pct:{changes}"),
+        Policy::Pct { changes, span } => format!("pct:{changes}:{span}"),
     }
 }
 
@@ -55,7 +56,9 @@ fn parse_policy(words: &mut Words<'_>) -> Result<Policy, Wrong> {
         "random" => Policy::Random,
         "pct" => {
             words.literal(":")?;
-            Policy::Pct { changes: words.number("how often priorities change")? }
+            let changes = words.number_until(':', "how often priorities change")?;
+            let span = if words.has(":") { words.number("among how many calls")? } else { 0 };
+            Policy::Pct { changes, span }
         }
         other => return Err(words.wrong(format!("there is no policy {other:?}"))),
     })

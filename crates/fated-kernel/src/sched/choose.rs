@@ -55,6 +55,22 @@ impl Chooser {
         if among > 1 { self.journal.choice(what, drawn, among) } else { drawn }
     }
 
+    /// Decides one of `among` possibilities such that each order of magnitude has the same chance: 0, 1, 2 to 3, 4 to 7 and so on.
+    pub fn choose_magnitude(&self, what: Choice, among: u64) -> u64 {
+        let word = self.stream(what).next();
+        let magnitudes = u64::from(among.saturating_sub(1).checked_ilog2().map_or(0, |log| log + 1)) + 1;
+        let (high, low) = (word >> 32, word & 0xffff_ffff);
+        let drawn = match (high * magnitudes) >> 32 {
+            0 => 0,
+            magnitude => {
+                let least = 1 << (magnitude - 1);
+                least + ((u128::from(low) * u128::from(least)) >> 32) as u64
+            }
+        };
+        let drawn = drawn.min(among.saturating_sub(1));
+        if among > 1 { self.journal.choice(what, drawn, among) } else { drawn }
+    }
+
     /// What isn't decided in this run, though others draw it here: the stream goes on as it does there.
     pub fn pass_over(&self, what: Choice) -> u64 {
         self.stream(what).next();

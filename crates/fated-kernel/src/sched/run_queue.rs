@@ -26,7 +26,8 @@ pub struct RunQueue<T> {
 
 impl<T: Scheduled> RunQueue<T> {
     pub(crate) fn new(policy: Policy, slice_calls: u32, chooser: Rc<Chooser>) -> RunQueue<T> {
-        let pct = Pct::new(&chooser, if let Policy::Pct { changes } = policy { Some(changes) } else { None });
+        let pct =
+            Pct::new(&chooser, if let Policy::Pct { changes, span } = policy { Some((changes, span)) } else { None });
         RunQueue { policy, slice_calls: slice_calls.max(1), chooser, ready: RefCell::default(), pct }
     }
 
@@ -52,9 +53,13 @@ impl<T: Scheduled> RunQueue<T> {
 
     /// Begins a new slice.
     fn renew(&self, entity: &Entity) {
-        let base = self.slice_calls;
-        let length = base / 2 + self.chooser.choose(Choice::Slice, u64::from(base) + 1) as u32;
-        entity.begin_slice(length.max(1));
+        let base = u64::from(self.slice_calls);
+        let length = match self.policy {
+            // A switch may come at every call.
+            Policy::Random => 1 + self.chooser.choose_magnitude(Choice::Slice, (2 * base - 1).next_power_of_two()),
+            _ => base / 2 + self.chooser.choose(Choice::Slice, base + 1),
+        };
+        entity.begin_slice(length.max(1) as u32);
     }
 
     /// Takes the next task out of the queue.

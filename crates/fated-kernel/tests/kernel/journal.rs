@@ -32,7 +32,7 @@ impl Store for Memory {
     }
 }
 
-const POLICIES: [Policy; 3] = [Policy::RoundRobin, Policy::Random, Policy::Pct { changes: 3 }];
+const POLICIES: [Policy; 3] = [Policy::RoundRobin, Policy::Random, Policy::Pct { changes: 3, span: 0 }];
 
 fn configured(story: u64, seed: u64) -> Config {
     let policy = POLICIES[story as usize % 3];
@@ -157,7 +157,7 @@ fn a_run_that_leaves_its_journal_says_where() {
 
 fn header() -> Header {
     Header {
-        config: Config { policy: Policy::Pct { changes: 4 }, ..config() },
+        config: Config { policy: Policy::Pct { changes: 4, span: 500 }, ..config() },
         command: vec![b"sh".to_vec(), b"-c".to_vec(), b"echo \"\xff\"\n".to_vec()],
         env: vec![b"A=b".to_vec()],
         cwd: b"/tmp/x y".to_vec(),

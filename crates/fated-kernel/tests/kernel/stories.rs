@@ -296,7 +296,7 @@ impl Story {
 
 /// The configuration of story number `seed`.
 pub fn config_of(seed: u64) -> Config {
-    let policies = [Policy::RoundRobin, Policy::Random, Policy::Pct { changes: 3 }];
+    let policies = [Policy::RoundRobin, Policy::Random, Policy::Pct { changes: 3, span: 0 }];
     let policy = policies[seed as usize % 3];
     Config { seed, policy, slice_calls: 1 + seed as u32 % 7, log: seed.is_multiple_of(2), ..config() }
 }
