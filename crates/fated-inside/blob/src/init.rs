@@ -1,7 +1,7 @@
 //! The first process, which is the parent of all guests. It creates the host, forks the first guest and sleeps. It
 //! reports a guest that dies unexpectedly to the supervisor. When the run is over it kills all guests.
 //!
-//! Invariant: when the supervisor dies this process dies, and with it every guest.
+//! Invariant: when the supervisor dies this process dies, and with it every guest, whatever has killed the supervisor.
 
 use alloc::rc::Rc;
 use alloc::vec;
@@ -41,8 +41,10 @@ const SIG_IGN: u64 = 1;
 
 /// Creates the host and forks the first guest.
 pub fn run() -> ! {
-    sys::die_with_parent();
-    host::create(control().args[0].load(SeqCst) as u32);
+    let [cpus, supervisor, _] = &control().args;
+    sys::die_with(supervisor.load(SeqCst) as u32);
+    control().first.store(sys::getpid(), SeqCst);
+    host::create(cpus.load(SeqCst) as u32);
     let plan = Plan::read(&mut Reader(buffer(control().len.load(SeqCst) as usize)));
     settings().rewrite.set(plan.rewrite);
     settings().cpuid_faulting.set(plan.cpuid_faulting);
@@ -55,13 +57,18 @@ pub fn run() -> ! {
         finish(&End::NoStart("fork the first guest".into(), errno));
     }
     if child == 0 {
-        sys::die_with_parent();
+        die_with_first();
         // SAFETY: nothing uses the kernel's stack yet.
         unsafe { crossing::run_kernel(boot) }
     }
     // The guest may have set this already, and others after it.
     let _ = control().running.compare_exchange(0, child as u32, SeqCst, SeqCst);
     watch(child)
+}
+
+/// Makes Linux kill the calling guest when the first process dies. A fork doesn't inherit this, nor does every exec.
+pub fn die_with_first() {
+    sys::die_with(control().first.load(SeqCst));
 }
 
 /// Sleeps until a guest dies unexpectedly or the run is over. `group` is the process group of all guests.

@@ -95,9 +95,14 @@ pub fn futex_wait(word: &AtomicU32, value: u32) {
     call(__NR_futex, [word.as_ptr() as u64, u64::from(FUTEX_WAIT), u64::from(value), 0, 0, 0]);
 }
 
-/// Makes Linux kill this process when its parent dies.
-pub fn die_with_parent() {
+/// Makes Linux kill this process when its parent dies. If that has happened already, the process has another parent, and exits.
+pub fn die_with(parent: u32) {
     const PR_SET_PDEATHSIG: u64 = 1;
     const SIGKILL: u64 = 9;
     call(__NR_prctl, [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0]);
+    let now = call(__NR_getppid, [0; 6]);
+    // 0 is a parent outside of this process's pid namespace.
+    if now != 0 && now != i64::from(parent) {
+        exit_group(1);
+    }
 }

@@ -22,6 +22,8 @@ pub struct Control {
     pub deaths: AtomicU32,
     /// The real pid of such a guest.
     pub died: AtomicU32,
+    /// The real pid of the first process, the parent of all guests.
+    pub first: AtomicU32,
     /// The real pid of the guest that runs.
     pub running: AtomicU32,
     /// Not 0 when the first process is to end the run.

@@ -142,6 +142,7 @@ impl Engine {
         }
         shared.control().len.store(writer.0.len() as u64, SeqCst);
         shared.control().args[0].store(u64::from(launch.cpus), SeqCst);
+        shared.control().args[1].store(u64::from(std::process::id()), SeqCst);
 
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
         let signals = Signals::install();

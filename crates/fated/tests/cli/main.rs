@@ -11,6 +11,7 @@ mod exec;
 mod fated;
 mod faults;
 mod journal;
+mod killed;
 mod options;
 mod output;
 mod processor;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         journal::TESTS,
         exec::TESTS,
+        killed::TESTS,
     ]
     .into_iter()
     .flatten();

@@ -32,6 +32,7 @@ use crate::arena::{self, Part, control, part};
 use crate::enter::crossing;
 use crate::enter::filter;
 use crate::enter::gate;
+use crate::init;
 use crate::memory::keys;
 use crate::process::descriptors::Descriptors;
 use crate::process::image::Image;
@@ -422,7 +423,7 @@ extern "C" fn begin_child(me: u64) -> ! {
     // SAFETY: as in `give_turn`.
     let me: &'static Process = unsafe { &*(me as *const Process) };
     filter::arm();
-    sys::die_with_parent();
+    init::die_with_first();
     watch();
     if me.shares.get() {
         // Linux clears the signal stack of a child with `CLONE_VM`.
