@@ -3,7 +3,7 @@
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::Console;
+use fated_kernel::ports::{Awaited, Console};
 use std::cell::RefCell;
 
 /// The standard streams of fated itself.
@@ -18,6 +18,13 @@ fn ready(fd: i32) -> u32 {
         Ok(_) => u32::from(fds[0].revents.cast_unsigned()),
         Err(_) => 0,
     }
+}
+
+/// What poll(2) needs to wait for these streams.
+#[must_use]
+pub fn poll_set(streams: &[Awaited]) -> Vec<libc::pollfd> {
+    let events = |bits: u32| i16::try_from(bits & 0x7fff).unwrap_or(0);
+    streams.iter().map(|it| libc::pollfd { fd: it.stream, events: events(it.bits), revents: 0 }).collect()
 }
 
 impl Console for Standard {
@@ -45,7 +52,7 @@ impl Console for Standard {
         }
     }
 
-    fn poll(&self, fd: i32) -> u32 {
+    fn poll(&self, fd: i32, _want: u64) -> u32 {
         ready(fd)
     }
 
@@ -109,7 +116,7 @@ impl Console for Captured {
         Ok(data.len())
     }
 
-    fn poll(&self, fd: i32) -> u32 {
+    fn poll(&self, fd: i32, _want: u64) -> u32 {
         let events = if fd == 0 { libc::POLLIN } else { libc::POLLOUT };
         u32::from(events.cast_unsigned())
     }

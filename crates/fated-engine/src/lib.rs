@@ -11,6 +11,8 @@
 extern crate alloc;
 
 #[cfg(feature = "std")]
+mod blocks;
+#[cfg(feature = "std")]
 mod console;
 #[cfg(feature = "std")]
 mod cpu;
@@ -37,7 +39,8 @@ pub mod vdso;
 
 #[cfg(feature = "std")]
 pub use {
-    console::{Captured, Standard},
+    blocks::Blocks,
+    console::{Captured, Standard, poll_set},
     cpu::OneCpu,
     error::{Error, start},
     launch::{Launch, NO_CPUID_FAULTING, Stream, Streams},

@@ -6,7 +6,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fated_kernel::arch::{Call, Regs};
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Input, Policy};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
@@ -125,7 +125,7 @@ impl Console for Nowhere {
     fn write(&self, _fd: i32, data: &[u8]) -> Result<usize, Errno> {
         Ok(data.len())
     }
-    fn poll(&self, _fd: i32) -> u32 {
+    fn poll(&self, _fd: i32, _want: u64) -> u32 {
         0
     }
     fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {
@@ -195,6 +195,7 @@ impl Host {
             hostname: "bench".into(),
             cpus: 1,
             max_tasks: 1000,
+            input: Input::Live,
             wait_by_scan: false,
             real_start_ns: 0,
             log: false,

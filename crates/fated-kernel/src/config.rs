@@ -21,6 +21,17 @@ pub enum Policy {
     },
 }
 
+/// How standard input comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// A read gets as many bytes as it asks for, up to [`crate::tty::input::BLOCK`], or what is left before the end. So a run depends on
+    /// the bytes alone, not on when and in which pieces they arrive.
+    #[default]
+    Blocks,
+    /// A read gets what there is.
+    Live,
+}
+
 /// Everything that a run depends on besides the program and its files.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -35,6 +46,8 @@ pub struct Config {
     /// How many calls a task makes before the next one gets its turn. The seed varies it: by half, or, under the random policy, from one
     /// call to twice as many.
     pub slice_calls: u32,
+    /// How standard input comes in.
+    pub input: Input,
     /// The name of the host (uname(2)).
     pub hostname: String,
     /// How many processors guests see.

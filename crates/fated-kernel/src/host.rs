@@ -12,7 +12,7 @@ use crate::ipc::futex::state::Futexes;
 use crate::journal::Journal;
 use crate::journal::console::Recorded;
 use crate::net::unix::in_flight::InFlight;
-use crate::ports::{Console, Trace};
+use crate::ports::{Awaited, Console, Trace};
 use crate::process::task::{Process, Task};
 use crate::process::zombies::Zombies;
 use crate::record::{Record, What};
@@ -32,10 +32,10 @@ use fated_wait::{Family, LookupKind};
 pub enum Next {
     /// Run this task until it stops, then call [`Kernel::stopped`].
     Run(Tid),
-    /// All tasks wait and at least one waits for a standard stream: block until one of `streams` is ready, then ask again.
+    /// Nothing goes on before input comes in: block until one of `streams` is ready, then ask again.
     AwaitConsole {
-        /// The stream's number and the `POLL*` bits that are waited for.
-        streams: Vec<(i32, u32)>,
+        /// What is waited for, of each stream.
+        streams: Vec<Awaited>,
     },
     /// Nothing more happens on this host up to the horizon. Only with a horizon.
     Idle {
@@ -179,7 +179,7 @@ impl Kernel {
             futexes: RefCell::default(),
             mounts: Mounts::new(),
             fs: HostFs::new(&config),
-            streams: Streams::default(),
+            streams: Streams::new(config.input),
             terminal: Rc::default(),
             rights_in_flight: InFlight::default(),
             locks: Rc::default(),

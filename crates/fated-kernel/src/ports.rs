@@ -118,14 +118,26 @@ pub trait RealTask: Cpu + Memory + HostFiles {
     fn exit_group(&self);
 }
 
+/// A wait for a standard stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Its number.
+    pub stream: i32,
+    /// The `POLL*` bits that are waited for.
+    pub bits: u32,
+    /// How many bytes of input, where it comes in blocks.
+    pub want: u64,
+}
+
 /// The standard streams of fated itself.
 pub trait Console: Debug {
-    /// Reads from stream `fd` (0, 1 or 2); `EAGAIN` if there is no input yet.
+    /// Reads from stream `fd` (0, 1 or 2); `EAGAIN` if there is no input yet. Where input comes in blocks, it blocks for one.
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno>;
     /// Writes to stream `fd`; may block.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno>;
-    /// The `POLL*` bits of stream `fd` now.
-    fn poll(&self, fd: i32) -> u32;
+    /// The `POLL*` bits of stream `fd` now. Where input comes in blocks, `POLLIN` means that `want` bytes are there, or less and then the
+    /// end; `FIONREAD` then gives their number.
+    fn poll(&self, fd: i32, want: u64) -> u32;
     /// What kind of file the stream is.
     fn stat(&self, fd: i32) -> Result<FileStat, Errno>;
     /// ioctl(2) with an argument of at most `arg.len()` bytes, copied in and out.

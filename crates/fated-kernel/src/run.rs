@@ -64,6 +64,9 @@ impl Kernel {
                 }
                 self.count_lingering();
             }
+            if let Some(next) = self.await_due_input() {
+                return next;
+            }
             let Some(task) = self.take_turn() else {
                 match self.wait() {
                     Some(next) => return next,
@@ -93,7 +96,7 @@ impl Kernel {
         let awaited = self.streams.awaited().filter(|_| self.run.exit_status.get().is_none());
         // Time stands still while a task waits for input, but not for those who wait for a stream's end alone.
         const END: u32 = poll::ERR | poll::HUP;
-        let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|&(_, bits)| bits & !END != 0));
+        let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|it| it.bits & !END != 0));
         let user_waits = self.user_signals.get() > 0;
         if !input || user_waits {
             match self.jump() {
@@ -116,6 +119,20 @@ impl Kernel {
             return Some(self.idle_until(None));
         }
         Some(self.finish(Ending::Deadlock(self.describe_sleepers())))
+    }
+
+    /// Input is due although tasks are ready: waits for it, unless the user's signal comes first.
+    fn await_due_input(&self) -> Option<Next> {
+        if !self.streams.is_due() || self.run.exit_status.get().is_some() || self.user_signals.get() > 0 {
+            return None;
+        }
+        while !self.let_input_in() {
+            if !self.journal.obeys() || !self.journal.lets_in() {
+                return self.streams.awaited().map(|streams| Next::AwaitConsole { streams });
+            }
+        }
+        self.streams.stay_due();
+        None
     }
 
     /// Every task waits up to the horizon.
@@ -167,7 +184,7 @@ impl Kernel {
     /// Whether the running task continues behind its call: its turn isn't over, and no signal comes before. This counts the call,
     /// so it is asked once.
     pub(crate) fn runs_on(&self, task: &Task) -> bool {
-        if !task.is_undisturbed() || self.run.ending.get() || self.timers.is_at_horizon() {
+        if !task.is_undisturbed() || self.run.ending.get() || self.timers.is_at_horizon() || self.streams.is_due() {
             return false;
         }
         if self.scheduler.slice_over(task) || self.journal.has_failed() {

@@ -11,11 +11,11 @@ use crate::tracee::{Place, Ran, Tracee};
 use crate::trap_state::TrapState;
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, start};
+use fated_engine::{Error, Launch, OneCpu, Progress, poll_set, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::{Console, HostFiles, Memory, Stop, Trace};
+use fated_kernel::ports::{Awaited, Console, HostFiles, Memory, Stop, Trace};
 use fated_kernel::process::credentials::Credentials;
 use fated_kernel::process::exec::plan::Exec;
 use fated_kernel::process::exec::planner;
@@ -191,13 +191,11 @@ impl Engine {
     }
 
     /// Blocks until one of the streams is ready or a signal or tick arrives. The kernel finds out which.
-    fn await_console(&self, streams: &[(i32, u32)]) {
-        if streams.iter().any(|&(fd, events)| self.shared.console.poll(fd) & events != 0) {
+    fn await_console(&self, streams: &[Awaited]) {
+        if streams.iter().any(|it| self.shared.console.poll(it.stream, it.want) & it.bits != 0) {
             return;
         }
-        let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
-        let mut fds: Vec<_> =
-            streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
+        let mut fds = poll_set(streams);
         // The only possible error is EINTR, which ends the wait as intended.
         let _ = sys::poll(&mut fds, -1);
     }

@@ -202,6 +202,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
+    /// How standard input comes in; blocks unless it is a terminal
+    #[arg(long, value_name = "HOW", help_heading = "The program")]
+    pub input: Option<InputName>,
+
     /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct, pct:N or pct:N:CALLS
     /// (seeded priorities with N changes, by default 3, and one more whenever a task spins; finds rare orders)
     ///
@@ -292,6 +296,15 @@ pub enum EngineName {
     Inside,
     /// The kernel answers from fated's process: some microseconds a call; for guests that may overwrite the kernel's memory
     Ptrace,
+}
+
+/// `--input HOW`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputName {
+    /// A read gets all that it asks for (at most 64 KiB), or what is left before the end: the run doesn't depend on when input arrives
+    Blocks,
+    /// A read gets what there is: for a program on the other side that waits for answers
+    Live,
 }
 
 /// `--wait HOW`.

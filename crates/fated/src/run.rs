@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fated_engine::processor::{self, ProcessorTime};
-use fated_engine::{Error, Launch, Observer, Standard, Terminal};
+use fated_engine::{Blocks, Error, Launch, Observer, Standard, Terminal};
+use fated_kernel::config::Input;
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::journal::Journal;
 use fated_kernel::ports::{Console, Trace};
@@ -99,6 +100,13 @@ pub fn once(
     if settings.verbose && !hides_processor {
         trace.notice(REAL_PROCESSOR.into());
     }
+    let console: Rc<dyn Console> = match settings.config.input {
+        Input::Blocks => {
+            let trace = trace.clone();
+            Rc::new(Blocks::new(console, Box::new(move |line| trace.notice(line.into()))))
+        }
+        Input::Live => console,
+    };
     let terminal = Terminal::save();
     let (ended, cost) = match settings.engine {
         EngineName::Inside => inside(settings, launch, console, trace)?,

@@ -7,15 +7,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
-use fated_kernel::config::Config;
+use fated_kernel::config::{Config, Input};
 
-use crate::cli::{EngineName, RunArgs, WaitBy};
+use crate::cli::{EngineName, InputName, RunArgs, WaitBy};
 use crate::journal::{Journal, Journals};
 
 /// The settings of a run, which can be started any number of times.
@@ -59,6 +60,7 @@ impl Settings {
             hostname: args.hostname.clone(),
             cpus: args.cpus,
             max_tasks: args.max_tasks,
+            input: input(args),
             wait_by_scan: args.wait == WaitBy::Scan,
             real_start_ns: 0,
             log: args.log.is_some() || args.verify,
@@ -95,6 +97,16 @@ impl Settings {
 fn cache() -> Option<PathBuf> {
     let own = || format!("/var/tmp/fated-{}", fated_engine::sys::effective_uid()).into();
     Some(std::env::var_os("FATED_CACHE").unwrap_or_else(own)).filter(|it| !it.is_empty()).map(PathBuf::from)
+}
+
+/// How standard input comes in. What a person types comes line by line.
+fn input(args: &RunArgs) -> Input {
+    match args.input {
+        Some(InputName::Blocks) => Input::Blocks,
+        Some(InputName::Live) => Input::Live,
+        None if !args.verify && std::io::stdin().is_terminal() => Input::Live,
+        None => Input::Blocks,
+    }
 }
 
 /// Whether a variable of fated's own is 1.

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use fated_engine::notice::{Notice, Notices};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::{Console, Cpu, Store, Trace};
+use fated_kernel::ports::{Awaited, Console, Cpu, Store, Trace};
 use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 
@@ -111,11 +111,10 @@ fn answer(value: i64) -> Result<usize, Errno> {
 }
 
 /// Blocks until one of the streams may be ready.
-pub fn await_streams(streams: &[(i32, u32)]) {
+pub fn await_streams(streams: &[Awaited]) {
     let mut data = Writer::default();
-    data.list(streams, |to, &(fd, events)| {
-        to.number(fd as u64);
-        to.number(u64::from(events));
+    data.list(streams, |to, it| {
+        [it.stream as u64, u64::from(it.bits), it.want].into_iter().for_each(|number| to.number(number));
     });
     request(op::AWAIT, [0; 2], &data.0);
 }
@@ -249,8 +248,8 @@ impl Console for Supervisor {
         answer(request(op::WRITE, [fd as u64, 0], data))
     }
 
-    fn poll(&self, fd: i32) -> u32 {
-        request(op::POLL, [fd as u64, 0], &[]) as u32
+    fn poll(&self, fd: i32, want: u64) -> u32 {
+        request(op::POLL, [fd as u64, want], &[]) as u32
     }
 
     fn stat(&self, fd: i32) -> Result<FileStat, Errno> {

@@ -51,7 +51,7 @@ pub mod op {
     pub const READ: u32 = 1;
     /// args: stream; the bytes.
     pub const WRITE: u32 = 2;
-    /// args: stream. Answer: `POLL*`.
+    /// args: stream, how many bytes are wanted. Answer: `POLL*`.
     pub const POLL: u32 = 3;
     /// args: stream. Answer: a `FileStat`.
     pub const STAT: u32 = 4;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Input, Policy};
 use fated_kernel::journal::Mode;
 
 use super::bytes::{Reader, Writer};
@@ -51,6 +51,7 @@ impl Plan {
             u64::from(config.slice_calls),
             u64::from(config.cpus),
             u64::from(config.max_tasks),
+            u64::from(config.input == Input::Live),
             u64::from(config.wait_by_scan),
             config.real_start_ns as u64,
             u64::from(config.log),
@@ -76,7 +77,7 @@ impl Plan {
     /// From bytes.
     pub fn read(from: &mut Reader<'_>) -> Plan {
         let [seed, epoch_ns, call_cost_ns, policy, changes, span] = core::array::from_fn(|_| from.number());
-        let [slice, cpus, tasks, scan, start, log] = core::array::from_fn(|_| from.number());
+        let [slice, cpus, tasks, live, scan, start, log] = core::array::from_fn(|_| from.number());
         let placeholders = from.number() as u8;
         let [rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
         let config = Config {
@@ -92,6 +93,7 @@ impl Plan {
             hostname: from.text(),
             cpus: cpus as u32,
             max_tasks: tasks as u32,
+            input: if live != 0 { Input::Live } else { Input::Blocks },
             wait_by_scan: scan != 0,
             real_start_ns: start as i64,
             log: log != 0,

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress};
+use fated_engine::{Error, Launch, OneCpu, Progress, poll_set};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
 use fated_kernel::journal::Mode;
-use fated_kernel::ports::{Console, Store, Trace};
+use fated_kernel::ports::{Awaited, Console, Store, Trace};
 use fated_kernel::stats::Counters;
 
 use super::blob::Blob;
@@ -328,7 +328,7 @@ impl Engine {
                 })
             }
             op::WRITE => self.console.write(fd, &data).map_or_else(errno, |len| len as i64),
-            op::POLL => i64::from(self.console.poll(fd)),
+            op::POLL => i64::from(self.console.poll(fd, argument)),
             op::STAT => self.console.stat(fd).map_or_else(errno, |stat| {
                 let mut writer = Writer::default();
                 stat::write(&stat, &mut writer);
@@ -352,7 +352,11 @@ impl Engine {
                 0
             }
             op::AWAIT => {
-                self.await_streams(&Reader(&data).list(|from| (from.number() as i32, from.number() as u32)));
+                self.await_streams(&Reader(&data).list(|from| Awaited {
+                    stream: from.number() as i32,
+                    bits: from.number() as u32,
+                    want: from.number(),
+                }));
                 0
             }
             op::JOURNAL => {
@@ -397,13 +401,11 @@ impl Engine {
     }
 
     /// Blocks until one of the streams is ready or a tick is over. The kernel checks by itself which it was.
-    fn await_streams(&self, streams: &[(i32, u32)]) {
-        if streams.iter().any(|&(fd, events)| self.console.poll(fd) & events != 0) {
+    fn await_streams(&self, streams: &[Awaited]) {
+        if streams.iter().any(|it| self.console.poll(it.stream, it.want) & it.bits != 0) {
             return;
         }
-        let event = |events: u32| i16::try_from(events & 0x7fff).unwrap_or(0);
-        let mut fds: Vec<_> =
-            streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
+        let mut fds = poll_set(streams);
         // EINTR is expected; nothing else can fail.
         if sys::poll(&mut fds, TICK.as_millis() as i32).unwrap_or(0) == 0 {
             self.count_tick();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use fated_engine::{Captured, Launch, NO_CPUID_FAULTING, Observer, Streams};
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Input, Policy};
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::record::Record;
 
@@ -47,6 +47,7 @@ pub fn config(seed: u64) -> Config {
         hostname: "fated".into(),
         cpus: 1,
         max_tasks: 1000,
+        input: Input::Live,
         wait_by_scan: false,
         real_start_ns: now.as_nanos() as i64,
         log: true,

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use fated_engine::{Captured, Error, Launch, Observer, Progress, Streams};
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Input, Policy};
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::record::Record;
 
@@ -58,6 +58,7 @@ fn config(guest: Guest) -> Config {
         hostname: format!("host{}", guest.seed),
         cpus: 1,
         max_tasks: 1000,
+        input: Input::Live,
         wait_by_scan: false,
         real_start_ns: 0,
         log: guest.log,

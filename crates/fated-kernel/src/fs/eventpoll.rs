@@ -10,6 +10,7 @@ use crate::errno::Errno;
 use crate::fs::file::{ANON_INODE, File, OpenFile, anonymous_stat};
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
+use crate::ports::Awaited;
 use crate::sched::Woken;
 use crate::sched::wait_queue::{Entry, WaitQueue, Watcher};
 use alloc::{
@@ -225,12 +226,16 @@ impl Epoll {
         loop {
             let count = self.collect(max, &give)?;
             if count > 0 {
+                cx.kernel.ask_for_input(&self.streams());
                 return Ok(count);
             }
             let _awaiting = cx.await_streams(self.streams().into_iter());
             match cx.sleep(&[&self.queue], deadline).await {
                 Woken::Event => {}
-                Woken::Timeout => return Ok(0),
+                Woken::Timeout => {
+                    cx.kernel.ask_for_input(&self.streams());
+                    return Ok(0);
+                }
                 Woken::Signal => return Err(Errno::EINTR),
             }
         }
@@ -238,13 +243,13 @@ impl Epoll {
 
     /// The standard streams that a wait for this instance depends on, each with the bits that are wanted.
     #[must_use]
-    pub fn streams(&self) -> Vec<(i32, u32)> {
+    pub fn streams(&self) -> Vec<Awaited> {
         let mut streams = Vec::new();
         self.add_streams(&mut streams, 0);
         streams
     }
 
-    fn add_streams(&self, streams: &mut Vec<(i32, u32)>, depth: usize) {
+    fn add_streams(&self, streams: &mut Vec<Awaited>, depth: usize) {
         for interest in self.on_streams.borrow().values() {
             let Some(open) = interest.open.upgrade() else { continue };
             let events = interest.events.get() & !PRIVATE;

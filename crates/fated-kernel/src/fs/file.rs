@@ -7,7 +7,9 @@ use crate::fs::inode::FileStat;
 use crate::fs::locks::Held;
 use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
+use crate::ports::Awaited;
 use crate::sched::wait_queue::WaitQueue;
+use crate::tty::input::BLOCK;
 use alloc::{rc::Rc, string::String, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, OnceCell};
@@ -53,6 +55,8 @@ pub trait File: Debug {
     fn stream(&self) -> Option<i32> {
         None
     }
+    /// Somebody wants to know whether there is input, without waiting for it.
+    fn ask(&self) {}
     /// fstat(2).
     fn stat(&self, cx: &Cx) -> Result<FileStat, Errno>;
     /// lseek(2).
@@ -148,12 +152,12 @@ impl OpenFile {
 
     /// The stream of fated behind it, and those of the [`poll`] bits that it can ever show.
     #[must_use]
-    pub fn outside(&self, bits: u32) -> Option<(i32, u32)> {
+    pub fn outside(&self, bits: u32) -> Option<Awaited> {
         const READS: u32 = poll::IN | poll::PRI | poll::RDNORM | poll::RDBAND | poll::RDHUP;
         const WRITES: u32 = poll::OUT | poll::WRNORM | poll::WRBAND;
         const ENDS: u32 = poll::ERR | poll::HUP;
         let shown = ENDS | if self.readable() { READS } else { 0 } | if self.writable() { WRITES } else { 0 };
-        self.file.stream().map(|stream| (stream, bits & shown))
+        self.file.stream().map(|stream| Awaited { stream, bits: bits & shown, want: BLOCK })
     }
 
     /// The file as a `T`, if it is one.

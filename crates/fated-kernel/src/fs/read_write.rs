@@ -11,7 +11,9 @@ use crate::fs::poll;
 use crate::mm::iov_iter::Buffers;
 use crate::net::socket::Socket;
 use crate::outcome::{Outcome, Step, SysResult};
+use crate::ports::Awaited;
 use crate::sched::Woken;
+use crate::tty::input::BLOCK;
 use alloc::rc::Rc;
 use linux_raw_sys::general as c;
 
@@ -57,7 +59,13 @@ pub fn check_flags(cx: &Cx, fd: u64, flags: u64) -> Result<bool, Errno> {
 
 /// Waits until `open` may be ready for `bits`.
 pub async fn wait_for(cx: &Cx, open: &OpenFile, bits: u32) -> Result<(), Errno> {
-    let _outside = cx.await_streams(open.file.stream().map(|stream| (stream, bits)).into_iter());
+    wait_for_bytes(cx, open, bits, BLOCK).await
+}
+
+/// The same, where `want` bytes are to be read.
+async fn wait_for_bytes(cx: &Cx, open: &OpenFile, bits: u32, want: u64) -> Result<(), Errno> {
+    let want = want.min(BLOCK);
+    let _outside = cx.await_streams(open.file.stream().map(|stream| Awaited { stream, bits, want }).into_iter());
     let Some(queue) = open.watched_queue(cx) else { return Err(Errno::EAGAIN) };
     let limit = open.downcast::<Socket>().and_then(|socket| socket.timeout(bits == poll::OUT));
     let deadline = limit.map(|ns| cx.kernel.timers.now().saturating_add(ns));
@@ -86,13 +94,17 @@ pub fn read(cx: &Cx, fd: u64, buffer: UserBuffer, nowait: bool) -> Step {
     };
     match open.file.read(cx, &mut to) {
         Err(Errno::EAGAIN) if !nowait && !open.nonblocking() => cx.later(read_later(cx.clone(), open, to)),
+        Err(Errno::EAGAIN) => {
+            open.file.ask();
+            Step::Failed(Errno::EAGAIN)
+        }
         result => Step::from(result),
     }
 }
 
 async fn read_later(cx: Cx, open: Rc<OpenFile>, mut to: Buffers) -> SysResult {
     loop {
-        wait_for(&cx, &open, poll::IN).await?;
+        wait_for_bytes(&cx, &open, poll::IN, to.left()).await?;
         match open.file.read(&cx, &mut to) {
             Err(Errno::EAGAIN) if !open.nonblocking() => {}
             result => return result.map(Outcome::Value),

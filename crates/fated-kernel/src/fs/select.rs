@@ -11,6 +11,8 @@ use alloc::{rc::Rc, vec, vec::Vec};
 
 /// The bits that always hold for a regular file.
 const ALWAYS: u32 = poll::IN | poll::OUT | poll::RDNORM | poll::WRNORM;
+/// Those that say that there is input.
+const READS: u32 = poll::IN | poll::RDNORM;
 
 /// What a descriptor is, as far as readiness goes.
 #[derive(Clone, Debug)]
@@ -66,6 +68,15 @@ impl Asked {
         Asked { behind: Behind::of(cx, fd), wanted }
     }
 
+    /// The caller goes on without waiting.
+    fn ask(&self) {
+        if let Behind::Open(open) = &self.behind
+            && self.wanted & READS != 0
+        {
+            open.file.ask();
+        }
+    }
+
     /// What holds now, as [`Behind::ready`] says.
     #[must_use]
     pub fn ready(&self) -> u32 {
@@ -78,6 +89,7 @@ pub async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<boo
     let ready = || asked.iter().any(|asked| asked.ready() != 0);
     loop {
         if ready() {
+            asked.iter().for_each(Asked::ask);
             return Ok(true);
         }
         let opens = asked.iter().filter_map(|asked| match &asked.behind {
@@ -93,7 +105,10 @@ pub async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<boo
         let _outside = cx.await_streams(streams.into_iter());
         match cx.sleep(&queues, deadline).await {
             Woken::Event => {}
-            Woken::Timeout => return Ok(ready()),
+            Woken::Timeout => {
+                asked.iter().for_each(Asked::ask);
+                return Ok(ready());
+            }
             Woken::Signal => return Err(Errno::EINTR),
         }
     }

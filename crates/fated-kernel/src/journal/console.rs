@@ -143,7 +143,7 @@ impl Console for Recorded {
         result
     }
 
-    fn poll(&self, fd: i32) -> u32 {
+    fn poll(&self, fd: i32, want: u64) -> u32 {
         let at = self.journal.moment();
         let last = self.with(fd, |stream| stream.ready);
         let of_entry = |entry: &Entry| match entry {
@@ -153,7 +153,7 @@ impl Console for Recorded {
         let now = if self.journal.goes_on() {
             self.journal.take_due(of_entry).unwrap_or(last)
         } else {
-            self.console.poll(fd)
+            self.console.poll(fd, want)
         };
         if now != last {
             self.with(fd, |stream| stream.ready = now);

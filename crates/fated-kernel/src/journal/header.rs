@@ -1,6 +1,6 @@
 //! The head of a journal: its version, and all that a run depends on besides its choices and its input.
 
-use crate::config::{Config, Policy};
+use crate::config::{Config, Input, Policy};
 use crate::fs::inode::kind;
 use crate::journal::Error;
 use crate::journal::entry::Entry;
@@ -50,6 +50,21 @@ fn policy_text(policy: Policy) -> String {
     }
 }
 
+fn input_text(input: Input) -> &'static str {
+    match input {
+        Input::Blocks => "blocks",
+        Input::Live => "live",
+    }
+}
+
+fn parse_input(words: &mut Words<'_>) -> Result<Input, Wrong> {
+    match words.word("how input comes in")? {
+        "blocks" => Ok(Input::Blocks),
+        "live" => Ok(Input::Live),
+        other => Err(words.wrong(format!("input comes in as blocks or live, not as {other:?}"))),
+    }
+}
+
 fn parse_policy(words: &mut Words<'_>) -> Result<Policy, Wrong> {
     Ok(match words.until(':', "a policy")? {
         "rr" => Policy::RoundRobin,
@@ -70,7 +85,7 @@ impl Header {
     pub fn to_text(&self) -> String {
         let config = &self.config;
         let mut text = format!(
-            "{VERSION}\nseed {}\nepoch {}\ncall-cost {}\npolicy {}\nslice {}\ncpus {}\nmax-tasks {}\nhostname {}\n\
+            "{VERSION}\nseed {}\nepoch {}\ncall-cost {}\npolicy {}\nslice {}\ncpus {}\nmax-tasks {}\ninput {}\nhostname {}\n\
              real-start {}\n",
             config.seed,
             config.epoch_ns,
@@ -79,6 +94,7 @@ impl Header {
             config.slice_calls,
             config.cpus,
             config.max_tasks,
+            input_text(config.input),
             Quoted(config.hostname.as_bytes()),
             config.real_start_ns,
         );
@@ -107,6 +123,7 @@ impl Header {
             "slice" => config.slice_calls = words.number("a number of calls")?,
             "cpus" => config.cpus = words.number("a number of processors")?,
             "max-tasks" => config.max_tasks = words.number("a number of tasks")?,
+            "input" => config.input = parse_input(&mut words)?,
             "hostname" => {
                 let name = String::from_utf8(words.quoted()?);
                 config.hostname = name.map_err(|_| words.wrong("a name has printable characters"))?;
@@ -134,6 +151,7 @@ impl Header {
             hostname: String::new(),
             cpus: 0,
             max_tasks: 0,
+            input: Input::Blocks,
             wait_by_scan: false,
             real_start_ns: 0,
             log: false,

@@ -3,11 +3,18 @@
 //! Input takes no virtual time, and it comes in when every task waits: only then does the kernel look what there is, and while a task
 //! waits for input no virtual time passes. So a run depends on what is typed or piped in and in which pieces, not on how fast.
 //!
+//! In blocks, a task waits for as many bytes as it reads, or for [`BLOCK`] where it only wants to know whether there is input, and the host
+//! waits for them however fast they come. So not even the pieces matter.
+//!
+//! The rest of a line comes in at once: whoever reads byte by byte waits once a line.
+//!
 //! There are two exceptions, for programs that would never get their input otherwise. Where tasks don't stop making calls, input
-//! comes in after many of them. And a task that polls without ever waiting sees what there was when all others waited last.
+//! comes in after many of them. And a task that polls without ever waiting sees what there was when all others waited last; in blocks the
+//! host waits for a block then.
 
+use crate::config::Input;
 use crate::fs::poll;
-use crate::ports::Console;
+use crate::ports::{Awaited, Console};
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::cell::{Cell, RefCell};
@@ -15,15 +22,25 @@ use linux_raw_sys::ioctl::FIONREAD;
 
 /// How many turns of other tasks a task waits for input at most.
 const PATIENCE: u32 = 20_000;
+/// The most bytes that come in at once.
+pub const BLOCK: u64 = 1 << 16;
 
 /// What the kernel of a host knows of the standard streams.
 #[derive(Debug, Default)]
 pub struct Streams {
     states: RefCell<BTreeMap<i32, State>>,
-    /// What tasks wait for: stream and `POLL*` bits, by a number of their own.
-    awaited: RefCell<BTreeMap<u64, (i32, u32)>>,
+    /// What tasks wait for, by a number of their own.
+    awaited: RefCell<BTreeMap<u64, Awaited>>,
     last: Cell<u64>,
     turns: Cell<u32>,
+    /// Standard input comes in blocks.
+    blocks: bool,
+    /// Somebody has asked for such input without waiting for it.
+    asked: Cell<bool>,
+    /// Tasks have waited long enough for such input.
+    due: Cell<bool>,
+    /// They did so the last time, too: whoever reads byte by byte beside a task that never waits needn't be patient for each.
+    was_due: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -34,37 +51,58 @@ struct State {
     piece: u64,
     /// Somebody has polled since the last look.
     asked: bool,
+    /// In blocks: the last byte that was read didn't end a line.
+    in_line: bool,
     queue: WaitQueue,
 }
 
 impl Streams {
-    /// The streams that tasks wait for now, each with the bits waited for.
-    #[must_use]
-    pub fn awaited(&self) -> Option<Vec<(i32, u32)>> {
-        let mut streams = BTreeMap::new();
-        for &(stream, bits) in self.awaited.borrow().values() {
-            *streams.entry(stream).or_insert(0) |= bits;
-        }
-        (!streams.is_empty()).then(|| streams.into_iter().collect())
+    /// Streams that nobody has asked for.
+    pub(crate) fn new(input: Input) -> Streams {
+        Streams { blocks: input == Input::Blocks, ..Streams::default() }
     }
 
-    /// Lets in what there is; `true` if that has woken a task.
+    /// Whether input from this stream comes in blocks.
+    fn in_blocks(&self, stream: i32) -> bool {
+        self.blocks && stream == 0
+    }
+
+    /// What tasks wait for now, of each stream.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Vec<Awaited>> {
+        let mut streams: BTreeMap<i32, Awaited> = BTreeMap::new();
+        let asked = Awaited { stream: 0, bits: poll::IN, want: BLOCK };
+        let asked = self.asked.get().then_some(&asked);
+        for one in self.awaited.borrow().values().chain(asked) {
+            let all = streams.entry(one.stream).or_insert(*one);
+            *all = Awaited { bits: all.bits | one.bits, want: all.want.min(one.want), ..*all };
+        }
+        (!streams.is_empty()).then(|| streams.into_values().collect())
+    }
+
+    /// Lets in what there is; `true` if that has woken a task, or may have if it comes in blocks.
     pub(super) fn check(&self, console: &dyn Console) -> bool {
         self.turns.set(0);
-        let awaited: BTreeMap<i32, u32> = self.awaited().unwrap_or_default().into_iter().collect();
+        self.was_due.set(false);
+        let awaited = self.awaited().unwrap_or_default();
         let mut woken = Vec::new();
         for (stream, state) in self.states.borrow_mut().iter_mut() {
-            let wanted = awaited.get(stream).map_or(0, |bits| bits | poll::ERR | poll::HUP | poll::NVAL);
+            let awaited = awaited.iter().find(|it| it.stream == *stream);
+            let wanted = awaited.map_or(0, |it| it.bits | poll::ERR | poll::HUP | poll::NVAL);
             if wanted == 0 && !state.asked {
                 continue;
             }
             state.asked = false;
             // Whether it could be written doesn't matter to readers.
-            state.ready = console.poll(*stream) & !(poll::OUT | poll::WRNORM);
+            state.ready = console.poll(*stream, awaited.map_or(BLOCK, |it| it.want)) & !(poll::OUT | poll::WRNORM);
             let mut bytes = [0; 4];
             let known = state.ready & poll::IN != 0 && console.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
             state.piece = if known { u32::from_le_bytes(bytes).into() } else { 0 };
             if state.ready != 0 {
+                if self.in_blocks(*stream) {
+                    self.asked.set(false);
+                    self.due.set(false);
+                }
                 woken.push((state.queue.clone(), state.ready & wanted != 0));
             }
         }
@@ -72,15 +110,43 @@ impl Streams {
         woken.iter().any(|(_, waited)| *waited)
     }
 
-    /// Whether a task waits for a stream.
+    /// Whether a task waits for a stream, or has asked for a block.
     pub(crate) fn are_awaited(&self) -> bool {
-        !self.awaited.borrow().is_empty()
+        self.asked.get() || !self.awaited.borrow().is_empty()
     }
 
     /// Counts a turn; `true` if tasks have waited long enough.
     pub(super) fn count_turn(&self) -> bool {
         self.turns.set(self.turns.get() + 1);
-        self.turns.get() >= PATIENCE
+        self.turns.get() >= if self.was_due.get() { 1 } else { PATIENCE }
+    }
+
+    /// Tasks have waited long enough. `true` if that makes a block of input due.
+    pub(super) fn become_due(&self) -> bool {
+        let input =
+            self.awaited().is_some_and(|all| all.iter().any(|it| self.in_blocks(it.stream) && it.bits & poll::IN != 0));
+        self.due.set(input);
+        input
+    }
+
+    /// Whether nothing may go on before a block of input has come in.
+    pub(crate) fn is_due(&self) -> bool {
+        self.due.get()
+    }
+
+    /// A block that was due has come in. The next one will be due at once.
+    pub(crate) fn stay_due(&self) {
+        self.was_due.set(true);
+    }
+
+    /// Somebody wants to know whether there is input, without waiting for it.
+    pub(super) fn ask(&self, stream: i32) {
+        let mut states = self.states.borrow_mut();
+        let Some(state) = states.get_mut(&stream) else { return };
+        state.asked = true;
+        if self.in_blocks(stream) && state.ready == 0 {
+            self.asked.set(true);
+        }
     }
 
     /// Woken when input comes in.
@@ -92,7 +158,7 @@ impl Streams {
     pub(super) fn ready(&self, stream: i32) -> u32 {
         let mut states = self.states.borrow_mut();
         let Some(state) = states.get_mut(&stream) else { return 0 };
-        state.asked = true;
+        state.asked |= !self.in_blocks(stream);
         state.ready
     }
 
@@ -101,9 +167,16 @@ impl Streams {
         self.states.borrow().get(&stream).map(|state| state.piece).filter(|&bytes| bytes > 0)
     }
 
-    /// Somebody has read. What is there beyond that comes in later.
-    pub(super) fn consumed(&self, stream: i32, bytes: u64) {
+    /// Whether a read of so many bytes gets them at once, and the host waits for them meanwhile: the rest of a line. Those who read byte
+    /// by byte would otherwise wait for each.
+    pub(super) fn flows(&self, stream: i32, bytes: u64) -> bool {
+        bytes < BLOCK && self.states.borrow().get(&stream).is_some_and(|state| state.in_line)
+    }
+
+    /// Somebody has read so many bytes, up to `last`. What is there beyond that comes in later.
+    pub(super) fn consumed(&self, stream: i32, bytes: u64, last: Option<u8>) {
         if let Some(state) = self.states.borrow_mut().get_mut(&stream) {
+            state.in_line = self.in_blocks(stream) && last.is_some_and(|byte| byte != b'\n');
             state.piece = state.piece.saturating_sub(bytes);
             if state.piece == 0 {
                 state.ready = 0;
@@ -111,8 +184,8 @@ impl Streams {
         }
     }
 
-    /// A wait for a stream and `POLL*` bits begins; returns its number.
-    pub(super) fn begin_wait(&self, wanted: (i32, u32)) -> u64 {
+    /// A wait for a stream begins; returns its number.
+    pub(super) fn begin_wait(&self, wanted: Awaited) -> u64 {
         let number = self.last.get() + 1;
         self.last.set(number);
         self.awaited.borrow_mut().insert(number, wanted);

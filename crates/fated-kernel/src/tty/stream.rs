@@ -12,9 +12,10 @@ use crate::fs::inode::{FileStat, kind};
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::mm::iov_iter::Buffers;
-use crate::ports::Console;
+use crate::ports::{Awaited, Console};
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::nr;
+use crate::tty::input;
 use crate::tty::ioctl;
 use crate::tty::terminal::{TERMIOS, Terminal};
 use alloc::{
@@ -27,7 +28,7 @@ use linux_raw_sys::general::{O_ACCMODE, O_NOCTTY, O_RDWR, O_WRONLY};
 use linux_raw_sys::ioctl::{FIONREAD, TCGETS};
 
 /// The most bytes that one call moves.
-const CHUNK: u64 = 1 << 16;
+const CHUNK: u64 = input::BLOCK;
 
 /// A standard stream of fated.
 #[derive(Clone, Debug)]
@@ -134,6 +135,7 @@ impl Stream {
     /// `FIONREAD`: no more than what has come in.
     fn readable_bytes(&self, cx: &Cx) -> Result<u32, Errno> {
         if cx.kernel.streams.ready(self.number) == 0 {
+            self.ask();
             return Ok(0);
         }
         if let Some(bytes) = cx.kernel.streams.piece(self.number) {
@@ -151,14 +153,16 @@ impl File for Stream {
         if to.left() == 0 {
             return Ok(0);
         }
-        if !self.is_memory() && cx.kernel.streams.ready(self.number) == 0 {
+        let streams = &cx.kernel.streams;
+        if !self.is_memory() && streams.ready(self.number) == 0 && !streams.flows(self.number, to.left()) {
             return Err(Errno::EAGAIN);
         }
-        let most = cx.kernel.streams.piece(self.number).unwrap_or(CHUNK);
+        let most = streams.piece(self.number).unwrap_or(CHUNK);
         let mut data = vec![0; to.left().min(CHUNK).min(most) as usize];
         let result = self.console.read(self.number, &mut data);
         // After an error nothing is left to be read.
-        cx.kernel.streams.consumed(self.number, result.map_or(u64::MAX, |got| got as u64));
+        let last = result.ok().and_then(|got| data.get(got.checked_sub(1)?)).copied();
+        streams.consumed(self.number, result.map_or(u64::MAX, |got| got as u64), last);
         let got = result?;
         Ok(to.put(data.get(..got).unwrap_or(&data))? as u64)
     }
@@ -211,6 +215,12 @@ impl File for Stream {
 
     fn stream(&self) -> Option<i32> {
         (self.reads && !self.is_memory()).then_some(self.number)
+    }
+
+    fn ask(&self) {
+        if let (Some(stream), Some(kernel)) = (self.stream(), self.kernel.upgrade()) {
+            kernel.ask_for_input(&[Awaited { stream, bits: poll::IN, want: input::BLOCK }]);
+        }
     }
 
     fn stat(&self, _cx: &Cx) -> Result<FileStat, Errno> {

@@ -1,7 +1,9 @@
 //! Tasks that wait for standard streams, and the moments at which input comes in.
 
 use crate::cx::Cx;
+use crate::fs::poll;
 use crate::host::Kernel;
+use crate::ports::Awaited;
 use alloc::{rc::Rc, vec::Vec};
 
 /// A task's wait for streams; dropping it ends the wait.
@@ -18,6 +20,14 @@ impl Kernel {
         self.streams.check(&*self.console)
     }
 
+    /// Somebody has asked for input without waiting for it.
+    pub(crate) fn ask_for_input(&self, streams: &[Awaited]) {
+        for awaited in streams.iter().filter(|it| it.bits & poll::IN != 0) {
+            self.streams.ask(awaited.stream);
+            self.watch();
+        }
+    }
+
     /// Counts a turn while a task waits for input, so that none waits without end.
     #[inline]
     pub(crate) fn count_turn(&self) {
@@ -28,7 +38,7 @@ impl Kernel {
 
     #[cold]
     fn count_awaited_turn(&self) {
-        if self.streams.count_turn() {
+        if self.streams.count_turn() && !self.streams.become_due() {
             self.let_input_in();
         }
     }
@@ -37,7 +47,7 @@ impl Kernel {
 impl Cx {
     /// The task is about to wait for these streams, until the result is dropped.
     #[must_use]
-    pub fn await_streams(&self, streams: impl Iterator<Item = (i32, u32)>) -> Option<Awaiting> {
+    pub fn await_streams(&self, streams: impl Iterator<Item = Awaited>) -> Option<Awaiting> {
         let numbers: Vec<_> = streams.map(|wanted| self.kernel.streams.begin_wait(wanted)).collect();
         (!numbers.is_empty()).then(|| Awaiting { kernel: self.kernel.clone(), numbers })
     }

@@ -52,7 +52,7 @@ impl Console for Witness {
     fn write(&self, _fd: i32, data: &[u8]) -> Result<usize, Errno> {
         Ok(data.len())
     }
-    fn poll(&self, _fd: i32) -> u32 {
+    fn poll(&self, _fd: i32, _want: u64) -> u32 {
         fated_kernel::fs::poll::IN
     }
     fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {

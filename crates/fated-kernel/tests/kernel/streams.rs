@@ -1,12 +1,15 @@
 //! The standard streams of fated: input comes before time, and the terminal belongs to one group at a time.
 
-use crate::world::{BASE, World, first};
+use crate::world::{BASE, World, config, first};
+use fated_kernel::arch::Call;
+use fated_kernel::config::{Config, Input};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::fs::poll;
 use fated_kernel::host::{Ending, Next};
 use fated_kernel::id::Tid;
-use fated_kernel::ports::Console;
+use fated_kernel::ports::{Awaited, Console, Stop};
+use fated_kernel::tty::input::BLOCK;
 use linux_raw_sys::general as nr;
 use linux_raw_sys::ioctl::{TCGETS, TIOCGPGRP, TIOCSPGRP};
 use std::cell::{Cell, RefCell};
@@ -17,6 +20,7 @@ use std::rc::Rc;
 struct Desk {
     input: RefCell<Vec<u8>>,
     terminal: Cell<bool>,
+    blocks: Cell<bool>,
 }
 
 impl Console for Desk {
@@ -33,8 +37,9 @@ impl Console for Desk {
     fn write(&self, _fd: i32, data: &[u8]) -> Result<usize, Errno> {
         Ok(data.len())
     }
-    fn poll(&self, _fd: i32) -> u32 {
-        if self.input.borrow().is_empty() { 0 } else { poll::IN }
+    fn poll(&self, _fd: i32, want: u64) -> u32 {
+        let least = if self.blocks.get() { want as usize } else { 1 };
+        if self.input.borrow().len() < least { 0 } else { poll::IN }
     }
     fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {
         const PIPE: u32 = 0o010_600;
@@ -52,7 +57,8 @@ fn error(errno: Errno) -> i64 {
 
 #[track_caller]
 fn awaits(world: &World, bits: u32) {
-    assert_eq!(world.kernel.run_until(None), Next::AwaitConsole { streams: vec![(0, bits)] });
+    let Next::AwaitConsole { streams } = world.kernel.run_until(None) else { panic!("nobody waits for input") };
+    assert_eq!(streams.iter().map(|it| (it.stream, it.bits)).collect::<Vec<_>>(), [(0, bits)]);
 }
 
 fn seconds(world: &World, tid: Tid, count: u64) -> u64 {
@@ -80,6 +86,90 @@ fn time_waits_for_input() {
     world.call(first(), nr::__NR_pause, &[]);
     assert_eq!(world.returned(child), 0);
     assert_eq!(world.kernel.timers.now() / 1_000_000_000, before / 1_000_000_000 + 1);
+}
+
+/// A host whose input comes in blocks.
+fn in_blocks() -> (Rc<Desk>, World) {
+    let desk = Rc::new(Desk::default());
+    desk.blocks.set(true);
+    let world = World::configured(Config { input: Input::Blocks, ..config() }, desk.clone(), World::nowhere(), false);
+    (desk, world)
+}
+
+#[test]
+fn a_block_is_as_long_as_the_read() {
+    let (desk, world) = in_blocks();
+    world.call(first(), nr::__NR_read, &[0, BASE, 5]);
+    for (arrived, want) in [("", 5), ("ty", 5), ("pe", 5)] {
+        desk.input.borrow_mut().extend(arrived.as_bytes());
+        let awaited = Awaited { stream: 0, bits: poll::IN, want };
+        assert_eq!(world.kernel.run_until(None), Next::AwaitConsole { streams: vec![awaited] });
+    }
+    desk.input.borrow_mut().extend(b"d more\n");
+    assert_eq!(world.returned(first()), 5);
+    assert_eq!(&world.read::<5>(first(), BASE), b"typed");
+    // The line goes on, so nobody has to wait for its rest.
+    assert_eq!(world.result(first(), nr::__NR_read, &[0, BASE, 6]), 6);
+    world.call(first(), nr::__NR_read, &[0, BASE, 1]);
+    let awaited = Awaited { stream: 0, bits: poll::IN, want: 1 };
+    assert_eq!(world.kernel.run_until(None), Next::AwaitConsole { streams: vec![awaited] });
+}
+
+#[test]
+fn who_asks_without_waiting_gets_a_block_when_all_wait() {
+    let (desk, world) = in_blocks();
+    let look = || {
+        world.write(first(), BASE, &[0, 0, 0, 0, poll::IN as u8, 0, 0, 0]);
+        world.result(first(), nr::__NR_poll, &[BASE, 1, 0])
+    };
+    desk.input.borrow_mut().extend(b"a part of a block");
+    assert_eq!(look(), 0);
+    world.call(first(), nr::__NR_nanosleep, &[seconds(&world, first(), 1), 0]);
+    awaits(&world, poll::IN);
+    let before = world.kernel.timers.now();
+    awaits(&world, poll::IN);
+    assert_eq!(world.kernel.timers.now(), before);
+    desk.input.borrow_mut().extend(vec![b'x'; BLOCK as usize]);
+    assert_eq!(world.returned(first()), 0);
+    assert_eq!(look(), 1);
+}
+
+#[test]
+fn who_does_not_ask_for_input_does_not_wait_for_it() {
+    let (_desk, world) = in_blocks();
+    // As runtimes do that want to know which descriptors are open.
+    world.write(first(), BASE, &[0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(world.result(first(), nr::__NR_poll, &[BASE, 1, 0]), 0);
+    assert_eq!(world.result(first(), nr::__NR_nanosleep, &[seconds(&world, first(), 1), 0]), 0);
+}
+
+#[test]
+fn a_block_is_due_though_others_never_wait() {
+    let (desk, world) = in_blocks();
+    let child = world.fork(first());
+    world.call(first(), nr::__NR_read, &[0, BASE, 5]);
+    let mut calls = 0;
+    loop {
+        match world.kernel.run_until(None) {
+            Next::Run(tid) => {
+                assert_eq!(tid, child);
+                calls += 1;
+                world.kernel.stopped(tid, Stop::Call(Call { number: nr::__NR_getppid.into(), args: [0; 6] }));
+            }
+            next => {
+                let awaited = Awaited { stream: 0, bits: poll::IN, want: 5 };
+                assert_eq!(next, Next::AwaitConsole { streams: vec![awaited] });
+                break;
+            }
+        }
+    }
+    assert!(calls > 1000, "{calls}");
+    assert!(
+        matches!(world.kernel.run_until(None), Next::AwaitConsole { .. }),
+        "others go on before the block is there"
+    );
+    desk.input.borrow_mut().extend(b"typed");
+    assert_eq!(world.returned(first()), 5);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::tree;
 use fated_kernel::arch::{Call, Regs};
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Input, Policy};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
 use fated_kernel::fs::inode::FileStat;
@@ -185,7 +185,7 @@ impl Console for Nowhere {
     fn write(&self, _fd: i32, data: &[u8]) -> Result<usize, Errno> {
         Ok(data.len())
     }
-    fn poll(&self, _fd: i32) -> u32 {
+    fn poll(&self, _fd: i32, _want: u64) -> u32 {
         fated_kernel::fs::poll::IN | fated_kernel::fs::poll::OUT
     }
     fn stat(&self, _fd: i32) -> Result<FileStat, Errno> {
@@ -212,6 +212,7 @@ pub fn config() -> Config {
         hostname: "test".into(),
         cpus: 1,
         max_tasks: 1000,
+        input: Input::Live,
         wait_by_scan: false,
         real_start_ns: 0,
         log: false,

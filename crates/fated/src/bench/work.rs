@@ -214,7 +214,7 @@ pub fn wrapper(under: Under, cpu: usize, engine: EngineName) -> anyhow::Result<V
     let fated = std::env::current_exe().context("failed to find fated itself")?.display().to_string();
     let engine = engine.to_possible_value().context("failed to name the engine")?.get_name().to_owned();
     let cpu = cpu.to_string();
-    let words = [&[&fated, "run", "--engine", &engine, "--cpu", &cpu], rest, &["--"]].concat();
+    let words = [&[&fated, "run", "--input", "live", "--engine", &engine, "--cpu", &cpu], rest, &["--"]].concat();
     Ok(words.into_iter().map(str::to_owned).collect())
 }
 

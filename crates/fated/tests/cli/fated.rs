@@ -158,6 +158,18 @@ impl Running {
         line
     }
 
+    /// Waits until something has come on standard error, and returns its first line.
+    #[track_caller]
+    pub fn error_line(&mut self) -> String {
+        let stderr = self.child.stderr.as_mut().expect("it is a pipe");
+        let mut line = String::new();
+        let mut byte = [0];
+        while stderr.read(&mut byte).expect("a pipe can be read") == 1 && byte != *b"\n" {
+            line.push(char::from(byte[0]));
+        }
+        line
+    }
+
     /// From now on nobody reads standard output.
     pub fn close_output(&mut self) {
         drop(self.child.stdout.take());

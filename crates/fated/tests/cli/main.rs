@@ -10,6 +10,7 @@ mod bench;
 mod exec;
 mod fated;
 mod faults;
+mod input;
 mod journal;
 mod killed;
 mod options;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         same::TESTS,
         terminal::TESTS,
         faults::TESTS,
+        input::TESTS,
         journal::TESTS,
         exec::TESTS,
         killed::TESTS,

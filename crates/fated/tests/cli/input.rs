@@ -1,0 +1,118 @@
+//! Standard input: in blocks a run depends on the bytes alone; live it depends on the pieces that they come in.
+
+use std::fs;
+use std::io::Write as _;
+
+use crate::fated::{Folder, Outcome, Running, engine, fated, with_input};
+use crate::{ENGINES, Test};
+
+pub const TESTS: &[Test] = &[
+    ("input_in_blocks", &["seq", "cat"], in_blocks),
+    ("input_of_who_polls", &["python3"], of_who_polls),
+    ("input_is_repeated", &["python3"], is_repeated),
+    ("input_for_a_dialogue", &["python3"], for_a_dialogue),
+    ("input_that_is_not_read_stays", &["head"], that_is_not_read_stays),
+];
+
+/// A guest that gets these pieces one after the other. It says on standard error how far it is, so that each piece comes alone.
+#[track_caller]
+fn in_pieces(args: &[&str], pieces: &[&str]) -> Outcome {
+    let mut running = Running::start(args);
+    for piece in pieces {
+        // If the writer is faster than the guest, they are one piece, which is as good.
+        running.input().write_all(piece.as_bytes()).expect("the guest reads it");
+        std::thread::yield_now();
+    }
+    running.end()
+}
+
+/// The same text at once, in lines and byte by byte.
+#[track_caller]
+fn same(args: &[&str], text: &str) -> Outcome {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let bytes: Vec<&str> = text.split_inclusive(|_| true).collect();
+    let args = &[&["run"], args].concat();
+    let at_once = in_pieces(args, &[text]);
+    assert_eq!(in_pieces(args, &lines), at_once);
+    assert_eq!(in_pieces(args, &bytes), at_once);
+    at_once
+}
+
+fn in_blocks() {
+    let text: String = (0..2000).map(|line| format!("line {line}\n")).collect();
+    let read = "while read -r word; do n=$((n+1)); done; echo $n; date +%N";
+    assert!(same(&["sh", "-c", read], &text).code(0).stdout.starts_with("2000\n"));
+    let copy = "cat | cat; date +%N";
+    assert!(same(&["sh", "-c", copy], &text).code(0).stdout.starts_with(&text));
+    let beside = "(while :; do kill -0 $$; done) & cat | tail -n 1; date +%N; kill $!";
+    assert!(same(&["sh", "-c", beside], &text).code(0).stdout.starts_with("line 1999\n"));
+}
+
+const POLLS: &str = "
+import array, fcntl, os, select, sys, termios, time
+os.set_blocking(0, False)
+poller = select.epoll() if sys.argv[1] == 'epoll' else select.poll()
+poller.register(0, select.POLLIN)
+looks = 0
+while True:
+    looks += 1
+    found = poller.poll(0)
+    if not found:
+        time.sleep(0.01)
+        continue
+    queued = array.array('i', [0])
+    fcntl.ioctl(0, termios.FIONREAD, queued)
+    data = os.read(0, 100000)
+    print(looks, queued[0], len(data), found, time.time())
+    if not data:
+        break
+    assert len(data) == queued[0]
+";
+
+fn of_who_polls() {
+    let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+    for how in ["poll", "epoll"] {
+        let args = ["run", "python3", "-S", "-c", POLLS, how];
+        let at_once = in_pieces(&args, &[&text]).code(0);
+        let halves = text.split_at(100_001);
+        assert_eq!(in_pieces(&args, &[halves.0, halves.1]), at_once);
+        assert!(at_once.stdout.contains(" 65536 65536 "), "{}", at_once.stdout);
+    }
+}
+
+fn is_repeated() {
+    let folder = Folder::new(&format!("input-{}", engine()));
+    let journal = folder.file("journal");
+    let text = "a line\n".repeat(30_000);
+    let guest = ["python3", "-S", "-c", POLLS, "poll"];
+    let first = with_input(&[&["run", "--record", &journal][..], &guest].concat(), &text).code(0);
+    let head = fs::read_to_string(&journal).expect("fated has written it");
+    assert!(head.contains("\ninput blocks\n"), "{head}");
+    for engine in ENGINES {
+        fated(&["replay", "--engine", engine, &journal]).code(0).stdout(&first.stdout);
+    }
+    with_input(&[&["run", "--verify"][..], &guest].concat(), &text).code(0).stdout(&first.stdout);
+}
+
+/// Both sides wait for each other: blocks of a line's length would come too late.
+fn for_a_dialogue() {
+    let echo = "import os\nwhile True:\n  data = os.read(0, 1000)\n  if not data: break\n  os.write(1, data)\n";
+    let mut running = Running::start(&["run", "--input", "live", "python3", "-S", "-c", echo]);
+    for line in ["one", "two"] {
+        running.input().write_all(format!("{line}\n").as_bytes()).expect("the guest reads it");
+        assert_eq!(running.line(), line);
+    }
+    running.end().code(0);
+    // Without it, fated says what would help.
+    let mut running = Running::start(&["run", "python3", "-S", "-c", echo]);
+    running.input().write_all(b"one\n").expect("the guest reads it");
+    assert!(running.error_line().contains("--input live"));
+    running.end().code(0).stdout("one\n");
+}
+
+fn that_is_not_read_stays() {
+    let script = format!("{} run --engine {} sh -c 'read x; echo got $x'; cat", env!("CARGO_BIN_EXE_fated"), engine());
+    let mut running = Running::start_program("sh", &["-c", &script]);
+    running.input().write_all(b"one\ntwo\n").expect("the shell reads it");
+    assert_eq!(running.end().code(0).stdout, "got one\ntwo\n");
+}
