@@ -34,7 +34,7 @@ pub fn change(cx: &Cx, call: Call, arg: PathArg) -> Result<u64, Errno> {
 
 /// fchdir(2): `call` has the descriptor.
 pub fn change_to_descriptor(cx: &Cx, call: Call) -> Result<u64, Errno> {
-    match cx.file(call.args[0] as i32) {
+    match cx.raw_file(call.args[0] as i32) {
         Some(open) if !open.is_real() => {
             let directory = open.downcast::<Directory>().ok_or(Errno::ENOTDIR)?;
             enter_generated(cx, directory.path())

@@ -5,9 +5,12 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::fdtable::HostFile;
 use crate::fs::file::{File, OpenFile, Slot};
+use crate::fs::host::carry_out::Borrowed;
 use crate::process::task::Task;
 use alloc::rc::Rc;
-use linux_raw_sys::general::{__NR_eventfd2, O_CLOEXEC, RLIMIT_NOFILE};
+use linux_raw_sys::general::{
+    __NR_eventfd2, __NR_open, __NR_prlimit64, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RLIMIT_NOFILE,
+};
 
 /// Finds out which opens that passed have succeeded.
 pub fn settle(task: &Task) {
@@ -29,9 +32,15 @@ pub fn slot_of(task: &Task, fd: i32) -> Slot {
 }
 
 impl Cx {
-    /// The open file at `fd`, if the kernel knows it.
+    /// The open file at `fd`, if the kernel knows it and it does more than to name a file (Linux: `fdget`).
     #[must_use]
     pub fn file(&self, fd: i32) -> Option<Rc<OpenFile>> {
+        self.raw_file(fd).filter(|open| !open.is_path())
+    }
+
+    /// The same for one that may only name a file (`O_PATH`; Linux: `fdget_raw`).
+    #[must_use]
+    pub fn raw_file(&self, fd: i32) -> Option<Rc<OpenFile>> {
         self.task.files.borrow().get(fd)
     }
 
@@ -43,14 +52,18 @@ impl Cx {
         }
     }
 
-    /// `EBADF` unless `fd` is open.
+    /// `EBADF` unless `fd` is open and does more than to name a file.
     pub fn check_open(&self, fd: i32) -> Result<(), Errno> {
-        self.open_slot(fd).map(drop)
+        match self.open_slot(fd)? {
+            Slot::Open(descriptor) if descriptor.open.is_path() => Err(Errno::EBADF),
+            _ => Ok(()),
+        }
     }
 
     /// The open file at `fd`. A file of the real Linux has the wrong kind: `wrong`.
     pub fn file_or(&self, fd: i32, wrong: Errno) -> Result<Rc<OpenFile>, Errno> {
         match self.open_slot(fd)? {
+            Slot::Open(descriptor) if descriptor.open.is_path() => Err(Errno::EBADF),
             Slot::Open(descriptor) => Ok(descriptor.open),
             _ => Err(wrong),
         }
@@ -69,7 +82,26 @@ impl Cx {
             settle(&self.task);
         }
         let free = self.task.files.borrow().lowest(min);
-        if (free as u64) < self.descriptor_limit() { Ok(free) } else { Err(Errno::EMFILE) }
+        if free as u64 >= self.descriptor_limit() {
+            return Err(Errno::EMFILE);
+        }
+        self.make_room(free as u64).map(|()| free)
+    }
+
+    /// Raises the real process's own limit to the soft one, if it doesn't reach a number that is about to be used.
+    pub fn make_room(&self, number: u64) -> Result<(), Errno> {
+        let reached = &self.process().real_descriptors;
+        if number < reached.get() {
+            return Ok(());
+        }
+        let limit = self.process().limits.get(RLIMIT_NOFILE)?;
+        let words = [limit.soft, limit.hard].map(u64::to_le_bytes);
+        let memory = Borrowed::new(self, words.as_flattened())?;
+        let set = self.native(__NR_prlimit64.into(), [0, RLIMIT_NOFILE.into(), memory.addr, 0, 0, 0]);
+        memory.restore(self);
+        set.map_err(|_| Errno::EMFILE)?;
+        reached.set(limit.soft);
+        Ok(())
     }
 
     /// `EMFILE` unless there is room for two descriptors.
@@ -107,6 +139,18 @@ impl Cx {
     /// Opens `file` for the caller. The real process opens a placeholder, whose number is the descriptor.
     pub fn install(&self, file: Rc<dyn File>, flags: u32) -> Result<i32, Errno> {
         let fd = self.placeholder(flags & O_CLOEXEC != 0)?;
+        let open = OpenFile::new(self, file, flags);
+        self.task.files.borrow().set(fd, open, flags & O_CLOEXEC != 0);
+        Ok(fd)
+    }
+
+    /// The same for a descriptor that only names a file (`O_PATH`). The placeholder does no more, so calls that pass fail as on it.
+    pub fn install_path(&self, file: Rc<dyn File>, flags: u32) -> Result<i32, Errno> {
+        let root = Borrowed::new(self, b"/")?;
+        let real = u64::from(flags & (O_CLOEXEC | O_PATH | O_DIRECTORY | O_NOFOLLOW));
+        let fd = self.native(__NR_open.into(), [root.addr, real, 0, 0, 0, 0]);
+        root.restore(self);
+        let fd = fd? as i32;
         let open = OpenFile::new(self, file, flags);
         self.task.files.borrow().set(fd, open, flags & O_CLOEXEC != 0);
         Ok(fd)

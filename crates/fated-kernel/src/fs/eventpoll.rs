@@ -68,10 +68,17 @@ impl Interest {
 }
 
 impl Watcher for Interest {
-    fn fire(&self) {
-        if let Some(epoll) = self.epoll.upgrade() {
-            epoll.look_at(self.key);
-        }
+    fn is_exclusive(&self) -> bool {
+        self.events.get() & c::EPOLLEXCLUSIVE != 0
+    }
+
+    /// It is enough if somebody waits who wakes now, unless the file has come to an end: all have to learn that.
+    fn fire(&self) -> bool {
+        let Some(epoll) = self.epoll.upgrade() else { return false };
+        let bits = self.bits();
+        let enough = !epoll.queue.is_empty() && bits != 0 && bits & (poll::ERR | poll::HUP) == 0;
+        epoll.look_at(self.key);
+        enough
     }
 }
 

@@ -108,11 +108,12 @@ pub fn duplicate(cx: &Cx, number: u32, args: [u64; 6], min: usize, cloexec: bool
 pub fn replace(cx: &Cx, number: u32, args: [u64; 6], cloexec: bool) -> SysResult {
     let (from, to) = (args[0] as i32, args[1] as i32);
     if from == to {
-        return cx.check_open(from).map(|()| Outcome::Value(from as u64));
+        return cx.open_slot(from).map(|_| Outcome::Value(from as u64));
     }
     if u64::from(to as u32) >= cx.descriptor_limit() {
         return Err(Errno::EBADF);
     }
+    cx.make_room(u64::from(to as u32))?;
     let slot = cx.open_slot(from)?.with_cloexec(cloexec);
     let files = cx.task.files.borrow().clone();
     if matches!(slot, Slot::Host(_)) && files.get(to).is_none() {

@@ -14,7 +14,7 @@ use alloc::{rc::Rc, string::String, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, OnceCell};
 use core::fmt::Debug;
-use linux_raw_sys::general::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY};
+use linux_raw_sys::general::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_PATH, O_WRONLY};
 
 /// What stands behind an open file. All methods answer at once; `EAGAIN` means: not now, ask again when
 /// [`File::queue`] is woken.
@@ -124,6 +124,12 @@ impl OpenFile {
     #[must_use]
     pub fn nonblocking(&self) -> bool {
         self.flags.get() & O_NONBLOCK != 0
+    }
+
+    /// Whether it only names a file (`O_PATH`), so that few calls take it.
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        self.flags.get() & O_PATH != 0
     }
 
     /// Whether it may be read.

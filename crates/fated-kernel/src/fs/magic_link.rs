@@ -39,8 +39,34 @@ pub fn text(cx: &Cx, link: &MagicLink) -> Result<Vec<u8>, Errno> {
         MagicLink::Path(task, name) => task.guest.proc_link(name),
         MagicLink::Descriptor(task, fd) => match task.files.borrow().get(*fd) {
             Some(open) if !open.is_real() => Ok(open.file.name()),
-            _ => task.guest.proc_link(&format!("fd/{fd}")),
+            _ => real_name(cx, task, *fd),
         },
+    }
+}
+
+/// The name of a real file. One that never had a name (`O_TMPFILE`) has a name made of its inode number, which is virtualized.
+fn real_name(cx: &Cx, task: &Task, fd: i32) -> Result<Vec<u8>, Errno> {
+    let name = task.guest.proc_link(&format!("fd/{fd}"))?;
+    if !is_nameless(&name) {
+        return Ok(name);
+    }
+    let real = task.guest.stat(fd, b"", 0)?;
+    Ok(virtual_name(name, real.ino, cx.kernel.fs.number(real.dev, real.ino)))
+}
+
+/// What Linux appends to the name of a file that has none any more.
+const DELETED: &[u8] = b" (deleted)";
+
+/// Whether a name may be one that Linux has made of an inode number.
+fn is_nameless(name: &[u8]) -> bool {
+    name.ends_with(DELETED) && name.rsplit(|&byte| byte == b'/').next().is_some_and(|last| last.first() == Some(&b'#'))
+}
+
+/// The name of a file, with another number in place of its inode's if Linux has made it of that: `#NUMBER (deleted)`.
+pub(crate) fn virtual_name(name: Vec<u8>, real: u64, number: u64) -> Vec<u8> {
+    match name.strip_suffix(format!("/#{real} (deleted)").as_bytes()) {
+        Some(folder) => [folder, format!("/#{number} (deleted)").as_bytes()].concat(),
+        None => name,
     }
 }
 

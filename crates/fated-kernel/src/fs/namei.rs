@@ -102,7 +102,7 @@ fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
             Cwd::Generated(path) => Base::Generated(path),
         });
     }
-    if let Some(open) = cx.file(dirfd)
+    if let Some(open) = cx.raw_file(dirfd)
         && let Some(directory) = open.downcast::<Directory>()
     {
         if !open.is_real() {
@@ -134,7 +134,7 @@ pub(crate) struct RealParent {
 impl RealParent {
     /// The directory behind `dirfd`, if `name` is a single one in it.
     pub(crate) fn behind(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<RealParent> {
-        RealParent::of(cx.file(dirfd).filter(|_| is_single(name))?, name)
+        RealParent::of(cx.raw_file(dirfd).filter(|_| is_single(name))?, name)
     }
 
     fn of(open: Rc<OpenFile>, name: &[u8]) -> Option<RealParent> {

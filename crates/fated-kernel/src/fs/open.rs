@@ -130,7 +130,8 @@ pub fn open(cx: &Cx, request: Request) -> Result<Begun, Errno> {
 }
 
 fn install(cx: &Cx, flags: u32, file: Rc<dyn File>) -> Result<Outcome, Errno> {
-    cx.install(file, flags).map(|fd| Outcome::Value(fd as u64))
+    let fd = if flags & O_PATH != 0 { cx.install_path(file, flags) } else { cx.install(file, flags) };
+    fd.map(|fd| Outcome::Value(fd as u64))
 }
 
 fn open_generated(cx: &Cx, request: Request, node: &Inode, target: &Lookup) -> Result<Outcome, Errno> {
@@ -160,6 +161,7 @@ fn open_generated(cx: &Cx, request: Request, node: &Inode, target: &Lookup) -> R
 
 fn open_device(cx: &Cx, request: Request, device: Device, target: &Lookup) -> Result<Outcome, Errno> {
     match device {
+        _ if request.has(O_PATH) => open_path(cx, request, target),
         _ if device.is_native() => pass_open(cx, request, target),
         Device::Random | Device::Urandom => install(cx, request.flags, Rc::new(Random(device))),
         _ => install(cx, request.flags, open_terminal(cx).ok_or(Errno::ENXIO)?),
@@ -175,7 +177,10 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
         Err(_) => return pass(cx, *request.call, &[(request.arg, target)]).map(Begun::Over),
     };
     if request.has(O_PATH) {
-        return passed();
+        if request.has(O_DIRECTORY) && !stat.is(kind::DIRECTORY) {
+            return Err(Errno::ENOTDIR);
+        }
+        return open_path(cx, request, target).map(Begun::Over);
     }
     match stat.mode & kind::MASK {
         kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => {
@@ -227,6 +232,12 @@ fn pass_open(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errn
     let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
     cx.enter_host(fd as i32, request.has(O_CLOEXEC));
     Ok(Outcome::Value(fd))
+}
+
+/// Lets the real Linux open a file by name alone (`O_PATH`).
+fn open_path(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errno> {
+    let fd = carry_out(cx, *request.call, &[(request.arg, target)])?;
+    Ok(track(cx, request, fd, Rc::new(NativeFile::untracked())))
 }
 
 /// Flags that open a directory, but no link to one.

@@ -13,6 +13,7 @@ pub fn open_directory(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
     const F_GETFD: u64 = 1;
     const F_GETFL: u64 = 3;
     const O_PATH: u64 = 0o10_000_000;
+    cx.check_open(fd)?;
     if let Some(open) = cx.file(fd) {
         return Ok(open);
     }

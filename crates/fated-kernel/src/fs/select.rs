@@ -21,6 +21,8 @@ pub enum Behind {
     Nothing,
     /// It isn't open.
     Closed,
+    /// It only names a file (`O_PATH`).
+    Path,
     /// A file of the real Linux, which is always ready.
     Native,
     /// A file of the kernel's own.
@@ -31,8 +33,9 @@ impl Behind {
     /// What stands at `fd`, as poll(2) sees it.
     #[must_use]
     pub fn of(cx: &Cx, fd: i32) -> Behind {
-        match cx.file(fd) {
+        match cx.raw_file(fd) {
             _ if fd < 0 => Behind::Nothing,
+            Some(open) if open.is_path() => Behind::Path,
             Some(open) if open.file.is_native() => Behind::Native,
             Some(open) => Behind::Open(open),
             None if cx.check_open(fd).is_ok() => Behind::Native,
@@ -45,7 +48,7 @@ impl Behind {
     pub fn ready(&self, wanted: u32) -> u32 {
         match self {
             Behind::Nothing => 0,
-            Behind::Closed => poll::NVAL,
+            Behind::Closed | Behind::Path => poll::NVAL,
             Behind::Native => ALWAYS & wanted,
             Behind::Open(open) => open.file.poll() & (wanted | poll::ERR | poll::HUP),
         }
@@ -116,9 +119,9 @@ pub async fn wait(cx: &Cx, asked: &[Asked], deadline: Option<u64>) -> Result<boo
 
 /// What each of the three sets of select(2) stands for.
 const SETS: [u32; 3] = [
-    poll::RDNORM | poll::RDBAND | poll::IN | poll::HUP | poll::ERR,
-    poll::WRBAND | poll::WRNORM | poll::OUT | poll::ERR,
-    poll::PRI,
+    poll::RDNORM | poll::RDBAND | poll::IN | poll::HUP | poll::ERR | poll::NVAL,
+    poll::WRBAND | poll::WRNORM | poll::OUT | poll::ERR | poll::NVAL,
+    poll::PRI | poll::NVAL,
 ];
 
 /// Waits until a descriptor in one of the three sets of select(2) is ready. Returns how many bits are set in the sets of those that are

@@ -63,7 +63,7 @@ impl Cx {
 
     /// fstat(2).
     pub fn stat_descriptor(&self, fd: i32) -> Result<FileStat, Errno> {
-        match self.file(fd) {
+        match self.raw_file(fd) {
             Some(open) if !open.is_real() => open.file.stat(self),
             open => {
                 if let Some(known) = open.and_then(|open| open.downcast::<Directory>()?.take_status(self)) {

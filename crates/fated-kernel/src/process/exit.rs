@@ -9,18 +9,28 @@ use crate::fs::file::Files;
 use crate::host::Kernel;
 use crate::ipc::futex::{robust, wait_wake};
 use crate::process::family::{ExitCode, Signal};
+use crate::process::settings::Setting;
 use crate::process::task::Task;
 use crate::process::thread_group::Process;
 use crate::record::What;
 use crate::sched::Rest;
+use crate::signal::{Disposition, default_action};
 use alloc::rc::Rc;
+use linux_raw_sys::general::RLIMIT_CORE;
+
+/// Whether Linux would write a core of the process, which its status then says. None is written: that is the real world's.
+fn dumps_core(process: &Process) -> bool {
+    /// The smallest core (`ELF_EXEC_PAGESIZE`).
+    const SMALLEST: u64 = 4096;
+    process.limits.soft(RLIMIT_CORE) >= SMALLEST && process.settings.get(Setting::Dumpable) == 1
+}
 
 impl Kernel {
     /// Kills a process by `signal`.
     pub(crate) fn kill_group(self: &Rc<Self>, process: &Rc<Process>, signal: i32) {
-        // No core is written (RLIMIT_CORE is 0), so no status says that one was.
+        let core = default_action(signal) == Disposition::Core && dumps_core(process);
         let signal = Signal::new(signal as u32).unwrap_or(Signal::SIGKILL);
-        self.exit_group(process, ExitCode::killed(signal, false));
+        self.exit_group(process, ExitCode::killed(signal, core));
     }
 
     /// Ends a process with all its tasks.

@@ -8,7 +8,9 @@ use crate::fs::fs_struct::{FsStruct, WorkingDirectory};
 use crate::host::{Boot, Kernel};
 use crate::id::{Pid, Tid};
 use crate::ports::{RealTask, Spawn};
+use crate::process::credentials::Act;
 use crate::process::family::{ForkFlags, Signal};
+use crate::process::limits::DESCRIPTORS;
 use crate::process::pidfd::PidFd;
 use crate::process::task::{AltStack, MmId, Task};
 use crate::process::thread_group::Process;
@@ -60,6 +62,8 @@ pub(crate) struct Request {
     pub(crate) pidfd: u64,
     /// The thread pointer for `CLONE_SETTLS`.
     pub(crate) tls: u64,
+    /// The id that the new task shall have (`set_tid` of clone3(2)).
+    pub(crate) chosen: Option<i32>,
 }
 
 impl Request {
@@ -85,7 +89,10 @@ impl Request {
 pub(crate) async fn fork(cx: Cx, request: Request) -> Result<Tid, Errno> {
     request.check()?;
     let kernel = &cx.kernel;
-    let tid = kernel.new_tid()?;
+    let tid = match request.chosen {
+        Some(id) => chosen_tid(&cx, id)?,
+        None => kernel.new_tid()?,
+    };
     let stack = (request.stack != 0).then_some(request.stack);
     let guest = cx.task.guest.spawn(&Spawn { tid, flags: request.flags & REAL, stack, tls: request.tls })?;
     kernel.stats.task();
@@ -110,6 +117,15 @@ pub(crate) async fn fork(cx: Cx, request: Request) -> Result<Tid, Errno> {
         }
     }
     Ok(tid)
+}
+
+/// The id that the caller has chosen, which takes a right.
+fn chosen_tid(cx: &Cx, id: i32) -> Result<Tid, Errno> {
+    let tid = u32::try_from(id).ok().filter(|&id| id < PID_MAX).and_then(Tid::new).ok_or(Errno::EINVAL)?;
+    if !cx.process().credentials.borrow().may(Act::Privileged) {
+        return Err(Errno::EPERM);
+    }
+    if cx.kernel.family.borrow().is_free(tid) { Ok(tid) } else { Err(Errno::EEXIST) }
 }
 
 /// Enters a new task, whose real task is there, as a copy of its maker (Linux: `copy_process`).
@@ -142,6 +158,7 @@ fn new_task(cx: &Cx, guest: Rc<dyn RealTask>, tid: Tid, request: &Request) -> Rc
         altstack: Cell::new(if keeps_altstack { parent.altstack.get() } else { AltStack::default() }),
         clear_child_tid: Cell::new(if clears_tid { request.child_tid } else { 0 }),
         comm: Cell::new(parent.comm.get()),
+        timer_slack: Cell::new(parent.timer_slack.get().inherited()),
         attributes: Cell::new(parent.attributes.get().inherited()),
         ..Task::new(kernel, tid, process, guest)
     });
@@ -167,6 +184,7 @@ fn new_process(kernel: &Rc<Kernel>, pid: Pid, parent: Option<&Process>) -> Rc<Pr
         borrowing: Cell::new(false),
         timers: ProcessTimers::default(),
         limits: parent.map(|parent| parent.limits.clone()).unwrap_or_default(),
+        real_descriptors: Cell::new(parent.map_or(DESCRIPTORS.soft, |parent| parent.real_descriptors.get())),
         credentials: RefCell::new(parent.map(|parent| parent.credentials.borrow().clone()).unwrap_or_default()),
         exe: RefCell::new(parent.map(|parent| parent.exe.borrow().clone()).unwrap_or_default()),
         executable: RefCell::new(parent.and_then(|parent| parent.executable.borrow().clone())),

@@ -20,8 +20,6 @@ pub enum Setting {
     DroppedCaps,
     /// `PR_SET_SECUREBITS`.
     SecureBits,
-    /// `PR_SET_TIMERSLACK` in nanoseconds.
-    TimerSlack,
     /// `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivs,
     /// `PR_SET_THP_DISABLE`.
@@ -32,8 +30,36 @@ pub enum Setting {
 
 const COUNT: usize = Setting::Ptracer as usize + 1;
 
-/// What `PR_SET_TIMERSLACK` is at first, and again after a value that isn't positive.
-pub const TIMER_SLACK_NS: u64 = 50_000;
+/// The timer slack of the first process.
+const TIMER_SLACK_NS: u64 = 50_000;
+
+/// The timer slack of a task in nanoseconds (`PR_SET_TIMERSLACK`): its present one, and the one that its maker had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerSlack {
+    /// What it is.
+    pub now: u64,
+    default: u64,
+}
+
+impl Default for TimerSlack {
+    fn default() -> TimerSlack {
+        TimerSlack { now: TIMER_SLACK_NS, default: TIMER_SLACK_NS }
+    }
+}
+
+impl TimerSlack {
+    /// What a new task of this one has.
+    #[must_use]
+    pub fn inherited(self) -> TimerSlack {
+        TimerSlack { default: self.now, ..self }
+    }
+
+    /// Sets it; 0 stands for the default.
+    #[must_use]
+    pub fn with(self, ns: u64) -> TimerSlack {
+        TimerSlack { now: if ns == 0 { self.default } else { ns }, ..self }
+    }
+}
 
 /// The settings of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +69,6 @@ impl Setting {
     const fn initial(self) -> u64 {
         match self {
             Setting::Dumpable => 1,
-            Setting::TimerSlack => TIMER_SLACK_NS,
             _ => 0,
         }
     }
@@ -52,9 +77,7 @@ impl Setting {
 impl Default for Settings {
     fn default() -> Settings {
         let settings = Settings([const { Cell::new(0) }; COUNT]);
-        for setting in [Setting::Dumpable, Setting::TimerSlack] {
-            settings.reset(setting);
-        }
+        settings.reset(Setting::Dumpable);
         settings
     }
 }
@@ -106,6 +129,7 @@ mod tests {
         settings.exec();
         assert_eq!([Setting::Dumpable, Setting::Ptracer].map(|setting| settings.get(setting)), [1, 0]);
         assert!(settings.is_linux32() && settings.get(Setting::NoNewPrivs) == 8);
-        assert_eq!(settings.get(Setting::TimerSlack), TIMER_SLACK_NS);
+        let slack = TimerSlack::default().with(7).inherited();
+        assert_eq!((slack.now, slack.with(9).with(0).now), (7, 7));
     }
 }

@@ -12,6 +12,7 @@ pub use crate::mm::MmId;
 use crate::outcome::Waiting;
 use crate::ports::RealTask;
 pub use crate::process::credentials::Credentials;
+use crate::process::settings::TimerSlack;
 pub use crate::process::thread_group::Process;
 use crate::sched::Rest;
 use crate::sched::attributes::Attributes;
@@ -86,6 +87,8 @@ pub struct Task {
     pub(crate) attributes: Cell<Attributes>,
     /// The virtual CPU time that it has used.
     pub cpu_ns: Cell<u64>,
+    /// Its timer slack, which moves no timer.
+    pub(crate) timer_slack: Cell<TimerSlack>,
     /// A signal has stopped it. It doesn't run until it is continued.
     pub halted: Cell<bool>,
     /// It would run if it were not halted.
@@ -148,6 +151,7 @@ impl Task {
             entity: Entity::default(),
             attributes: Cell::default(),
             cpu_ns: Cell::new(0),
+            timer_slack: Cell::default(),
             halted: Cell::new(false),
             parked: Cell::new(false),
         }

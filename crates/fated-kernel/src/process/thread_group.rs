@@ -38,6 +38,8 @@ pub struct Process {
     pub(crate) timers: ProcessTimers,
     /// Its limits.
     pub limits: Limits,
+    /// Below which the numbers of descriptors are that its real process may have. It may have more when it needs them.
+    pub(crate) real_descriptors: Cell<u64>,
     /// Its user and groups.
     pub credentials: RefCell<Credentials>,
     /// The path of its program.

@@ -9,6 +9,7 @@ use fated_wait::{Report, WaitOutcome, WaitRequest};
 /// about has been reaped, unless the request leaves it.
 pub(crate) async fn wait(cx: &Cx, request: &WaitRequest) -> Result<Option<Report>, Errno> {
     let kernel = &cx.kernel;
+    let mut interrupted = false;
     loop {
         let tid = cx.task.tid.get();
         match kernel.family_event(|family, effects| family.wait(tid, request, effects))? {
@@ -19,13 +20,13 @@ pub(crate) async fn wait(cx: &Cx, request: &WaitRequest) -> Result<Option<Report
         match request.unready() {
             Some(Ok(())) => return Ok(None),
             Some(Err(error)) => return Err(error.into()),
+            // What the signal tells of may have ended the wait: a child that nobody has to reap.
+            None if interrupted => return Err(Errno::ERESTARTSYS),
             None => {}
         }
         kernel.family.borrow_mut().block(tid, request)?;
         let woken = cx.sleep(&[], None).await;
         kernel.family.borrow_mut().unblock(cx.task.tid.get());
-        if woken == Woken::Signal {
-            return Err(Errno::ERESTARTSYS);
-        }
+        interrupted = woken == Woken::Signal;
     }
 }

@@ -19,8 +19,12 @@ pub trait Sleeper: Debug {
 
 /// What reacts to a change without sleeping: an interest of an epoll instance.
 pub trait Watcher: Debug {
-    /// The change has happened.
-    fn fire(&self);
+    /// Whether it need not know of each change: others like it in the queue may be told instead.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+    /// The change has happened. An exclusive one says whether that is enough: no other exclusive one is told.
+    fn fire(&self) -> bool;
 }
 
 #[derive(Debug)]
@@ -75,7 +79,8 @@ impl WaitQueue {
         self.add(Waiter::Watcher(watcher))
     }
 
-    /// Wakes all waiters, first come first, and the sleepers before the watchers.
+    /// Wakes all waiters, first come first, and the sleepers before the watchers. Of those that are exclusive, which come last, it goes
+    /// on until one says that it is enough.
     pub fn wake(&self) {
         if self.is_empty() {
             return;
@@ -87,8 +92,14 @@ impl WaitQueue {
                 Waiter::Watcher(watcher) => watchers.extend(watcher.upgrade()),
             }
         }
-        for watcher in watchers {
+        let (exclusive, all): (Vec<_>, Vec<_>) = watchers.into_iter().partition(|watcher| watcher.is_exclusive());
+        for watcher in all {
             watcher.fire();
+        }
+        for watcher in exclusive {
+            if watcher.fire() {
+                break;
+            }
         }
     }
 }

@@ -13,10 +13,16 @@ pub const SS_AUTODISARM: u32 = 1 << 31;
 const MINSIGSTKSZ: u64 = 2048;
 
 impl AltStack {
-    /// Whether `sp` is on it.
+    /// Whether `sp` is on it (Linux: `on_sig_stack`). One that is removed while it is in use isn't in use.
     #[must_use]
     pub fn holds(&self, sp: u64) -> bool {
-        self.flags & SS_AUTODISARM == 0 && sp > self.base && sp - self.base <= self.size
+        self.flags & SS_AUTODISARM == 0 && self.spans(sp)
+    }
+
+    /// Whether `sp` is among its addresses (Linux: `__on_sig_stack`).
+    #[must_use]
+    pub fn spans(&self, sp: u64) -> bool {
+        sp > self.base && sp - self.base <= self.size
     }
 
     /// The state that sigaltstack(2) returns to a task whose stack pointer is `sp`.

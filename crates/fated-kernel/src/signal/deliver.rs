@@ -7,7 +7,7 @@ use crate::process::family::Signal;
 use crate::record::What;
 use crate::sched::Rest;
 use crate::signal::{
-    Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SigInfo, SigSet, default_action, frame, nr,
+    Action, Disposition, SA_NODEFER, SA_RESETHAND, SA_RESTART, SI_KERNEL, SigInfo, SigSet, default_action, frame, nr,
 };
 use crate::time::posix;
 use alloc::rc::Rc;
@@ -42,8 +42,11 @@ impl Kernel {
                         actions.borrow_mut().set(signal, Action { handler: 0, ..action });
                     }
                     if !self.handle(cx, &info, &action) {
-                        // No room for the frame: Linux sends a SIGSEGV that can't be caught on the same stack.
-                        return self.kill_group(&task.process, nr::SEGV);
+                        // No room for the frame (Linux: `force_sigsegv`): a SIGSEGV that its own frame has no room for kills.
+                        if signal == nr::SEGV {
+                            return self.kill_group(&task.process, nr::SEGV);
+                        }
+                        self.force_signal(task, SigInfo::new(nr::SEGV, SI_KERNEL));
                     }
                 }
             }
@@ -85,10 +88,13 @@ impl Kernel {
             // Otherwise the call has failed with EINTR, which is in the registers already.
         }
         let mask = task.saved_mask.take().unwrap_or(task.mask.get());
-        let entered = frame::push(cx, info, action, mask);
+        if !frame::push(cx, info, action, mask) {
+            task.set_mask(mask);
+            return false;
+        }
         let own = if action.flags & SA_NODEFER == 0 { SigSet::of(&[signal]) } else { SigSet::EMPTY };
         task.set_mask(task.mask.get().with(action.mask).with(own));
-        entered
+        true
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn push(cx: &Cx, info: &SigInfo, action: &Action, mask: SigSet) -> bo
     let xstate = task.guest.xstate();
     let fpstate = sp.wrapping_sub(xstate.len() as u64) & !63;
     let frame = (fpstate.wrapping_sub(at::SIZE) & !15).wrapping_sub(8);
-    if action.flags & SA_ONSTACK != 0 && alt.holds(regs.rsp) && !alt.holds(frame) {
+    let on_alt = alt.size > 0 && (alt.holds(regs.rsp) || action.flags & SA_ONSTACK != 0);
+    if on_alt && !alt.spans(frame) {
         return false;
     }
 

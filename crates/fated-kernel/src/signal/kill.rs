@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Tid};
-use crate::process::credentials::Act;
+use crate::process::credentials::{Act, Credentials};
 use crate::process::task::Process;
 use crate::signal::{SigInfo, nr};
 use alloc::{rc::Rc, vec::Vec};
@@ -22,6 +22,14 @@ fn may_signal(cx: &Cx, target: &Process, signal: i32) -> bool {
     permitted || (signal == nr::CONT && session())
 }
 
+/// `EPERM` if `target`, which takes no signals, isn't the caller's to signal: process 1 is root's.
+fn check_deaf(cx: &Cx, target: i32) -> Result<(), Errno> {
+    const INIT: i32 = 1;
+    let root = Credentials::default();
+    let permitted = target != INIT || cx.process().credentials.borrow().may(Act::Signal(&root));
+    if permitted { Ok(()) } else { Err(Errno::EPERM) }
+}
+
 /// The process `pid`, or that of the thread `pid`; `None` if it exists but has no task that could take a signal: a zombie, process 1.
 pub fn find_process(cx: &Cx, pid: i32) -> Result<Option<Rc<Process>>, Errno> {
     let tid = u32::try_from(pid).ok().and_then(Tid::new).ok_or(Errno::ESRCH)?;
@@ -34,7 +42,7 @@ pub fn kill(cx: &Cx, target: i32, info: SigInfo) -> Result<(), Errno> {
     match target {
         1.. => match find_process(cx, target)? {
             Some(process) => send_to_any(cx, &[process], info),
-            None => Ok(()),
+            None => check_deaf(cx, target),
         },
         -1 => {
             let own = cx.process().pid;
@@ -80,7 +88,7 @@ fn send_to_any(cx: &Cx, targets: &[Rc<Process>], info: SigInfo) -> Result<(), Er
 
 /// Sends to one process; `EAGAIN` if it has too many pending signals.
 pub fn queue_to_process(cx: &Cx, pid: i32, info: SigInfo) -> Result<(), Errno> {
-    let Some(process) = find_process(cx, pid)? else { return Ok(()) };
+    let Some(process) = find_process(cx, pid)? else { return check_deaf(cx, pid) };
     if !may_signal(cx, &process, info.signal()) {
         return Err(Errno::EPERM);
     }
@@ -94,7 +102,7 @@ pub fn queue_to_task(cx: &Cx, pid: Option<u32>, tid: u32, info: SigInfo) -> Resu
     if pid.is_some_and(|pid| pid != process.get()) {
         return Err(Errno::ESRCH);
     }
-    let Some(task) = cx.kernel.task(tid) else { return Ok(()) };
+    let Some(task) = cx.kernel.task(tid) else { return check_deaf(cx, tid.get() as i32) };
     if !may_signal(cx, &task.process, info.signal()) {
         return Err(Errno::EPERM);
     }

@@ -2,19 +2,17 @@
 //!
 //! Invariant: a standard signal is pending once at most, those of timers excepted; real-time signals queue.
 
-use crate::signal::info::{SI_TIMER, SigInfo};
+use crate::signal::info::{SI_TIMER, SI_USER, SigInfo};
 use crate::signal::set::SigSet;
 use alloc::{collections::VecDeque, vec::Vec};
 use core::cell::{Cell, RefCell};
-
-/// How many signals can be pending; more are dropped, and the call that sends one fails (`RLIMIT_SIGPENDING` of Linux).
-const QUEUE_LIMIT: usize = 4096;
 
 /// Signals that have been sent and not taken yet.
 #[derive(Debug, Default)]
 pub struct Pending {
     set: Cell<SigSet>,
-    queue: RefCell<VecDeque<SigInfo>>,
+    /// Each with whether it counts towards `RLIMIT_SIGPENDING`.
+    queue: RefCell<VecDeque<(SigInfo, bool)>>,
 }
 
 impl Pending {
@@ -24,19 +22,20 @@ impl Pending {
         self.set.get()
     }
 
-    /// Adds one; standard signals are kept once, real-time signals queue. `false` if the queue is full.
-    pub fn add(&self, info: SigInfo) -> bool {
+    /// Adds one; standard signals are kept once, real-time signals queue. Without `room` it takes no place: what it tells is lost, and
+    /// if somebody counts on that, it isn't added: `false`.
+    pub fn add(&self, info: SigInfo, room: bool) -> bool {
         let signal = info.signal();
         // Each timer has a signal of its own in reserve, so its signal queues even if another is pending.
         if signal < 32 && self.set().has(signal) && info.code() != SI_TIMER {
             return true;
         }
-        let mut queue = self.queue.borrow_mut();
-        if queue.len() >= QUEUE_LIMIT {
+        if !room && signal >= 32 && info.code() != SI_USER {
             return false;
         }
+        let info = if room { info } else { SigInfo::new(signal, SI_USER) };
         self.set.set(self.set().with(SigSet::of(&[signal])));
-        queue.push_back(info);
+        self.queue.borrow_mut().push_back((info, room && info.code() != SI_TIMER));
         true
     }
 
@@ -44,9 +43,9 @@ impl Pending {
     pub fn take(&self, wanted: SigSet) -> Option<SigInfo> {
         let signal = self.set().and(wanted).first()?;
         let mut queue = self.queue.borrow_mut();
-        let at = queue.iter().position(|info| info.signal() == signal)?;
-        let info = queue.remove(at)?;
-        if !queue.iter().any(|info| info.signal() == signal) {
+        let at = queue.iter().position(|(info, _)| info.signal() == signal)?;
+        let (info, _) = queue.remove(at)?;
+        if !queue.iter().any(|(info, _)| info.signal() == signal) {
             self.set.set(self.set().without(SigSet::of(&[signal])));
         }
         Some(info)
@@ -55,14 +54,20 @@ impl Pending {
     /// Drops all of `signals`.
     pub fn remove(&self, signals: SigSet) {
         if !self.set().and(signals).is_empty() {
-            self.queue.borrow_mut().retain(|info| !signals.has(info.signal()));
+            self.queue.borrow_mut().retain(|(info, _)| !signals.has(info.signal()));
             self.set.set(self.set().without(signals));
         }
+    }
+
+    /// How many count towards `RLIMIT_SIGPENDING`.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        self.queue.borrow().iter().filter(|(_, counted)| *counted).count()
     }
 
     /// All of them, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<SigInfo> {
-        self.queue.borrow().iter().copied().collect()
+        self.queue.borrow().iter().map(|(info, _)| *info).collect()
     }
 }

@@ -3,11 +3,13 @@
 use crate::cx::Cx;
 use crate::host::Kernel;
 use crate::id::Pgid;
+use crate::process::limits::INFINITY;
 use crate::process::task::{Process, Task};
 use crate::sched::Woken;
 use crate::signal::kill::from_caller;
-use crate::signal::{Action, Disposition, SI_USER, SigInfo, SigSet, default_action, nr};
+use crate::signal::{Action, Disposition, SI_TIMER, SI_USER, SigInfo, SigSet, default_action, nr};
 use alloc::rc::Rc;
+use linux_raw_sys::general::RLIMIT_SIGPENDING;
 
 impl Kernel {
     /// Sends to one task (tkill). `false` if its queue is full.
@@ -15,7 +17,7 @@ impl Kernel {
         if !self.prepare(&task.process, info.signal()) || self.is_dropped(task, info.signal()) {
             return true;
         }
-        let queued = task.pending.add(info);
+        let queued = task.pending.add(info, self.has_room(&task.process, &info));
         self.complete_signal(task, info.signal());
         task.process.signalled.wake();
         queued
@@ -28,7 +30,7 @@ impl Kernel {
         if !self.prepare(process, signal) || self.is_dropped(&first, signal) {
             return true;
         }
-        let queued = process.pending.add(info);
+        let queued = process.pending.add(info, self.has_room(process, &info));
         let wants = |task: &&Rc<Task>| !task.mask.get().has(signal);
         let tasks = process.tasks.borrow().clone();
         let waiter = tasks.iter().find(|task| task.sigwait.get().has(signal));
@@ -57,7 +59,26 @@ impl Kernel {
             actions.borrow_mut().set(signal, Action::default());
             task.set_mask(task.mask.get().without(SigSet::of(&[signal])));
         }
-        task.pending.add(info);
+        task.pending.add(info, true);
+    }
+
+    /// How many signals are pending for the processes of a user.
+    pub(crate) fn queued_signals(&self, uid: u32) -> usize {
+        let processes = self.processes.borrow();
+        let of_user = processes.values().filter(|process| process.credentials.borrow().uid[0] == uid);
+        let counted = |process: &Rc<Process>| {
+            let tasks = process.tasks.borrow();
+            process.pending.counted() + tasks.iter().map(|task| task.pending.counted()).sum::<usize>()
+        };
+        of_user.map(counted).sum()
+    }
+
+    /// Whether the receiver's limit leaves room for what a signal tells. Standard signals of the kernel and of kill(2) always have it,
+    /// and those of timers have a place in reserve.
+    fn has_room(&self, to: &Process, info: &SigInfo) -> bool {
+        let limit = to.limits.soft(RLIMIT_SIGPENDING);
+        let reserved = info.signal() < 32 && info.code() >= SI_USER || info.code() == SI_TIMER;
+        reserved || limit == INFINITY || (self.queued_signals(to.credentials.borrow().uid[0]) as u64) < limit
     }
 
     /// What a signal does when it is sent, whoever takes it later: SIGCONT continues the process, and SIGCONT and stop signals cancel

@@ -8,6 +8,8 @@ use crate::signal::nr;
 use crate::syscall::Args;
 use linux_raw_sys::general as c;
 
+/// How deep pid namespaces may be nested.
+const MAX_PID_NS_LEVEL: u64 = 32;
 /// `CLONE_INTO_CGROUP`.
 const INTO_CGROUP: u64 = 1 << 33;
 
@@ -37,6 +39,7 @@ pub async fn clone(cx: Cx, a: Args) -> SysResult {
         // The old call has one place for both.
         pidfd: parent_tid,
         tls,
+        chosen: None,
     };
     if flags & u64::from(c::CLONE_PIDFD) != 0 && flags & u64::from(c::CLONE_PARENT_SETTID) != 0 {
         return Err(Errno::EINVAL);
@@ -64,7 +67,10 @@ pub async fn clone3(cx: Cx, a: Args) -> SysResult {
         raw.copy_from_slice(chunk);
         *word = u64::from_le_bytes(raw);
     }
-    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, _, set_tid_size, _] = words;
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, _] = words;
+    if set_tid_size > MAX_PID_NS_LEVEL || (set_tid == 0) != (set_tid_size == 0) {
+        return Err(Errno::EINVAL);
+    }
     let detached = u64::from(c::CLONE_DETACHED);
     if flags & (detached | 0xff) != 0 || exit_signal > 64 || flags & INTO_CGROUP != 0 {
         return Err(Errno::EINVAL);
@@ -75,10 +81,14 @@ pub async fn clone3(cx: Cx, a: Args) -> SysResult {
     if flags & CLEAR_SIGHAND != 0 && flags & SIGHAND != 0 {
         return Err(Errno::EINVAL);
     }
+    let mut chosen = None;
     if set_tid_size != 0 {
-        // Choosing one's ids takes CAP_CHECKPOINT_RESTORE in the pid namespace.
-        return Err(Errno::EPERM);
+        cx.read_vec(set_tid, set_tid_size as usize * 4)?;
+        chosen = Some(cx.read_u32(set_tid)? as i32);
     }
+    let too_deep = set_tid_size > 1;
     let stack = stack.wrapping_add(stack_size);
-    make(cx, Request { flags, exit_signal, stack, parent_tid, child_tid, pidfd, tls }).await
+    let request = Request { flags, exit_signal, stack, parent_tid, child_tid, pidfd, tls, chosen };
+    // There is one pid namespace.
+    if too_deep { Err(Errno::EINVAL) } else { make(cx, request).await }
 }

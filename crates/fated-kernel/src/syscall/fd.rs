@@ -86,6 +86,7 @@ pub fn ioctl(cx: &Cx, a: Args) -> SysResult {
     let open = cx.file(fd);
     match request {
         io::FIOCLEX | io::FIONCLEX => {
+            cx.check_open(fd)?;
             cx.task.files.borrow().set_cloexec(fd, request == io::FIOCLEX);
             Ok(Outcome::Pass)
         }

@@ -59,7 +59,12 @@ fn decode(cx: &Cx, a: Args) -> Result<Step, Errno> {
 }
 
 fn futex_at(cx: &Cx, addr: u64, shared: bool) -> Result<Futex, Errno> {
-    Futex::new(cx.task.mm.get(), addr, shared)
+    let futex = Futex::new(cx.task.mm.get(), addr, shared)?;
+    if shared {
+        // Linux looks up the page that a shared one is in.
+        cx.read_array::<1>(addr)?;
+    }
+    Ok(futex)
 }
 
 /// Reads an absolute timeout of one of the two clocks as a moment since 1970.

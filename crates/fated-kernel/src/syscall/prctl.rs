@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::outcome::{Outcome, SysResult};
 use crate::process::credentials::Act;
 use crate::process::family::Signal;
-use crate::process::settings::{Setting, TIMER_SLACK_NS};
+use crate::process::settings::Setting;
 use crate::syscall::Args;
 use linux_raw_sys::prctl::*;
 
@@ -60,9 +60,9 @@ pub fn prctl(cx: &Cx, a: Args) -> SysResult {
         PR_GET_TSC => cx.write_u32(second, PR_TSC_ENABLE)?,
         PR_SET_TSC if second == u64::from(PR_TSC_ENABLE) => {}
         PR_SET_TIMERSLACK => {
-            settings.set(Setting::TimerSlack, if second as i64 <= 0 { TIMER_SLACK_NS } else { second });
+            cx.task.timer_slack.set(cx.task.timer_slack.get().with(if second as i64 <= 0 { 0 } else { second }));
         }
-        PR_GET_TIMERSLACK => return value(settings.get(Setting::TimerSlack)),
+        PR_GET_TIMERSLACK => return value(cx.task.timer_slack.get().now),
         PR_SET_CHILD_SUBREAPER => {
             cx.kernel.family.borrow_mut().set_subreaper(cx.process().pid, second != 0)?;
         }

@@ -4,13 +4,13 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
 use crate::process::credentials::Act;
-use crate::process::limits::{DESCRIPTORS, Limit};
+use crate::process::limits::Limit;
 use crate::process::nice::{self, Whose};
 use crate::process::thread_group::Process;
 use crate::process::usage::{usage_of_children, usage_of_process};
 use crate::syscall::Args;
 use alloc::rc::Rc;
-use linux_raw_sys::general::{__NR_prlimit64, RLIMIT_NOFILE, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD};
+use linux_raw_sys::general::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD};
 
 /// getrusage(2).
 pub fn getrusage(cx: &Cx, a: Args) -> Result<u64, Errno> {
@@ -37,7 +37,7 @@ pub fn getrlimit(cx: &Cx, a: Args) -> Result<u64, Errno> {
 pub fn setrlimit(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [number, from, ..] = a;
     let [soft, hard] = cx.read_words(from)?;
-    set(cx, cx.process(), number as u32, Limit { soft, hard }, from)?;
+    set(cx, cx.process(), number as u32, Limit { soft, hard })?;
     Ok(0)
 }
 
@@ -64,7 +64,7 @@ pub fn prlimit64(cx: &Cx, a: Args) -> Result<u64, Errno> {
     }
     let old = process.limits.get(number)?;
     if let Some(new) = new {
-        set(cx, &process, number, new, from)?;
+        set(cx, &process, number, new)?;
     }
     if to != 0 {
         cx.write_words(to, &[old.soft, old.hard])?;
@@ -72,17 +72,10 @@ pub fn prlimit64(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// Sets a limit that stands at `from` in the caller's memory.
-fn set(cx: &Cx, process: &Rc<Process>, number: u32, new: Limit, from: u64) -> Result<(), Errno> {
+/// Sets a limit.
+fn set(cx: &Cx, process: &Process, number: u32, new: Limit) -> Result<(), Errno> {
     let limits = &process.limits;
     limits.check(number, new, cx.process().credentials.borrow().may(Act::Privileged))?;
-    if number == RLIMIT_NOFILE && new.soft > DESCRIPTORS.soft {
-        // The real process needs the same limit, and sets it itself.
-        if !Rc::ptr_eq(process, cx.process()) {
-            return Err(Errno::EPERM);
-        }
-        cx.native(u64::from(__NR_prlimit64), [0, u64::from(number), from, 0, 0, 0])?;
-    }
     limits.set(number, new);
     Ok(())
 }

@@ -64,15 +64,21 @@ fn relations(cx: &Cx, task: &Task) -> Relations {
     }
 }
 
-fn state(cx: &Cx, task: &Rc<Task>) -> (char, &'static str) {
+fn state(task: &Task) -> (char, &'static str) {
     match task.rest.get() {
         _ if task.halted.get() => ('T', "stopped"),
         Rest::Gone => ('Z', "zombie"),
         Rest::Asleep { .. } => ('S', "sleeping"),
-        _ if Rc::ptr_eq(task, &cx.task) => ('R', "running"),
-        // One runs at a time; the others that could are asleep to one who looks.
-        _ => ('S', "sleeping"),
+        _ => ('R', "running"),
     }
+}
+
+/// How much memory is locked, which the real Linux counts.
+fn locked_bytes(task: &Task) -> u64 {
+    let real = task.guest.proc_file("status").unwrap_or_default();
+    let real = String::from_utf8_lossy(&real).into_owned();
+    let field = real.lines().find_map(|line| line.strip_prefix("VmLck:"));
+    field.and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
 }
 
 /// Caught and ignored signals.
@@ -125,7 +131,7 @@ pub(super) fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
         "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \
          18446744073709551615 {} 0 0 {} {} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 {} 0\n",
         comm_text(task),
-        state(cx, task).0,
+        state(task).0,
         cpu_ns(task, part) / TICK,
         20 + nice,
         process.tasks.borrow().len(),
@@ -157,7 +163,7 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let groups: String = credentials.groups.iter().map(|group| format!("{group} ")).collect();
     let sizes = maps::sizes(cx, task);
     let (caught, ignored) = dispositions(task);
-    let (letter, word) = state(cx, task);
+    let (letter, word) = state(task);
     let pid = process.pid;
     let id = if part == Part::Process { pid.get() } else { task.tid.get().get() };
     let kib = |bytes: u64| bytes >> 10;
@@ -165,7 +171,7 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let mask = cpumask::mask(affinity.iter(), cx.kernel.config.cpus.max(1));
     let cpus = cpumask::ranges(affinity.iter());
     let limit = process.limits.soft(RLIMIT_SIGPENDING);
-    let queued = 0;
+    let queued = cx.kernel.queued_signals(credentials.uid[0]);
     let no_new_privs = process.settings.get(Setting::NoNewPrivs);
     let mut text = format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{id}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n\
@@ -178,7 +184,7 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     for (name, bytes) in [
         ("VmPeak", sizes.total),
         ("VmSize", sizes.total),
-        ("VmLck", 0),
+        ("VmLck", locked_bytes(task)),
         ("VmPin", 0),
         ("VmHWM", sizes.resident),
         ("VmRSS", sizes.resident),

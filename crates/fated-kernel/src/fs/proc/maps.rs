@@ -4,6 +4,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::inode::device_number;
+use crate::fs::magic_link::virtual_name;
 use crate::process::task::Task;
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write as _;
@@ -39,11 +40,14 @@ fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
     let (major, minor) = device.split_once(':')?;
     let real = device_number(hex(major)?, hex(minor)?);
     let inode: u64 = inode.parse().ok()?;
+    let mut name = String::from(name);
     let (device, inode) = if inode == 0 {
         ((0, 0), 0)
     } else {
         let fs = &cx.kernel.fs;
-        (crate::fs::inode::device_parts(fs.device(real)), fs.number(real, inode))
+        let number = fs.number(real, inode);
+        name = String::from_utf8_lossy(&virtual_name(name.into_bytes(), inode, number)).into_owned();
+        (crate::fs::inode::device_parts(fs.device(real)), number)
     };
     let mut shown = format!("{range} {perms} {offset} {:02x}:{:02x} {inode} ", device.0, device.1);
     if !name.is_empty() {
@@ -51,9 +55,9 @@ fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
         while shown.len() < COLUMN {
             shown.push(' ');
         }
-        shown.push_str(name);
+        shown.push_str(&name);
     }
-    Some(Mapping { bytes, line: shown, name: name.into(), perms: perms.into() })
+    Some(Mapping { bytes, line: shown, name, perms: perms.into() })
 }
 
 /// `/proc/PID/maps`.

@@ -86,7 +86,7 @@ const ROWS: &[Row] = rows! {
     "statm" 0o444 |cx, task, _| text(statm(cx, task));
     "status" 0o444 |cx, task, part| text(status(cx, task, part));
     "syscall" 0o400 |_, _, _| text("running\n");
-    "timerslack_ns" 0o666 |_, _, _| text("50000\n"), true;
+    "timerslack_ns" 0o666 |_, task, _| text(format!("{}\n", task.timer_slack.get().now)), true;
     "uid_map" 0o644 |_, _, _| text(ID_MAP);
     "wchan" 0o444 |_, _, _| text("0");
 };
@@ -275,8 +275,13 @@ fn write(row: &Row, task: &Rc<Task>, bytes: &[u8]) -> Result<(), Errno> {
         }
         "oom_score_adj" => number(-1000, 1000)?,
         "oom_adj" => number(-17, 15)? * 1000 / 17,
+        "timerslack_ns" => {
+            let slack = given.parse::<u64>().map_err(|_| Errno::EINVAL)?;
+            task.timer_slack.set(task.timer_slack.get().with(slack));
+            return Ok(());
+        }
         // Of no effect here.
-        "timerslack_ns" | "coredump_filter" | "autogroup" | "sched" | "loginuid" => return Ok(()),
+        "coredump_filter" | "autogroup" | "sched" | "loginuid" => return Ok(()),
         _ => return Err(Errno::EPERM),
     };
     task.process.settings.set(Setting::OomScoreAdj, value as u64);

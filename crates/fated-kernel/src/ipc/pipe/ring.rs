@@ -71,7 +71,7 @@ impl Ring {
         self.buffers = VecDeque::new();
     }
 
-    /// Writes as far as there is room; `EAGAIN` without any. What went in before a bad address counts.
+    /// Writes as far as there is room; `EAGAIN` without any. The buffers that were filled before a bad address count.
     pub fn fill(&mut self, from: &mut Buffers, packets: bool) -> Result<usize, Errno> {
         let mut done = if packets { 0 } else { self.fill_up(from)? };
         while from.left() > 0 {
@@ -99,8 +99,11 @@ impl Ring {
             return Ok(0);
         };
         let data = from.take(odd)?;
+        if data.len() < odd {
+            return Err(Errno::EFAULT);
+        }
         last.bytes.extend_from_slice(&data);
-        if data.len() < odd { Err(Errno::EFAULT) } else { Ok(odd) }
+        Ok(odd)
     }
 
     /// Reads as far as there is room in `to`. A packet ends a read, and what doesn't fit of it is lost.
@@ -114,13 +117,17 @@ impl Ring {
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
             };
+            // What a bad address has cut short stays in the buffer as a whole (Linux: `copy_page_to_iter`).
+            if put < wanted {
+                return if done > 0 { Ok(done) } else { Err(Errno::EFAULT) };
+            }
             first.start += put;
             done += put;
             let packet = first.packet;
             if packet || first.rest().is_empty() {
                 self.buffers.pop_front();
             }
-            if packet || put < wanted {
+            if packet {
                 break;
             }
         }

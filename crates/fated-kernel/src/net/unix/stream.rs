@@ -17,13 +17,11 @@ impl Endpoint {
         while from.left() > 0 {
             let len = (from.left() as usize).min(MOST).min((self.own.limit.get() / 2).saturating_sub(64).max(1));
             match self.own.check_room().and_then(|()| from.take(len)) {
+                // A buffer that a bad address has cut short isn't sent.
+                Ok(bytes) if bytes.len() < len => return if done > 0 { Ok(done) } else { Err(Errno::EFAULT) },
                 Ok(bytes) => {
                     done += bytes.len() as u64;
-                    let short = bytes.len() < len;
                     self.push(bytes, LINEAR, with, sender);
-                    if short {
-                        break;
-                    }
                 }
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,

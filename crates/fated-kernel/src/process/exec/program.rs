@@ -26,9 +26,9 @@ pub fn program(cx: &Cx, dirfd: i32, path_addr: u64, flags: u32) -> Result<Progra
     let path = cx.read_path(path_addr)?;
     if means_descriptor(&path, flags) {
         if dirfd != AT_FDCWD {
-            cx.check_open(dirfd)?;
+            cx.open_slot(dirfd)?;
         }
-        return match cx.file(dirfd) {
+        return match cx.raw_file(dirfd) {
             Some(open) if !open.is_real() => Err(Errno::EACCES),
             _ => Ok(Program { name: alloc::format!("{dirfd}").into_bytes(), path, path_addr, borrowed: None }),
         };

@@ -334,7 +334,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     299 recvmmsg(Fd, Ptr, Uint, Flags, Ptr) -> Int: Emulated Refused(NET);
     300 fanotify_init(Flags, Flags) -> Fd: Emulated Refused(ADMIN);
     301 fanotify_mark(Fd, Flags, Word, Dir, Path) -> Zero: Emulated Refused(ADMIN);
-    302 prlimit64(Pid, Int, Ptr, Ptr) -> Zero: Emulated Partial("kept and reported; enforced for descriptors only, and those of the caller alone");
+    302 prlimit64(Pid, Int, Ptr, Ptr) -> Zero: Emulated Partial("kept and reported; enforced for descriptors and pending signals only");
     303 name_to_handle_at(Dir, Path, Ptr, Ptr, Flags) -> Zero: Emulated Refused("handles tell of the real file system");
     304 open_by_handle_at(Fd, Ptr, Flags) -> Fd: Emulated Refused("handles tell of the real file system");
     305 clock_adjtime(Clock, Ptr) -> Int: Emulated Refused("not yet: clock adjustment");
@@ -380,7 +380,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     432 fsmount(Fd, Flags, Flags) -> Fd: Emulated Refused(NAMESPACE);
     433 fspick(Dir, Path, Flags) -> Fd: Emulated Refused(NAMESPACE);
     434 pidfd_open(Pid, Flags) -> Fd: Emulated Modelled;
-    435 clone3(Ptr, Len) -> Pid: Emulated Partial("no namespaces, no cgroups, no chosen pids");
+    435 clone3(Ptr, Len) -> Pid: Emulated Partial("no namespaces, no cgroups");
     436 close_range(Fd, Fd, Flags) -> Zero: Emulated Modelled;
     437 openat2(Dir, Path, Ptr, Len) -> Fd: Virtualized Native;
     438 pidfd_getfd(Fd, Fd, Flags) -> Fd: Emulated Partial("EPERM for files of Linux");
