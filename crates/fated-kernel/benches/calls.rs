@@ -197,6 +197,7 @@ impl Host {
             max_tasks: 1000,
             wait_by_scan: false,
             real_start_ns: 0,
+            tmp: None,
             log: false,
         };
         let kernel = Kernel::new(config, Rc::new(Nowhere), Rc::new(Nowhere));

@@ -49,6 +49,7 @@ pub fn config(seed: u64) -> Config {
         max_tasks: 1000,
         wait_by_scan: false,
         real_start_ns: now.as_nanos() as i64,
+        tmp: None,
         log: true,
     }
 }

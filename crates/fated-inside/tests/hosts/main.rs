@@ -60,6 +60,7 @@ fn config(guest: Guest) -> Config {
         max_tasks: 1000,
         wait_by_scan: false,
         real_start_ns: 0,
+        tmp: None,
         log: guest.log,
     }
 }

@@ -214,6 +214,7 @@ pub fn config() -> Config {
         max_tasks: 1000,
         wait_by_scan: false,
         real_start_ns: 0,
+        tmp: None,
         log: false,
     }
 }
