@@ -74,6 +74,7 @@ fn run(seed: u64) -> String {
         max_tasks: 100,
         wait_by_scan: false,
         real_start_ns: 0,
+        tmp: None,
         log: true,
     };
     let kernel = Kernel::new(config, transcript.clone(), transcript.clone());

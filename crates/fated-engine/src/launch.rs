@@ -56,6 +56,8 @@ impl Streams {
 pub struct Launch {
     /// The program: a path, or a name to search for in the guest's `PATH`.
     pub program: OsString,
+    /// Where it is, if its name doesn't lead there from its working directory.
+    pub path: Option<OsString>,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
     /// Its whole environment, in this order.
@@ -95,6 +97,7 @@ impl Launch {
     pub fn new(program: impl Into<OsString>) -> Launch {
         Launch {
             program: program.into(),
+            path: None,
             args: Vec::new(),
             env: Vec::new(),
             cwd: None,
@@ -147,7 +150,7 @@ impl Launch {
     /// The paths that execvp(3) would try for the program.
     #[must_use]
     pub fn candidates(&self) -> Vec<Vec<u8>> {
-        let program = self.program.as_bytes();
+        let program = self.path.as_ref().unwrap_or(&self.program).as_bytes();
         if program.contains(&b'/') || program.is_empty() {
             return vec![program.to_vec()];
         }

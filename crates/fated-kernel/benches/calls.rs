@@ -198,6 +198,7 @@ impl Host {
             input: Input::Live,
             wait_by_scan: false,
             real_start_ns: 0,
+            tmp: None,
             log: false,
         };
         let kernel = Kernel::new(config, Rc::new(Nowhere), Rc::new(Nowhere));

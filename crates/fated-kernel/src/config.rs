@@ -1,5 +1,6 @@
 //! What decides a run.
 
+use crate::fs::own_tmp::OwnTmp;
 use alloc::string::String;
 
 /// The order in which tasks that are ready get their turn.
@@ -59,6 +60,8 @@ pub struct Config {
     /// Real start of the run, in nanoseconds since 1970: files that are newer were made by the run. The guest
     /// never sees it.
     pub real_start_ns: i64,
+    /// The directories for temporary files that are the run's own; `None`: those of the host.
+    pub tmp: Option<OwnTmp>,
     /// Report every call to [`crate::ports::Trace::record`].
     pub log: bool,
 }

@@ -177,7 +177,7 @@ impl Kernel {
             family: RefCell::new(Family::new(if config.wait_by_scan { LookupKind::Scan } else { LookupKind::Index })),
             zombies: Zombies::default(),
             futexes: RefCell::default(),
-            mounts: Mounts::new(),
+            mounts: Mounts::new(config.tmp.as_ref()),
             fs: HostFs::new(&config),
             streams: Streams::new(config.input),
             terminal: Rc::default(),

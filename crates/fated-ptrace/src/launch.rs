@@ -91,7 +91,7 @@ impl Texts {
         let (path, argv) = if first.by_shell { (shell.pointers[0], shell) } else { (path.as_ptr(), &self.argv) };
         let address = |strings: &Strings| strings.pointers.as_ptr().addr() as u64;
         let (argv, envp) = (address(argv), address(&self.env));
-        Request { dirfd: libc::AT_FDCWD, path: path.addr() as u64, argv, envp, flags: 0 }
+        Request { dirfd: libc::AT_FDCWD, path: path.addr() as u64, argv, envp, flags: 0, stands_for_name: false }
     }
 }
 

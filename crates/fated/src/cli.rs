@@ -108,6 +108,10 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "DIR", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
+    /// Keep what is left in the run's own /tmp, /var/tmp and /dev/shm: in DIR, which must not exist or be empty
+    #[arg(long, value_name = "DIR", help_heading = "The program")]
+    pub keep_tmp: Option<PathBuf>,
+
     /// Give up when a task uses this many seconds of the processor without a system call; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
     pub spin_limit: u64,
@@ -206,6 +210,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOW", help_heading = "The program")]
     pub input: Option<InputName>,
 
+    /// What /tmp, /var/tmp and /dev/shm are
+    ///
+    /// The run's own are empty at first, and what is left in them at the end is dropped. Files below the host's directories that the
+    /// command line, --env or the working directory name are there all the same, and stay.
+    #[arg(long, value_name = "WHOSE", default_value = "own", help_heading = "The program")]
+    pub tmp: TmpOf,
+
+    /// Keep what is left in the run's own /tmp, /var/tmp and /dev/shm: in DIR, which must not exist or be empty
+    #[arg(long, value_name = "DIR", help_heading = "The program")]
+    pub keep_tmp: Option<PathBuf>,
+
     /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct, pct:N or pct:N:CALLS
     /// (seeded priorities with N changes, by default 3, and one more whenever a task spins; finds rare orders)
     ///
@@ -284,6 +299,15 @@ pub enum StatsFormat {
     Text,
     /// One JSON object on one line.
     Json,
+}
+
+/// `--tmp WHOSE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TmpOf {
+    /// The run's own: empty at first, dropped at the end
+    Own,
+    /// The host's: what earlier runs have left is an input
+    Host,
 }
 
 /// `--engine NAME`.

@@ -16,7 +16,7 @@ use crate::cli::{EngineName, RunArgs, StatsFormat};
 use crate::exit::{self, End, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tmp};
 use crate::{stats, stderr, verify};
 
 /// Runs the program; returns how fated ends.
@@ -107,17 +107,19 @@ pub fn once(
         }
         Input::Live => console,
     };
+    let tmp = settings.own_tmp(launch)?;
+    let tmp = tmp.as_ref();
     let terminal = Terminal::save();
     let (ended, cost) = match settings.engine {
-        EngineName::Inside => inside(settings, launch, console, trace)?,
-        EngineName::Ptrace => traced(settings, launch, console, trace)?,
-        EngineName::Any => match inside(settings, launch, console.clone(), trace.clone()) {
+        EngineName::Inside => inside(settings, launch, tmp, console, trace.clone())?,
+        EngineName::Ptrace => traced(settings, launch, tmp, console, trace.clone())?,
+        EngineName::Any => match inside(settings, launch, tmp, console.clone(), trace.clone()) {
             Ok(ran) => ran,
             // The program has not run yet.
             Err(error) => match error.of_machine() {
                 Some(why) => {
                     trace.notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
-                    traced(settings, launch, console, trace)?
+                    traced(settings, launch, tmp, console, trace.clone())?
                 }
                 None => return Err(error.into()),
             },
@@ -128,6 +130,9 @@ pub fn once(
     if !matches!(ended, Ok(Ending::Exited(status)) if status & 0x7f == 0) {
         terminal.restore();
     }
+    if let Some(line) = tmp.and_then(|tmp| tmp.scratch.report()) {
+        trace.notice(line);
+    }
     Ok((ended, Cost { hides_processor, real: start.elapsed(), ..cost }))
 }
 
@@ -135,10 +140,12 @@ pub fn once(
 fn inside(
     settings: &Settings,
     launch: &Launch,
+    tmp: Option<&Tmp>,
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
 ) -> Result<(Ended, Cost), Error> {
-    let (config, journal) = settings.begin(launch);
+    let (config, journal) = settings.begin(launch, tmp);
+    let launch = tmp.map_or(launch, |tmp| &tmp.launch);
     let mut engine = fated_inside::Engine::launch_with_journal(launch, &config, console, trace, journal)?;
     let ended = match engine.run() {
         Err(error) if !error.ends_a_run() => return Err(error),
@@ -152,10 +159,12 @@ fn inside(
 fn traced(
     settings: &Settings,
     launch: &Launch,
+    tmp: Option<&Tmp>,
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
 ) -> Result<(Ended, Cost), Error> {
-    let (config, journal) = settings.begin(launch);
+    let (config, journal) = settings.begin(launch, tmp);
+    let launch = tmp.map_or(launch, |tmp| &tmp.launch);
     let journal = journal.map_or_else(Journal::off, |(store, mode)| Journal::new(store, mode));
     let kernel = Kernel::with_journal(config, console.clone(), trace.clone(), journal);
     let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), console, trace)?;

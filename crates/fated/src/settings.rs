@@ -5,19 +5,23 @@
     reason = "the one place that reads fated's environment and the time at which a run begins"
 )]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
 use fated_kernel::config::{Config, Input};
+use fated_kernel::fs::own_tmp::OwnTmp;
 
-use crate::cli::{EngineName, InputName, RunArgs, WaitBy};
+use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, TmpOf, WaitBy};
 use crate::journal::{Journal, Journals};
+use crate::named::Names;
+use crate::scratch::{self, Scratch};
 
 /// The settings of a run, which can be started any number of times.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ pub struct Settings {
     pub verbose: bool,
     /// What the run writes and obeys.
     pub journals: Rc<Journals>,
+    /// Whether the program names files of the host's `/tmp`. A run that is repeated has them in its journal.
+    names_files: bool,
+    /// Where the first run's temporary files are to be kept.
+    keep_tmp: RefCell<Option<PathBuf>>,
     /// When the run begins that this one repeats.
     real_start_ns: Option<i64>,
 }
@@ -63,6 +71,7 @@ impl Settings {
             input: input(args),
             wait_by_scan: args.wait == WaitBy::Scan,
             real_start_ns: 0,
+            tmp: own_tmp(args)?,
             log: args.log.is_some() || args.verify,
         };
         let journals = match &args.record {
@@ -70,24 +79,59 @@ impl Settings {
             None => Journals::default(),
         };
         let journals = Rc::new(journals);
-        Ok(Settings { config, launch, engine: args.engine, verbose: args.verbose, journals, real_start_ns: None })
+        Ok(Settings {
+            config,
+            launch,
+            engine: args.engine,
+            verbose: args.verbose,
+            journals,
+            names_files: true,
+            keep_tmp: RefCell::new(args.keep_tmp.clone()),
+            real_start_ns: None,
+        })
     }
 
     /// Those of a run that obeys a journal. It takes files for old or new as the run did that is repeated.
     #[must_use]
-    pub fn of_replay(config: Config, mut launch: Launch, engine: EngineName, journals: Rc<Journals>) -> Settings {
+    pub fn of_replay(config: Config, mut launch: Launch, args: &ReplayArgs, journals: Rc<Journals>) -> Settings {
         launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
         launch.cache = cache();
         let real_start_ns = Some(config.real_start_ns);
-        Settings { config, launch, engine, verbose: false, journals, real_start_ns }
+        Settings {
+            config,
+            launch,
+            engine: args.engine,
+            verbose: false,
+            journals,
+            names_files: !args.command.is_empty(),
+            keep_tmp: RefCell::new(args.keep_tmp.clone()),
+            real_start_ns,
+        }
+    }
+
+    /// Makes the directories for temporary files that a run of `launch` has of its own, if it has any.
+    pub fn own_tmp(&self, launch: &Launch) -> anyhow::Result<Option<Tmp>> {
+        let Some(own) = &self.config.tmp else { return Ok(None) };
+        let cwd = std::env::current_dir().context("failed to find the working directory")?;
+        let cwd = launch.cwd.as_ref().map_or_else(|| cwd.clone(), |path| cwd.join(path));
+        let mut names = Names::new(&cwd);
+        own.host.iter().for_each(|path| names.add_path(path));
+        if self.names_files {
+            names.add_launch(launch);
+        }
+        let scratch = Scratch::new(self.keep_tmp.take().as_deref(), self.config.epoch_ns)?;
+        let own = scratch.own_tmp(names.into_paths());
+        let launch = scratch::place(launch, &cwd, &own);
+        Ok(Some(Tmp { own, launch, scratch }))
     }
 
     /// The configuration and the journal of a run that begins now.
     #[must_use]
-    pub fn begin(&self, launch: &Launch) -> (Config, Option<Journal>) {
+    pub fn begin(&self, launch: &Launch, tmp: Option<&Tmp>) -> (Config, Option<Journal>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
         let now = self.real_start_ns.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
-        let config = Config { real_start_ns: now, ..self.config.clone() };
+        let tmp = tmp.map(|tmp| tmp.own.clone());
+        let config = Config { real_start_ns: now, tmp, ..self.config.clone() };
         let journal = self.journals.begin(&config, launch);
         (config, journal)
     }
@@ -107,6 +151,32 @@ fn input(args: &RunArgs) -> Input {
         None if !args.verify && std::io::stdin().is_terminal() => Input::Live,
         None => Input::Blocks,
     }
+}
+
+/// What a run has of its own for temporary files.
+#[derive(Debug)]
+pub struct Tmp {
+    /// For the kernel.
+    pub own: OwnTmp,
+    /// The program as the engine starts it.
+    pub launch: Launch,
+    /// The directory of the host.
+    pub scratch: Scratch,
+}
+
+/// The run's own directories as the options ask for them: not made yet, with the names that `--env` gives.
+fn own_tmp(args: &RunArgs) -> anyhow::Result<Option<OwnTmp>> {
+    if args.tmp == TmpOf::Host {
+        if args.keep_tmp.is_some() {
+            bail!(
+                "--keep-tmp keeps the run's own temporary files, and --tmp host means that it has none: take one of the two"
+            );
+        }
+        return Ok(None);
+    }
+    let mut names = Names::new(Path::new("/"));
+    args.env.iter().filter_map(|(_, value)| value.as_ref()).for_each(|value| names.add_text(value));
+    Ok(Some(OwnTmp { root: Vec::new(), host: names.into_paths() }))
 }
 
 /// Whether a variable of fated's own is 1.

@@ -126,7 +126,7 @@ fn try_boot() -> Result<(), End> {
     process.has_turn();
     let task = GuestTask::new(process, Frame::empty(), Regs::default());
     let first = planner::first(&*task, &plan.candidates, &plan.argv, &plan.env).map_err(End::NoProgram)?;
-    let request = Request { dirfd: AT_FDCWD, path: 0, argv: 0, envp: 0, flags: 0 };
+    let request = Request { dirfd: AT_FDCWD, path: 0, argv: 0, envp: 0, flags: 0, stands_for_name: false };
     let exec = Exec { plan: first.plan, request, random: kernel.auxv_random() };
     task.exec(exec).map_err(|error| End::NoProgram(error.into()))?;
     let cwd = task.proc_link("cwd").map_err(step("look at the new program"))?;

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use fated_kernel::config::{Config, Input, Policy};
+use fated_kernel::fs::own_tmp::OwnTmp;
 use fated_kernel::journal::Mode;
 
 use super::bytes::{Reader, Writer};
@@ -59,12 +60,15 @@ impl Plan {
             u64::from(self.rewrite),
             u64::from(self.cpuid_faulting),
             u64::from(self.cwd.is_some()),
+            u64::from(config.tmp.is_some()),
         ] {
             to.number(value);
         }
         to.bytes(config.hostname.as_bytes());
         to.bytes(self.cwd.as_deref().unwrap_or_default());
-        for list in [&self.argv, &self.candidates, &self.env] {
+        let tmp = config.tmp.clone().unwrap_or_default();
+        to.bytes(&tmp.root);
+        for list in [&self.argv, &self.candidates, &self.env, &tmp.host] {
             to.list(list, |to, item| to.bytes(item));
         }
         to.bytes(&self.sites);
@@ -79,8 +83,8 @@ impl Plan {
         let [seed, epoch_ns, call_cost_ns, policy, changes, span] = core::array::from_fn(|_| from.number());
         let [slice, cpus, tasks, live, scan, start, log] = core::array::from_fn(|_| from.number());
         let placeholders = from.number() as u8;
-        let [rewrite, cpuid_faulting, moved] = core::array::from_fn(|_| from.number() != 0);
-        let config = Config {
+        let [rewrite, cpuid_faulting, moved, own_tmp] = core::array::from_fn(|_| from.number() != 0);
+        let mut config = Config {
             seed,
             epoch_ns,
             call_cost_ns,
@@ -96,11 +100,14 @@ impl Plan {
             input: if live != 0 { Input::Live } else { Input::Blocks },
             wait_by_scan: scan != 0,
             real_start_ns: start as i64,
+            tmp: None,
             log: log != 0,
         };
         let cwd = from.bytes();
+        let root = from.bytes();
         let mut list = || from.list(Reader::bytes);
-        let (argv, candidates, env) = (list(), list(), list());
+        let (argv, candidates, env, host) = (list(), list(), list(), list());
+        config.tmp = own_tmp.then_some(OwnTmp { root, host });
         let cwd = moved.then_some(cwd);
         let sites = from.bytes();
         let [on, obeys] = core::array::from_fn(|_| from.number() != 0);

@@ -50,6 +50,7 @@ pub fn config(seed: u64) -> Config {
         input: Input::Live,
         wait_by_scan: false,
         real_start_ns: now.as_nanos() as i64,
+        tmp: None,
         log: true,
     }
 }

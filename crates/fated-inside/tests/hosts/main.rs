@@ -61,6 +61,7 @@ fn config(guest: Guest) -> Config {
         input: Input::Live,
         wait_by_scan: false,
         real_start_ns: 0,
+        tmp: None,
         log: guest.log,
     }
 }

@@ -5,6 +5,8 @@ use crate::errno::Errno;
 use crate::fs::filesystems;
 use crate::fs::fs_struct::WorkingDirectory;
 use crate::fs::host::has_name;
+use crate::fs::inode::FileStat;
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use crate::process::task::Task;
 use alloc::{rc::Rc, vec::Vec};
 
@@ -25,7 +27,7 @@ pub fn of(cx: &Cx, task: &Task) -> Result<Cwd, Errno> {
         WorkingDirectory::Generated(path) => Ok(Cwd::Generated(path)),
         WorkingDirectory::Real { path: Some(path), generation } if generation == now => Ok(Cwd::Real(path)),
         WorkingDirectory::Real { .. } => {
-            let path: Rc<[u8]> = task.guest.proc_link("cwd")?.into();
+            let path: Rc<[u8]> = cx.kernel.files_of(task).proc_link("cwd")?.into();
             fs.set_cwd(WorkingDirectory::Real { path: Some(path.clone()), generation: now });
             Ok(Cwd::Real(path))
         }
@@ -46,12 +48,19 @@ pub(super) fn is_there(cx: &Cx, path: &[u8]) -> bool {
     matches!(filesystems::lookup(cx, path), Some(Ok(_)))
 }
 
+/// Whether the caller stands in the directory `path`, which looks like the path of one that has been removed.
+fn stands_in(cx: &Cx, path: &[u8]) -> bool {
+    let identity = |stat: Result<FileStat, Errno>| stat.ok().map(|stat| (stat.dev, stat.ino));
+    let there = identity(cx.files().stat(AT_FDCWD, path, NOFOLLOW));
+    there.is_some() && there == identity(cx.files().stat(AT_FDCWD, b".", 0))
+}
+
 /// The path that getcwd(2) returns; `None` if only Linux can say.
 pub fn path(cx: &Cx) -> Result<Option<Rc<[u8]>>, Errno> {
     match of(cx, &cx.task) {
         Ok(Cwd::Generated(path)) if is_there(cx, &path) => Ok(Some(path)),
         Ok(Cwd::Generated(_)) => Err(Errno::ENOENT),
-        Ok(Cwd::Real(path)) if has_name(&path) => Ok(Some(path)),
+        Ok(Cwd::Real(path)) if has_name(&path) || stands_in(cx, &path) => Ok(Some(path)),
         Ok(Cwd::Real(_)) | Err(_) => Ok(None),
     }
 }

@@ -3,12 +3,13 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::fs::dirent::Listing;
+use crate::fs::dirent::{Entry, Listing};
 use crate::fs::file::File;
 use crate::fs::filesystems;
-use crate::fs::generated::{Dir, Inode};
+use crate::fs::generated::{Dir, Inode, entry};
 use crate::fs::host::has_name;
-use crate::fs::inode::FileStat;
+use crate::fs::inode::{FileStat, kind};
+use crate::ports::{AT_FDCWD, NOFOLLOW};
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
@@ -151,12 +152,43 @@ impl Directory {
                 let mut listing = cx.task.guest.list(fd, real.moved.replace(true))?;
                 listing.sort();
                 listing.renumber(|ino| cx.kernel.fs.number(real.dev, ino));
+                overlay(cx, &self.path, &mut listing);
                 listing
             }
         });
         *self.listing.borrow_mut() = Some(listing.clone());
         Ok(listing)
     }
+}
+
+/// Makes the listing of the real directory `path` that of the directory which guests see, where that is another one.
+fn overlay(cx: &Cx, path: &[u8], listing: &mut Listing) {
+    let mounts = &cx.kernel.mounts;
+    let Some(own) = mounts.own() else { return };
+    let split = |path: &[u8]| path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    if own.root.get(..split(&own.root)) == Some(path) && own.hides(&own.root) {
+        listing.remove(own.root.get(path.len() + 1..).unwrap_or_default());
+    }
+    if !mounts.is_mount_point(path) {
+        return;
+    }
+    let parent = path.get(..split(path).max(1)).unwrap_or(path);
+    let above = match filesystems::lookup(cx, parent) {
+        Some(Ok(inode)) => Some(inode.stat(cx, parent).ino),
+        _ => cx.files().stat(AT_FDCWD, parent, 0).ok().map(|stat| cx.kernel.fs.number(stat.dev, stat.ino)),
+    };
+    if let Some(ino) = above {
+        listing.remove(b"..");
+        listing.push(Entry { name: b"..", ino, kind: entry::DIRECTORY });
+    }
+    for name in own.host_names(path) {
+        if let Ok(stat) = cx.files().stat(AT_FDCWD, &[path, b"/", name].concat(), NOFOLLOW) {
+            let ino = cx.kernel.fs.number(stat.dev, stat.ino);
+            // `IFTODT` of <dirent.h>.
+            listing.push(Entry { name, ino, kind: ((stat.mode & kind::MASK) >> 12) as u8 });
+        }
+    }
+    listing.sort();
 }
 
 impl File for Directory {

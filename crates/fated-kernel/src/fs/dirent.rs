@@ -94,6 +94,12 @@ impl Listing {
         }
     }
 
+    /// Removes the entry of this name.
+    pub fn remove(&mut self, name: &[u8]) {
+        let Listing { records, keys } = self;
+        keys.retain(|&key| name_of(record(records, key)) != name);
+    }
+
     /// The length of all records.
     #[must_use]
     pub fn encoded_len(&self) -> usize {

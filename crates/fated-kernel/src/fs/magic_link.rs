@@ -23,11 +23,11 @@ pub enum Destination {
 pub fn follow(cx: &Cx, link: &MagicLink) -> Result<Destination, Errno> {
     match link {
         MagicLink::WorkingDirectory(task) => cwd::link_text(cx, task).map(Destination::Path),
-        MagicLink::Path(task, name) => task.guest.proc_link(name).map(Destination::Path),
+        MagicLink::Path(task, name) => cx.kernel.files_of(task).proc_link(name).map(Destination::Path),
         MagicLink::Descriptor(task, fd) => match task.files.borrow().get(*fd) {
             Some(open) if !open.is_real() => Ok(Destination::Open(open)),
             _ if same_files(cx, task) => Ok(Destination::Descriptor(*fd)),
-            _ => task.guest.proc_link(&format!("fd/{fd}")).map(Destination::Path),
+            _ => cx.kernel.files_of(task).proc_link(&format!("fd/{fd}")).map(Destination::Path),
         },
     }
 }
@@ -36,7 +36,7 @@ pub fn follow(cx: &Cx, link: &MagicLink) -> Result<Destination, Errno> {
 pub fn text(cx: &Cx, link: &MagicLink) -> Result<Vec<u8>, Errno> {
     match link {
         MagicLink::WorkingDirectory(task) => cwd::link_text(cx, task),
-        MagicLink::Path(task, name) => task.guest.proc_link(name),
+        MagicLink::Path(task, name) => cx.kernel.files_of(task).proc_link(name),
         MagicLink::Descriptor(task, fd) => match task.files.borrow().get(*fd) {
             Some(open) if !open.is_real() => Ok(open.file.name()),
             _ => real_name(cx, task, *fd),
@@ -46,7 +46,7 @@ pub fn text(cx: &Cx, link: &MagicLink) -> Result<Vec<u8>, Errno> {
 
 /// The name of a real file. One that never had a name (`O_TMPFILE`) has a name made of its inode number, which is virtualized.
 fn real_name(cx: &Cx, task: &Task, fd: i32) -> Result<Vec<u8>, Errno> {
-    let name = task.guest.proc_link(&format!("fd/{fd}"))?;
+    let name = cx.kernel.files_of(task).proc_link(&format!("fd/{fd}"))?;
     if !is_nameless(&name) {
         return Ok(name);
     }

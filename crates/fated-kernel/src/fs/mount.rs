@@ -7,7 +7,8 @@
 //! owns the file. No two mounts have the same id.
 
 use crate::fs::inode::device_number;
-use alloc::{format, string::String, vec, vec::Vec};
+use crate::fs::own_tmp::{OwnTmp, Tree, is_directory};
+use alloc::{borrow::Cow, format, string::String, vec, vec::Vec};
 use core::fmt::Write as _;
 use linux_raw_sys::general::{
     MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME, PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC,
@@ -100,18 +101,23 @@ impl Mount {
 
 /// All mounts of a host.
 #[derive(Clone, Debug)]
-pub struct Mounts(Vec<Mount>);
+pub struct Mounts {
+    list: Vec<Mount>,
+    /// Where the run's own directories for temporary files are.
+    own: Option<OwnTmp>,
+}
 
 impl Default for Mounts {
     fn default() -> Mounts {
-        Mounts::new()
+        Mounts::new(None)
     }
 }
 
 impl Mounts {
-    /// The mounts that every host begins with. `/dev/shm` is real.
+    /// The mounts that every host begins with. `own`: `/tmp`, `/var/tmp` and `/dev/shm` are the run's; without, they are the host's, and only
+    /// the last one is a mount.
     #[must_use]
-    pub fn new() -> Mounts {
+    pub fn new(own: Option<&OwnTmp>) -> Mounts {
         const HARMLESS: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME;
         let root = Mount {
             id: 1,
@@ -169,13 +175,59 @@ impl Mounts {
             flags: MS_NOSUID | MS_NODEV,
             ..devtmpfs.clone()
         };
-        Mounts(vec![root, proc, sysfs, devtmpfs, shm])
+        let tmp = Mount { id: 24, parent: root.id, path: "/tmp", dev: device_number(0, 24), ..shm.clone() };
+        let var_tmp = Mount { id: 25, path: "/var/tmp", dev: device_number(0, 25), ..tmp.clone() };
+        let mut list = vec![root, proc, sysfs, devtmpfs, shm];
+        if own.is_some() {
+            list.extend([tmp, var_tmp]);
+        }
+        Mounts { list, own: own.cloned() }
     }
 
     /// The mount that owns `path`, an absolute path without links, and the path below its root. The root is the empty path or `/`.
     #[must_use]
     pub fn find<'a>(&self, path: &'a [u8]) -> Option<(&Mount, &'a [u8])> {
-        self.0.iter().rev().find_map(|mount| mount.below(path).map(|rest| (mount, rest)))
+        self.list.iter().rev().find_map(|mount| mount.below(path).map(|rest| (mount, rest)))
+    }
+
+    /// Where a path is, an absolute path without links.
+    #[must_use]
+    pub fn tree(&self, path: &[u8]) -> Tree {
+        self.own.as_ref().map_or(Tree::Host, |own| own.tree(path))
+    }
+
+    /// The path by which the real Linux knows a real file: `path` is relative, or absolute without links.
+    #[must_use]
+    pub fn real<'a>(&self, path: &'a [u8]) -> Cow<'a, [u8]> {
+        self.own.as_ref().map_or(Cow::Borrowed(path), |own| own.real(path))
+    }
+
+    /// The path by which guests know a real file that the real Linux has named.
+    #[must_use]
+    pub fn shown(&self, real: Vec<u8>) -> Vec<u8> {
+        match &self.own {
+            Some(own) => own.shown(&real).to_vec(),
+            None => real,
+        }
+    }
+
+    /// The run's own directories for temporary files, if it has them.
+    #[must_use]
+    pub fn own(&self) -> Option<&OwnTmp> {
+        self.own.as_ref()
+    }
+
+    /// Whether a real directory with this path has names in it that are at another place.
+    #[must_use]
+    pub fn is_border(&self, path: &[u8]) -> bool {
+        // The root has mounts of generated files in it.
+        path == b"/" || self.own.is_some() && OwnTmp::is_border(path)
+    }
+
+    /// Whether a file system is mounted on a real directory.
+    #[must_use]
+    pub fn is_mount_point(&self, path: &[u8]) -> bool {
+        self.own.is_some() && is_directory(path)
     }
 
     /// The mount whose generated inodes have this `st_dev`.
@@ -187,26 +239,26 @@ impl Mounts {
     /// The mount at the root of all paths.
     #[must_use]
     pub fn root(&self) -> Option<&Mount> {
-        self.0.first()
+        self.list.first()
     }
 
     /// The mounts whose files the kernel generates.
     pub fn generated(&self) -> impl Iterator<Item = &Mount> {
-        self.0.iter().filter(|mount| mount.fs.is_generated())
+        self.list.iter().filter(|mount| mount.fs.is_generated())
     }
 
     /// `/proc/PID/mounts` (fstab(5)).
     #[must_use]
     pub fn table(&self) -> String {
         let line = |it: &Mount| format!("{} {} {} {} 0 0\n", it.source, it.shown_path(), it.kind, it.options());
-        self.0.iter().map(line).collect()
+        self.list.iter().map(line).collect()
     }
 
     /// `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
     #[must_use]
     pub fn info(&self) -> String {
         let mut text = String::new();
-        for mount in &self.0 {
+        for mount in &self.list {
             let (major, minor) = crate::fs::inode::device_parts(mount.dev);
             let Mount { id, parent, kind, source, .. } = mount;
             let access = if mount.flags & MS_RDONLY == 0 { "rw" } else { "ro" };
@@ -224,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_path_belongs_to_the_deepest_mount_above_it() {
-        let mounts = Mounts::new();
+        let mounts = Mounts::new(None);
         let owner = |path: &str| mounts.find(path.as_bytes()).map(|(mount, rest)| (mount.kind, rest.to_vec()));
         for (path, kind, rest) in [
             ("", "ext4", ""),
@@ -245,7 +297,7 @@ mod tests {
 
     #[test]
     fn tables_have_linuxs_format() {
-        let mounts = Mounts::new();
+        let mounts = Mounts::new(None);
         assert_eq!(
             mounts.table(),
             "/dev/root / ext4 rw,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n\

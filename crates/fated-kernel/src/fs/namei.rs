@@ -2,11 +2,12 @@
 //!
 //! Linux resolves the paths of real files itself. But a path may lead to a generated file: by its name, by `..` or over links. So each path
 //! is looked up here first, component by component, at the cost of one look at the last one: which paths are directories and no links is
-//! known from the dentry cache. A path can also lead from a generated directory to real files (`/proc/self/cwd/x`); then it is *rewritten*:
-//! Linux gets the path that was found in place of the guest's.
+//! known from the dentry cache. A path can also lead from a generated directory to real files (`/proc/self/cwd/x`), or over the border of a
+//! directory that the run has of its own ([`crate::fs::own_tmp`]); then it is *rewritten*: Linux gets the path that was found in place of the
+//! guest's.
 //!
 //! There is one walk, [`lookup`], and [`lookup_parent`] for calls that make, remove or move a name. Three shortcuts leave it out where the
-//! answer is known: `is_known_file`, `RealParent` and, in the walk, a single name in an open real directory.
+//! answer is known: `is_known_file` and `RealParent` ([`crate::fs::shortcut`]) and, in the walk, a single name in an open real directory.
 
 use crate::cx::{Cx, PATH_MAX};
 use crate::errno::Errno;
@@ -18,11 +19,13 @@ use crate::fs::generated::{Inode, MagicLink};
 use crate::fs::host::has_name;
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::magic_link::{self, Destination};
+use crate::fs::own_tmp::Tree;
+use crate::fs::shortcut::RealParent;
 use crate::ports::{AT_FDCWD, NOFOLLOW};
 use alloc::{rc::Rc, vec::Vec};
 
 /// How many links a path may lead over (`MAXSYMLINKS`).
-const MAX_LINKS: u32 = 40;
+pub(super) const MAX_LINKS: u32 = 40;
 
 /// What a path leads to.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Lookup {
     pub ending: &'static [u8],
     /// Whether a magic link (`/proc/PID/fd/N`) was on the way.
     pub over_magic_link: bool,
+    /// In which tree of real files it is.
+    pub tree: Tree,
     /// The number of the directory that it is in, if that is known already.
     parent: Option<u64>,
 }
@@ -72,7 +77,7 @@ impl Lookup {
         let fs = &cx.kernel.fs;
         fs.dcache.directory(parent).or_else(|| {
             let path = if parent.is_empty() { b"/" } else { parent };
-            let real = cx.task.guest.stat(AT_FDCWD, path, NOFOLLOW).ok()?;
+            let real = cx.files().stat(AT_FDCWD, path, NOFOLLOW).ok()?;
             // A path that leads nowhere may have a file before its last component.
             real.is(kind::DIRECTORY).then(|| fs.note_directory(parent, &real))
         })
@@ -90,6 +95,8 @@ enum Base {
     Directory {
         fd: i32,
         number: u64,
+        /// In which tree it is.
+        tree: Tree,
         /// The path of the name in it, if its own still leads there.
         path: Option<Vec<u8>>,
     },
@@ -108,68 +115,16 @@ fn base(cx: &Cx, dirfd: i32, path: &[u8]) -> Result<Base, Errno> {
         if !open.is_real() {
             return Ok(Base::Generated(directory.path().into()));
         }
-        if let Some(parent) = RealParent::of(open, path) {
+        let tree = cx.kernel.mounts.tree(directory.path());
+        if let Some(parent) = RealParent::of(cx, open, path) {
             let path = parent.path_of(cx, path);
-            return Ok(Base::Directory { fd: dirfd, number: parent.number(), path });
+            return Ok(Base::Directory { fd: dirfd, number: parent.number(), tree, path });
         }
     }
     if !cx.task.guest.stat(dirfd, b"", 0)?.is(kind::DIRECTORY) {
         return Err(Errno::ENOTDIR);
     }
-    cx.task.guest.proc_link(&alloc::format!("fd/{dirfd}")).map(|path| Base::Path(path.into()))
-}
-
-/// Whether a path is one name.
-fn is_single(path: &[u8]) -> bool {
-    !path.is_empty() && !path.contains(&b'/') && path != b".." && path != b"."
-}
-
-/// An open real directory of which a single name is wanted, so that nothing generated can stand there.
-#[derive(Debug)]
-pub(crate) struct RealParent {
-    open: Rc<OpenFile>,
-    number: u64,
-}
-
-impl RealParent {
-    /// The directory behind `dirfd`, if `name` is a single one in it.
-    pub(crate) fn behind(cx: &Cx, dirfd: i32, name: &[u8]) -> Option<RealParent> {
-        RealParent::of(cx.raw_file(dirfd).filter(|_| is_single(name))?, name)
-    }
-
-    fn of(open: Rc<OpenFile>, name: &[u8]) -> Option<RealParent> {
-        // The root has mounts of generated files in it.
-        let directory = open.downcast::<Directory>().filter(|it| is_single(name) && it.path() != b"/")?;
-        let number = directory.real_number()?;
-        Some(RealParent { open, number })
-    }
-
-    /// The number of its inode.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// The path of `name` in it, if its own is known.
-    pub(crate) fn path_of(&self, cx: &Cx, name: &[u8]) -> Option<Vec<u8>> {
-        let path = self.open.downcast::<Directory>()?.known_path(cx)?;
-        Some([path, b"/", name].concat())
-    }
-}
-
-/// Whether a path is known to lead to a regular file, without a look.
-pub(crate) fn is_known_file(cx: &Cx, dirfd: i32, path: &[u8]) -> bool {
-    let dcache = &cx.kernel.fs.dcache;
-    if path.first() == Some(&b'/') {
-        return dcache.is_file(path);
-    }
-    let path = match dirfd {
-        AT_FDCWD => match cwd::of(cx, &cx.task) {
-            Ok(Cwd::Real(cwd)) => Some([&*cwd, b"/", path].concat()),
-            _ => None,
-        },
-        _ => RealParent::behind(cx, dirfd, path).and_then(|parent| parent.path_of(cx, path)),
-    };
-    path.is_some_and(|path| dcache.is_file(&path))
+    cx.files().proc_link(&alloc::format!("fd/{dirfd}")).map(|path| Base::Path(path.into()))
 }
 
 /// What becomes of a link at the end of a path.
@@ -211,7 +166,7 @@ fn checked(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno
 }
 
 /// How a path ends that says more than its name: `rmdir("d/.")` isn't `rmdir("d")`.
-fn ending(path: &[u8]) -> &'static [u8] {
+pub(super) fn ending(path: &[u8]) -> &'static [u8] {
     let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
     let (name, slashes) = path.split_at_checked(end).unwrap_or((path, b""));
     match name.rsplit(|&byte| byte == b'/').next() {
@@ -232,7 +187,7 @@ fn walk(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
             // It is deeper than any path can be long.
             Err(Errno::ENAMETOOLONG) => return Ok(unreachable(cx, dirfd, path, mode == Last::Follow)),
             Err(error) => return Err(error),
-            Ok(Base::Directory { fd, number, path: known }) => {
+            Ok(Base::Directory { fd, number, tree, path: known }) => {
                 let stat = cx.task.guest.stat(fd, path, NOFOLLOW);
                 if !(mode == Last::Follow && stat.is_ok_and(|stat| stat.is(kind::LINK))) {
                     return Ok(Lookup {
@@ -241,10 +196,11 @@ fn walk(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
                         rewritten: false,
                         over_magic_link: false,
                         ending: b"",
+                        tree,
                         parent: Some(number),
                     });
                 }
-                start = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?.into();
+                start = cx.files().proc_link(&alloc::format!("fd/{fd}"))?.into();
             }
         }
     }
@@ -257,13 +213,38 @@ fn walk(cx: &Cx, dirfd: i32, path: &[u8], mode: Last) -> Result<Lookup, Errno> {
         return Ok(unreachable(cx, dirfd, path, mode == Last::Follow));
     }
     let origin = relative.then_some((dirfd, path));
-    Walker { cx, origin, at, rest: path.to_vec(), mode, links: 0, rewritten, over_magic_link: false, found: None }.run()
+    let native = cx.kernel.mounts.tree(&at);
+    Walker {
+        cx,
+        origin,
+        at,
+        rest: path.to_vec(),
+        mode,
+        links: 0,
+        native,
+        enters: false,
+        rewritten,
+        over_magic_link: false,
+        descriptor: None,
+        found: None,
+    }
+    .run()
+}
+
+/// In which tree the real file behind a descriptor is.
+pub(super) fn tree_of(cx: &Cx, fd: i32) -> Tree {
+    if cx.kernel.mounts.own().is_none() {
+        return Tree::Host;
+    }
+    let name = if fd == AT_FDCWD { "cwd".into() } else { alloc::format!("fd/{fd}") };
+    cx.files().proc_link(&name).map_or(Tree::Host, |path| cx.kernel.mounts.tree(&path))
 }
 
 /// What Linux says of a path that begins in a directory without a name.
 fn unreachable(cx: &Cx, dirfd: i32, path: &[u8], follow: bool) -> Lookup {
     let found = Found::Real(cx.task.guest.stat(dirfd, path, if follow { 0 } else { NOFOLLOW }));
-    Lookup { found, path: path.to_vec(), rewritten: false, over_magic_link: false, ending: b"", parent: None }
+    let tree = tree_of(cx, dirfd);
+    Lookup { found, path: path.to_vec(), rewritten: false, over_magic_link: false, ending: b"", tree, parent: None }
 }
 
 struct Walker<'a> {
@@ -276,8 +257,14 @@ struct Walker<'a> {
     rest: Vec<u8>,
     mode: Last,
     links: u32,
+    /// The tree in which the real Linux stands if it follows the guest's path.
+    native: Tree,
+    /// It stands in a directory of the host in place of one of the run's own. That is right only if the next name is the host's, too.
+    enters: bool,
     rewritten: bool,
     over_magic_link: bool,
+    /// The descriptor that `at` is the magic link of.
+    descriptor: Option<i32>,
     /// What stands at `at`, if it has been looked at.
     found: Option<Found>,
 }
@@ -297,10 +284,12 @@ impl Walker<'_> {
                 b".." => {
                     let end = self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
                     self.at.truncate(end);
+                    self.cross(true);
                 }
                 name => {
                     self.at.push(b'/');
                     self.at.extend_from_slice(name);
+                    self.cross(false);
                     if let Then::Stop = self.enter(last)? {
                         break;
                     }
@@ -310,12 +299,28 @@ impl Walker<'_> {
         if self.found.is_none() {
             self.found = Some(self.look()?);
         }
+        self.rewritten |= self.enters;
+        let tree = match self.descriptor {
+            Some(fd) => tree_of(self.cx, fd),
+            None => self.cx.kernel.mounts.tree(&self.at),
+        };
         if self.at.is_empty() {
             self.at.push(b'/');
         }
         let found = self.found.unwrap_or(Found::Real(Err(Errno::ENOENT)));
         let Walker { at, rewritten, over_magic_link, .. } = self;
-        Ok(Lookup { found, path: at, rewritten, over_magic_link, ending: b"", parent: None })
+        Ok(Lookup { found, path: at, rewritten, over_magic_link, ending: b"", tree, parent: None })
+    }
+
+    /// Takes note of a step, `up` or to a name: the real Linux makes the same one, in the tree where it stands.
+    fn cross(&mut self, up: bool) {
+        let mounts = &self.cx.kernel.mounts;
+        let Some(own) = mounts.own() else { return };
+        let tree = own.tree(&self.at);
+        self.rewritten |= self.enters && (up || tree != self.native);
+        let enters = !up && tree != self.native && self.native == Tree::Host && mounts.is_mount_point(&self.at);
+        self.rewritten |= !enters && tree != self.native;
+        self.enters = enters;
     }
 
     /// The next component, and whether it is the last one; with a slash behind it, only a name is.
@@ -337,8 +342,11 @@ impl Walker<'_> {
             return found.map(Found::Generated);
         }
         let path = if self.at.is_empty() { b"/" } else { &*self.at };
+        if self.cx.kernel.mounts.own().is_some_and(|own| own.hides(path)) {
+            return Ok(Found::Real(Err(Errno::ENOENT)));
+        }
         let guest = &self.cx.task.guest;
-        Ok(Found::Real(match (guest.stat(AT_FDCWD, path, NOFOLLOW), self.origin) {
+        Ok(Found::Real(match (self.cx.files().stat(AT_FDCWD, path, NOFOLLOW), self.origin) {
             // One may stand where one couldn't go to: with other rights, or step by step.
             (Err(Errno::EACCES | Errno::ENAMETOOLONG), Some((dirfd, path))) if self.links == 0 && !self.rewritten => {
                 let used = path.len().saturating_sub(self.rest.len());
@@ -377,7 +385,7 @@ impl Walker<'_> {
                 fs.note_directory(&self.at, stat);
             }
             Found::Real(Ok(stat)) if stat.is(kind::LINK) && follows => {
-                return match self.cx.task.guest.read_link(AT_FDCWD, &self.at).and_then(|to| self.link(&to)) {
+                return match self.cx.files().read_link(AT_FDCWD, &self.at).and_then(|to| self.link(&to)) {
                     // Linux comes to the same, and knows what else is wrong with the call.
                     Err(error) if !self.rewritten => self.stop(Found::Real(Err(error))),
                     result => result,
@@ -411,9 +419,13 @@ impl Walker<'_> {
         if to.len() + self.rest.len() >= PATH_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        let end =
-            if to.first() == Some(&b'/') { 0 } else { self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0) };
-        self.at.truncate(end);
+        if to.first() == Some(&b'/') {
+            self.at.clear();
+            (self.native, self.enters) = (Tree::Host, false);
+        } else {
+            self.at.truncate(self.at.iter().rposition(|&byte| byte == b'/').unwrap_or(0));
+            self.cross(true);
+        }
         self.rest.splice(..0, to.iter().copied());
         self.found = None;
         Ok(Then::GoOn)
@@ -441,11 +453,12 @@ impl Walker<'_> {
             }
             Destination::Descriptor(fd) => {
                 if at_end {
+                    self.descriptor = Some(fd);
                     // The real link of the same number leads to the same file, even if its name is gone.
                     self.at = alloc::format!("/proc/thread-self/fd/{fd}").into_bytes();
                     Some(Found::Real(self.cx.task.guest.stat(fd, b"", 0)))
                 } else {
-                    self.at = self.cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
+                    self.at = self.cx.files().proc_link(&alloc::format!("fd/{fd}"))?;
                     None
                 }
             }

@@ -7,7 +7,7 @@ use crate::errno::Errno;
 use crate::fs::attr::{Effect, means_descriptor, note, real_descriptor};
 use crate::fs::host::carry_out::{PathArg, carry_out};
 use crate::fs::inode::kind;
-use crate::fs::namei::{Found, Lookup, lookup, lookup_parent};
+use crate::fs::namei::{Found, Lookup, lookup, lookup_parent, tree_of};
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::{AT_FDCWD, NOFOLLOW};
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub fn make(cx: &Cx, call: Call, arg: PathArg) -> SysResult {
     target.real(Errno::EEXIST)?;
     let value = carry_out(cx, call, &[(arg, &target)])?;
     let dirfd = if target.path.first() == Some(&b'/') { AT_FDCWD } else { arg.dirfd(&call.args) };
-    if let Ok(real) = cx.task.guest.stat(dirfd, &target.path, NOFOLLOW) {
+    if let Ok(real) = cx.files().stat(dirfd, &target.path, NOFOLLOW) {
         cx.kernel.fs.created(&cx.kernel, &real);
     }
     note_parent(cx, &target);
@@ -50,6 +50,9 @@ pub fn remove(cx: &Cx, call: Call, arg: PathArg, directory: bool) -> SysResult {
     let path = arg.read(cx, &call.args)?;
     let target = lookup_parent(cx, arg.dirfd(&call.args), &path)?;
     let victim = *target.real(refuse(&target))?;
+    if directory && cx.kernel.mounts.is_mount_point(&target.path) {
+        return Err(Errno::EBUSY);
+    }
     if target.rewritten && victim.is_ok() && ends_above(&path) {
         // The path that takes the guest's place doesn't end like that.
         return Err(if directory { Errno::ENOTEMPTY } else { Errno::EISDIR });
@@ -78,6 +81,13 @@ pub fn rename(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: u32) -> Sy
     let target = to.lookup_parent(cx, &call.args)?;
     let moved = *source.real(Errno::EXDEV)?;
     let victim = *target.real(Errno::EXDEV)?;
+    // Without the directories that they stand in, Linux has another error.
+    if source.tree != target.tree && [&source, &target].iter().all(|it| it.parent(cx).is_some()) {
+        return Err(Errno::EXDEV);
+    }
+    if [&source, &target].iter().any(|it| cx.kernel.mounts.is_mount_point(&it.path)) {
+        return Err(Errno::EBUSY);
+    }
     // Before the call, since afterwards other directories may stand at these paths.
     let parents = [source.parent(cx), target.parent(cx)];
     let value = carry_out(cx, call, &[(from, &source), (to, &target)])?;
@@ -116,6 +126,10 @@ pub fn link(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: u32) -> SysR
     };
     let target = to.lookup_parent(cx, &call.args)?;
     target.real(Errno::EEXIST)?;
+    let tree = source.as_ref().map_or_else(|| tree_of(cx, from.dirfd(&call.args)), |(_, source)| source.tree);
+    if tree != target.tree && target.parent(cx).is_some() {
+        return Err(Errno::EXDEV);
+    }
     let paths: Vec<_> = source.into_iter().chain([(to, &target)]).collect();
     let value = carry_out(cx, call, &paths)?;
     note(cx, &linked, Effect::Changed);

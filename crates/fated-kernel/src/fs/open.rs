@@ -16,12 +16,15 @@ use crate::fs::host::carry_out::{PathArg, carry_out, pass};
 use crate::fs::host::file::NativeFile;
 use crate::fs::host::has_name;
 use crate::fs::inode::{FileStat, kind};
-use crate::fs::namei::{self, Found, Lookup, RealParent, lookup};
+use crate::fs::namei::{self, Found, Lookup, lookup};
+use crate::fs::own_tmp::Tree;
 use crate::fs::permission::{is_busy, permitted};
 use crate::fs::seq_file::SeqFile;
+use crate::fs::shortcut::{self, RealParent};
 use crate::ipc::fifo;
 use crate::ipc::pipe::end::End;
 use crate::outcome::{Outcome, SysResult};
+use crate::ports::AT_FDCWD;
 use crate::sched::Woken;
 use crate::tty::stream::open_terminal;
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
@@ -92,7 +95,7 @@ pub fn open(cx: &Cx, request: Request) -> Result<Begun, Errno> {
     let path = request.arg.read(cx, &request.call.args)?;
     cx.free_number(0)?;
     let dirfd = request.arg.dirfd(&request.call.args);
-    if request.only_reads() && !request.has(O_DIRECTORY) && namei::is_known_file(cx, dirfd, &path) {
+    if request.only_reads() && !request.has(O_DIRECTORY) && shortcut::is_known_file(cx, dirfd, &path) {
         return Ok(Begun::Over(request.opened_by_host()));
     }
     if request.only_reads()
@@ -101,7 +104,10 @@ pub fn open(cx: &Cx, request: Request) -> Result<Begun, Errno> {
     {
         return open_in_directory(cx, request, &parent, &path).map(Begun::Over);
     }
-    let target = lookup(cx, dirfd, &path, request.follows())?;
+    let target = match lookup(cx, dirfd, &path, request.follows()) {
+        Err(Errno::ELOOP) if request.has(O_CREAT) => return Err(error_of_loop(cx, dirfd, path)),
+        target => target?,
+    };
     if target.rewritten || !matches!(target.found, Found::Real(_)) {
         if request.resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
             return Err(Errno::EXDEV);
@@ -127,6 +133,23 @@ pub fn open(cx: &Cx, request: Request) -> Result<Begun, Errno> {
         }
         Found::Real(_) => Err(Errno::EIO),
     }
+}
+
+/// What is wrong with creating a file behind a loop of links: Linux follows no path that can only be that of a directory.
+fn error_of_loop(cx: &Cx, dirfd: i32, mut path: Vec<u8>) -> Errno {
+    let mut from = dirfd;
+    for _ in 0..namei::MAX_LINKS {
+        if !namei::ending(&path).is_empty() {
+            return Errno::EISDIR;
+        }
+        let Ok(link) = namei::lookup_parent(cx, from, &path) else { break };
+        let Ok(text) = cx.files().read_link(AT_FDCWD, &link.path) else { break };
+        let end = link.path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+        let directory = if text.starts_with(b"/") { b"" } else { link.path.get(..end).unwrap_or_default() };
+        path = [directory, &text].concat();
+        from = AT_FDCWD;
+    }
+    Errno::ELOOP
 }
 
 fn install(cx: &Cx, flags: u32, file: Rc<dyn File>) -> Result<Outcome, Errno> {
@@ -184,7 +207,8 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
     }
     match stat.mode & kind::MASK {
         kind::REGULAR if !request.writes() && !request.has(O_TRUNC) => {
-            if !target.rewritten && target.path.first() == Some(&b'/') {
+            // Linux finds it there only if it is the host's.
+            if !target.rewritten && target.path.first() == Some(&b'/') && target.tree == Tree::Host {
                 cx.kernel.fs.dcache.note_file(&target.path, stat);
             }
             passed()
@@ -260,7 +284,7 @@ fn open_in_directory(cx: &Cx, request: Request, parent: &RealParent, name: &[u8]
 
 fn path_of(cx: &Cx, fd: u64) -> Vec<u8> {
     // One without a path is not the root of a generated file system, and nothing else counts.
-    cx.task.guest.proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default()
+    cx.files().proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default()
 }
 
 /// The path of a directory that has just been opened.

@@ -26,7 +26,7 @@ pub fn open_directory(cx: &Cx, fd: i32) -> Result<Rc<OpenFile>, Errno> {
     if flags & O_PATH != 0 {
         return Err(Errno::EBADF);
     }
-    let path = cx.task.guest.proc_link(&alloc::format!("fd/{fd}"))?;
+    let path = cx.files().proc_link(&alloc::format!("fd/{fd}"))?;
     let directory = Directory::inherited(cx, &real, path);
     let open = OpenFile::new(cx, directory, flags as u32);
     cx.task.files.borrow().set(fd, open.clone(), fcntl(F_GETFD)? & u64::from(FD_CLOEXEC) != 0);

@@ -4,7 +4,8 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::directory::Directory;
 use crate::fs::inode::FileStat;
-use crate::fs::namei::{Found, Lookup, RealParent, lookup};
+use crate::fs::namei::{Found, Lookup, lookup};
+use crate::fs::shortcut::RealParent;
 use crate::ports::{AT_FDCWD, NOFOLLOW};
 use linux_raw_sys::general::AT_EMPTY_PATH;
 

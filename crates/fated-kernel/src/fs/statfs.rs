@@ -49,7 +49,11 @@ pub fn of_descriptor(cx: &Cx, fd: i32) -> Result<StatFs, Errno> {
     let stat = cx.stat_descriptor(fd)?;
     let mounts = &cx.kernel.mounts;
     let is_real = inode::device_parts(stat.dev).0 != 0;
-    let mount = mounts.of_device(stat.dev).or_else(|| mounts.root().filter(|_| is_real));
+    let of_real = || {
+        let path = cx.files().proc_link(&alloc::format!("fd/{fd}")).ok().filter(|path| path.first() == Some(&b'/'))?;
+        mounts.find(&path).map(|(mount, _)| mount).filter(|mount| !mount.fs.is_generated()).or_else(|| mounts.root())
+    };
+    let mount = mounts.of_device(stat.dev).or_else(|| if is_real { of_real() } else { None });
     Ok(mount.map_or_else(|| unmounted(&stat), StatFs::from))
 }
 
@@ -75,7 +79,7 @@ mod tests {
 
     #[test]
     fn figures_are_those_of_the_mount() {
-        let mounts = Mounts::new();
+        let mounts = Mounts::new(None);
         let figures = |path: &[u8]| {
             let (mount, _) = mounts.find(path).expect("the root has all paths");
             let StatFs { magic, bytes, inodes, flags } = mount.into();

@@ -99,6 +99,13 @@ impl Header {
             config.real_start_ns,
         );
         let _ = writeln!(text, "cwd {}", Quoted(&self.cwd));
+        if let Some(tmp) = &config.tmp {
+            // Where they really are decides nothing.
+            text.push_str("own-tmp\n");
+            for path in &tmp.host {
+                let _ = writeln!(text, "host-path {}", Quoted(path));
+            }
+        }
         for (word, list) in [("arg", &self.command), ("env", &self.env)] {
             for item in list {
                 let _ = writeln!(text, "{word} {}", Quoted(item));
@@ -130,6 +137,8 @@ impl Header {
             }
             "real-start" => config.real_start_ns = words.number("nanoseconds since 1970")?,
             "cwd" => self.cwd = words.quoted()?,
+            "own-tmp" => drop(config.tmp.get_or_insert_default()),
+            "host-path" => config.tmp.get_or_insert_default().host.push(words.quoted()?),
             "arg" => self.command.push(words.quoted()?),
             "env" => self.env.push(words.quoted()?),
             "file" => {
@@ -154,6 +163,7 @@ impl Header {
             input: Input::Blocks,
             wait_by_scan: false,
             real_start_ns: 0,
+            tmp: None,
             log: false,
         };
         Header { config, command: Vec::new(), env: Vec::new(), cwd: Vec::new(), files: Vec::new() }

@@ -234,10 +234,10 @@ impl Kernel {
 pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn RealTask>) -> Rc<Task> {
     let (Some(init), Some(tid)) = (Tid::new(1), Tid::new(2)) else { unreachable!("1 and 2 are ids") };
     let process = new_process(kernel, Pid::from(tid), None);
-    process.exe.borrow_mut().clone_from(&boot.exe);
+    *process.exe.borrow_mut() = kernel.mounts.shown(boot.exe.clone());
     process.credentials.borrow_mut().clone_from(&boot.credentials);
     process.execed.set(true);
-    let cwd = WorkingDirectory::Real { path: Some(boot.cwd.as_slice().into()), generation: 0 };
+    let cwd = WorkingDirectory::Real { path: Some(kernel.mounts.shown(boot.cwd.clone()).into()), generation: 0 };
     let fs = FsStruct::new(cwd, boot.umask);
     let mm = Cell::new(kernel.new_mm());
     let task = Rc::new(Task { fs: RefCell::new(fs), mm, ..Task::new(kernel, tid, process, guest) });

@@ -10,7 +10,7 @@ use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 
 pub fn execve(cx: &Cx, a: Args) -> SysResult {
     let [path, argv, envp, ..] = a;
-    exec(cx, Request { dirfd: AT_FDCWD, path, argv, envp, flags: 0 })
+    exec(cx, Request { dirfd: AT_FDCWD, path, argv, envp, flags: 0, stands_for_name: false })
 }
 
 pub fn execveat(cx: &Cx, a: Args) -> SysResult {
@@ -19,5 +19,5 @@ pub fn execveat(cx: &Cx, a: Args) -> SysResult {
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
-    exec(cx, Request { dirfd: dirfd as i32, path, argv, envp, flags })
+    exec(cx, Request { dirfd: dirfd as i32, path, argv, envp, flags, stands_for_name: false })
 }

@@ -215,6 +215,7 @@ pub fn config() -> Config {
         input: Input::Live,
         wait_by_scan: false,
         real_start_ns: 0,
+        tmp: None,
         log: false,
     }
 }

@@ -107,7 +107,7 @@ impl<R: Fn(u64, &mut [u8]) -> usize> Words<R> {
 impl Tracee {
     /// Has Linux start a program that the kernel has planned. Linux follows the same chain of scripts with the same result.
     pub(crate) fn replace_program(&self, exec: &Exec) -> Result<(), ExecError> {
-        let Request { dirfd, path, argv, envp, flags } = exec.request;
+        let Request { dirfd, path, argv, envp, flags, .. } = exec.request;
         let call = if dirfd == libc::AT_FDCWD && flags == 0 {
             Call { number: libc::SYS_execve as u64, args: [path, argv, envp, 0, 0, 0] }
         } else {
@@ -176,6 +176,9 @@ impl Tracee {
             if let Some((base, entry)) = auxv.get(libc::AT_BASE).zip(auxv.get(libc::AT_ENTRY)) {
                 self.program_mapped(&exec.plan, base, entry);
             }
+            if exec.request.stands_for_name {
+                self.name_program(exec, regs.rsp, auxv.get(libc::AT_EXECFN));
+            }
             auxv.virtualize(u64::from(self.shared.cpuid.hwcap()), vdso.is_some());
             let bytes = auxv.bytes();
             memory::write(tid, auxv.addr, &bytes);
@@ -184,6 +187,21 @@ impl Tracee {
         self.load_regs(Regs { rax: 0, orig_rax: u64::MAX, ..regs }, true);
         // As above.
         let _ = vdso.map_or(Ok(()), |vdso| self.make_own_calls(&regs, vdso));
+    }
+
+    /// Puts the name of the program where Linux has put the path that stands for it: behind `AT_EXECFN`, and in the arguments of a script's
+    /// interpreter. Both are as long.
+    fn name_program(&self, exec: &Exec, sp: u64, name_at: Option<u64>) {
+        let tid = self.tid.get();
+        if let Some(addr) = name_at {
+            memory::write(tid, addr, &exec.plan.name);
+        }
+        let mut pointers = vec![0; exec.plan.argv.len() * 8];
+        let len = memory::read(tid, sp + 8, &mut pointers);
+        let (pointers, _) = pointers[..len].as_chunks();
+        for (&addr, arg) in pointers.iter().zip(&exec.plan.argv).filter(|(_, arg)| **arg == exec.plan.name) {
+            memory::write(tid, u64::from_le_bytes(addr), arg);
+        }
     }
 
     /// Overwrites Linux's vDSO with fated's.

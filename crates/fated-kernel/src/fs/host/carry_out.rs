@@ -98,7 +98,7 @@ pub fn carry_out(cx: &Cx, call: Call, paths: &[(PathArg, &Lookup)]) -> Result<u6
     let mut borrowed = Vec::new();
     let mut below = cx.task.guest.regs().rsp;
     for (arg, target) in paths.iter().filter(|(_, target)| target.rewritten) {
-        match Borrowed::below(cx, below, &[&target.path, target.ending].concat()) {
+        match Borrowed::below(cx, below, &[&cx.kernel.mounts.real(&target.path), target.ending].concat()) {
             Ok(memory) => {
                 below = memory.addr;
                 if let Some(slot) = args.get_mut(arg.path) {

@@ -24,6 +24,7 @@ pub mod file;
 pub mod inodes;
 pub mod known;
 pub mod text_busy;
+pub mod view;
 
 impl HostFs {
     /// The number of a real inode; the next free one at first sight.

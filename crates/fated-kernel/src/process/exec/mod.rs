@@ -30,11 +30,14 @@ use program::Program;
 
 /// Starts another program in the calling process.
 pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
-    let Program { name, path, path_addr, borrowed } = program::program(cx, request.dirfd, request.path, request.flags)?;
-    let request = Request { path: path_addr, ..request };
+    let Program { name, path, path_addr, called, borrowed, elsewhere } =
+        program::program(cx, request.dirfd, request.path, request.flags)?;
+    let request = Request { path: path_addr, stands_for_name: called.is_some(), ..request };
     // Drawn whatever comes of it, so that what is drawn later doesn't depend on that.
     let random = cx.kernel.auxv_random();
-    let result = plan(cx, &request, path).and_then(|plan| carry_out(cx, Exec { plan, request, random }));
+    let result = plan(cx, &request, path, called).and_then(|plan| carry_out(cx, Exec { plan, request, random }));
+    // It may have no program any more, nor memory; the way back needs none.
+    elsewhere.into_iter().for_each(|elsewhere| elsewhere.leave(cx));
     match result {
         Ok(given_up) => {
             begin_program(cx, &name, given_up);
@@ -51,9 +54,9 @@ pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
     }
 }
 
-fn plan(cx: &Cx, request: &Request, path: Vec<u8>) -> Result<Plan, ExecError> {
+fn plan(cx: &Cx, request: &Request, path: Vec<u8>, name: Option<Vec<u8>>) -> Result<Plan, ExecError> {
     let guest = &cx.task.guest;
-    let target = Target { dirfd: request.dirfd, path, flags: request.flags };
+    let target = Target { dirfd: request.dirfd, path, flags: request.flags, name };
     let strings = |name: &[u8]| {
         let stack = cx.process().limits.soft(RLIMIT_STACK);
         Strings::read(&**guest, request.argv, request.envp, stack, name)
@@ -68,7 +71,7 @@ impl Rules for Cx {
     fn locate(&self, path: &[u8]) -> Result<Target, Errno> {
         let target = crate::fs::namei::lookup(self, AT_FDCWD, path, true)?;
         target.real(Errno::EACCES)?;
-        Ok(Target::at(if target.rewritten { &target.path } else { path }))
+        Ok(if target.rewritten { Target::at(&self.kernel.mounts.real(&target.path)) } else { Target::at(path) })
     }
 
     fn is_written(&self, file: &FileStat) -> bool {
@@ -149,7 +152,7 @@ fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
     process.execed.set(true);
     process.timers.exec(kernel);
     process.settings.exec();
-    if let Ok(exe) = task.guest.proc_link("exe") {
+    if let Ok(exe) = cx.files().proc_link("exe") {
         *process.exe.borrow_mut() = exe;
     }
     hold_executable(cx);
@@ -160,6 +163,6 @@ fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
 pub(super) fn hold_executable(cx: &Cx) {
     let process = cx.process();
     // One without a name can't be opened by it.
-    let real = cx.task.guest.stat(AT_FDCWD, &process.exe.borrow(), 0);
+    let real = cx.files().stat(AT_FDCWD, &process.exe.borrow(), 0);
     process.executable.replace(real.ok().map(|real| cx.kernel.fs.running.begin(&real)));
 }

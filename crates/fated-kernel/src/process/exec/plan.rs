@@ -83,6 +83,9 @@ pub struct Request {
     pub envp: u64,
     /// `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
     pub flags: u32,
+    /// The path stands for the plan's name of the program: it is as long, and an engine that passes it on puts the name in its place in the memory of
+    /// the new program.
+    pub stands_for_name: bool,
 }
 
 /// Why an exec has failed all the same.

@@ -24,13 +24,15 @@ pub struct Target {
     pub path: Vec<u8>,
     /// `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
     pub flags: u32,
+    /// What it is called, if that isn't its path.
+    pub name: Option<Vec<u8>>,
 }
 
 impl Target {
     /// A program at a path.
     #[must_use]
     pub fn at(path: &[u8]) -> Target {
-        Target { dirfd: AT_FDCWD, path: path.to_vec(), flags: 0 }
+        Target { dirfd: AT_FDCWD, path: path.to_vec(), flags: 0, name: None }
     }
 
     /// Whether the path begins at a descriptor.
@@ -41,6 +43,7 @@ impl Target {
     /// The name that the program, or the interpreter of a script, gets (`AT_EXECFN`; `bprm->filename`).
     fn name(&self) -> Vec<u8> {
         match &self.path[..] {
+            _ if self.name.is_some() => self.name.clone().unwrap_or_default(),
             path if !self.begins_at_descriptor() => path.to_vec(),
             b"" => format!("/dev/fd/{}", self.dirfd).into_bytes(),
             path => [format!("/dev/fd/{}/", self.dirfd).as_bytes(), path].concat(),
