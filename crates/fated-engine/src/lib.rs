@@ -18,6 +18,8 @@ pub mod cpuid;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+pub mod inherit;
+#[cfg(feature = "std")]
 mod launch;
 pub mod notice;
 #[cfg(feature = "std")]
@@ -40,7 +42,7 @@ pub use {
     console::{Captured, Standard},
     cpu::OneCpu,
     error::{Error, start},
-    launch::{Launch, NO_CPUID_FAULTING, Stream, Streams},
+    launch::{Descriptor, Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
     progress::Progress,
     terminal::Terminal,

@@ -2,7 +2,7 @@
 
 mod fast_path;
 
-use crate::config::Config;
+use crate::config::{Config, Inherited};
 use crate::cx::Cx;
 use crate::fs::host::known::HostFs;
 use crate::fs::locks::Locks;
@@ -71,6 +71,8 @@ pub struct Boot {
     pub umask: u32,
     /// The user and the groups it runs as.
     pub credentials: crate::process::credentials::Credentials,
+    /// Its descriptors from 3 on.
+    pub inherited: Vec<Inherited>,
 }
 
 /// The simulated kernel of one host.

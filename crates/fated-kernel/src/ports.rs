@@ -118,9 +118,9 @@ pub trait RealTask: Cpu + Memory + HostFiles {
     fn exit_group(&self);
 }
 
-/// The standard streams of fated itself.
+/// The standard streams of fated itself, and the other streams that the first process inherits.
 pub trait Console: Debug {
-    /// Reads from stream `fd` (0, 1 or 2); `EAGAIN` if there is no input yet.
+    /// Reads from stream `fd`, which has its number as a descriptor; `EAGAIN` if there is no input yet.
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno>;
     /// Writes to stream `fd`; may block.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno>;

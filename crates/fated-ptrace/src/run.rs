@@ -11,6 +11,7 @@ use crate::tracee::{Place, Ran, Tracee};
 use crate::trap_state::TrapState;
 use fated_engine::signals::{self, Signals};
 use fated_engine::{Error, Launch, OneCpu, Progress, start};
+use fated_kernel::config::Inherited;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
@@ -96,6 +97,7 @@ impl Engine {
             cwd: link("cwd")?,
             umask: crate::files::umask(tid).map_err(start("look at the new program"))?,
             credentials: Credentials { uid, gid, groups },
+            inherited: self.launch.inherited.iter().map(|it| Inherited { fd: it.fd, flags: it.flags }).collect(),
         };
         let key = self.driver.boot(&boot, guest.clone());
         guest.key.set(key);

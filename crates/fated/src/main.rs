@@ -16,6 +16,7 @@ mod settings;
 mod stats;
 mod stderr;
 mod verify;
+mod verify_input;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -11,14 +11,15 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
+use fated_engine::{Launch, NO_CPUID_FAULTING, Standard, Stream, Streams, inherit};
 use fated_kernel::config::Config;
 
 use crate::cli::{EngineName, RunArgs, WaitBy};
 use crate::journal::{Journal, Journals};
+use crate::stderr;
 
 /// The settings of a run, which can be started any number of times.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The kernel's configuration.
     pub config: Config,
@@ -42,6 +43,11 @@ impl Settings {
         launch.args = arguments.to_vec();
         launch.env = environment(args);
         launch.cwd.clone_from(&args.cwd);
+        let inheritance = inherit::inheritance();
+        launch.inherited = inheritance.files.iter().map(|file| file.descriptor).collect();
+        if let Some(line) = inheritance.notice() {
+            stderr::say(line);
+        }
         launch.streams = if args.verify { Streams::Each([Stream::Pipe; 3]) } else { Streams::Inherit };
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
@@ -75,6 +81,14 @@ impl Settings {
         launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
         let real_start_ns = Some(config.real_start_ns);
         Settings { config, launch, engine, verbose: false, journals, real_start_ns }
+    }
+
+    /// Fated's own streams.
+    #[must_use]
+    pub fn standard(&self) -> Standard {
+        let wanted = |fd: i32| self.launch.inherited.iter().any(|it| it.fd == fd);
+        let there = inherit::inheritance().files;
+        Standard { others: there.iter().map(|file| file.descriptor.fd).filter(|&fd| wanted(fd)).collect() }
     }
 
     /// The configuration and the journal of a run that begins now.

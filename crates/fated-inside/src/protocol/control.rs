@@ -24,6 +24,8 @@ pub struct Control {
     pub died: AtomicU32,
     /// The real pid of the first process, the parent of all guests.
     pub first: AtomicU32,
+    /// Where the first process holds the engine's descriptors: an index of [`BASES`](super::layout::BASES).
+    pub place: AtomicU32,
     /// The real pid of the guest that runs.
     pub running: AtomicU32,
     /// Not 0 when the first process is to end the run.

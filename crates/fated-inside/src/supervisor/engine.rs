@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress};
-use fated_kernel::config::Config;
+use fated_engine::{Error, Launch, OneCpu, Progress, Stream};
+use fated_kernel::config::{Config, Inherited};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
 use fated_kernel::journal::Mode;
@@ -24,8 +24,8 @@ use super::{requirements, sys};
 use crate::protocol::bytes::{Reader, Writer};
 use crate::protocol::control::{GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
-use crate::protocol::layout::{ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, TEXT_FD};
-use crate::protocol::plan::Plan;
+use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, NEAR, TEXT_FD};
+use crate::protocol::plan::{Plan, file};
 use crate::protocol::{record, stat};
 
 /// The remedy where a step of the start fails.
@@ -33,6 +33,16 @@ const REMEDY: &str = "; --engine ptrace may work here";
 
 fn start(step: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
+}
+
+/// The descriptors of the first program, for the plan.
+fn descriptors(launch: &Launch) -> Vec<(Inherited, u8)> {
+    let file = |stream| match stream {
+        Stream::Inherited => file::INHERITED,
+        Stream::Null => file::NULL,
+        Stream::Pipe => file::PIPE,
+    };
+    launch.descriptors().iter().map(|it| (Inherited { fd: it.fd, flags: it.flags }, file(it.file))).collect()
 }
 
 /// How often the supervisor checks that someone is left to make requests.
@@ -126,7 +136,7 @@ impl Engine {
             candidates: launch.candidates(),
             env: launch.variables(),
             cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
-            placeholders: launch.streams.placeholders(),
+            descriptors: descriptors(launch),
             rewrite: launch.rewrite,
             cpuid_faulting: launch.hides_processor(),
             journal: journal.as_ref().map(|(_, mode)| *mode),
@@ -142,8 +152,12 @@ impl Engine {
 
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
         let signals = Signals::install();
-        let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
-        let init = Init::start(files).map_err(start("start the first process"))?;
+        // They are out of the way of what guests inherit.
+        let place = usize::from(launch.inherited.iter().any(|it| it.fd as u64 >= NEAR));
+        shared.control().place.store(place as u32, SeqCst);
+        let at = |fd: i32| fd - TEXT_FD + BASES[place];
+        let files = [(&blob.file, at(BLOB_FD)), (&arena, at(ARENA_FD)), (blob.text(), at(TEXT_FD))];
+        let init = Init::start(files, place).map_err(start("start the first process"))?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
         let store = journal.map(|(store, _)| store);
         Ok(Engine {

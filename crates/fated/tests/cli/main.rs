@@ -10,6 +10,7 @@ mod bench;
 mod exec;
 mod fated;
 mod faults;
+mod inherited;
 mod journal;
 mod killed;
 mod options;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         journal::TESTS,
         exec::TESTS,
         killed::TESTS,
+        inherited::TESTS,
     ]
     .into_iter()
     .flatten();
