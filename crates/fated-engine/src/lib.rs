@@ -44,6 +44,6 @@ pub use {
     error::{Error, start},
     launch::{Descriptor, Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
-    progress::Progress,
+    progress::{OUTSIDER_MS, Progress},
     terminal::Terminal,
 };

@@ -37,6 +37,11 @@ pub enum Next {
         /// The stream's number and the `POLL*` bits that are waited for.
         streams: Vec<(i32, u32)>,
     },
+    /// The same, and a task waits for a lock of a file that somebody outside of the run holds: block for a moment at most.
+    AwaitOutsider {
+        /// As above; may be empty.
+        streams: Vec<(i32, u32)>,
+    },
     /// Nothing more happens on this host up to the horizon. Only with a horizon.
     Idle {
         /// The next moment at which something happens: a timer expires, or a task that is ready ends its next call. `None`: every

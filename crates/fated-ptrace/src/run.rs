@@ -10,7 +10,7 @@ use crate::sys;
 use crate::tracee::{Place, Ran, Tracee};
 use crate::trap_state::TrapState;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, start};
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, start};
 use fated_kernel::config::Inherited;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
@@ -169,7 +169,8 @@ impl Engine {
                         Ran::Spun { address } => return Err(self.spins(tid, task, address)),
                     }
                 }
-                Next::AwaitConsole { streams } => self.await_console(&streams),
+                Next::AwaitConsole { streams } => self.await_console(&streams, -1),
+                Next::AwaitOutsider { streams } => self.await_console(&streams, OUTSIDER_MS),
                 Next::Idle { until } => return Ok(Progress::Idle { until }),
                 Next::Finished(ending) => return Ok(Progress::Ended(ending)),
             }
@@ -188,8 +189,8 @@ impl Engine {
         Error::Spins { tid, program, address, limit: self.launch.spin_limit.unwrap_or_default() }
     }
 
-    /// Blocks until one of the streams is ready or a signal or tick arrives. The kernel finds out which.
-    fn await_console(&self, streams: &[(i32, u32)]) {
+    /// Blocks until one of the streams is ready, a signal or tick arrives, or the time is over. The kernel finds out which.
+    fn await_console(&self, streams: &[(i32, u32)], timeout_ms: i32) {
         if streams.iter().any(|&(fd, events)| self.shared.console.poll(fd) & events != 0) {
             return;
         }
@@ -197,7 +198,7 @@ impl Engine {
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
         // The only possible error is EINTR, which ends the wait as intended.
-        let _ = sys::poll(&mut fds, -1);
+        let _ = sys::poll(&mut fds, timeout_ms);
     }
 }
 

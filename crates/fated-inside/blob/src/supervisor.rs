@@ -109,14 +109,14 @@ fn answer(value: i64) -> Result<usize, Errno> {
     Errno::of_return(value).map_or(Ok(value as usize), Err)
 }
 
-/// Blocks until one of the streams may be ready.
-pub fn await_streams(streams: &[(i32, u32)]) {
+/// Blocks until one of the streams may be ready; for a moment at most if an outsider is awaited.
+pub fn await_streams(streams: &[(i32, u32)], outsider: bool) {
     let mut data = Writer::default();
     data.list(streams, |to, &(fd, events)| {
         to.number(fd as u64);
         to.number(u64::from(events));
     });
-    request(op::AWAIT, [0; 2], &data.0);
+    request(op::AWAIT, [u64::from(outsider), 0], &data.0);
 }
 
 /// The virtual time up to which the host may run.

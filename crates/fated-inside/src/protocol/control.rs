@@ -63,7 +63,7 @@ pub mod op {
     pub const CALLS: u32 = 6;
     /// A line for the user.
     pub const NOTICE: u32 = 7;
-    /// Streams to wait for.
+    /// args: 1 to wait for a moment only. Streams to wait for.
     pub const AWAIT: u32 = 8;
     /// The run is over: an [`End`](super::super::end::End), then the kernel's counters.
     pub const FINISHED: u32 = 9;

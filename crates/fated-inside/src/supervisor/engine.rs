@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, Stream};
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, Stream};
 use fated_kernel::config::{Config, Inherited};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
@@ -361,7 +361,9 @@ impl Engine {
                 0
             }
             op::AWAIT => {
-                self.await_streams(&Reader(&data).list(|from| (from.number() as i32, from.number() as u32)));
+                let limit = if fd == 1 { OUTSIDER_MS } else { TICK.as_millis() as i32 };
+                let streams = Reader(&data).list(|from| (from.number() as i32, from.number() as u32));
+                self.await_streams(&streams, limit);
                 0
             }
             op::JOURNAL => {
@@ -404,8 +406,8 @@ impl Engine {
         sys::futex_wake(&control.request);
     }
 
-    /// Blocks until one of the streams is ready or a tick is over. The kernel checks by itself which it was.
-    fn await_streams(&self, streams: &[(i32, u32)]) {
+    /// Blocks until one of the streams is ready or the time is over. The kernel checks by itself which it was.
+    fn await_streams(&self, streams: &[(i32, u32)], limit_ms: i32) {
         if streams.iter().any(|&(fd, events)| self.console.poll(fd) & events != 0) {
             return;
         }
@@ -413,7 +415,7 @@ impl Engine {
         let mut fds: Vec<_> =
             streams.iter().map(|&(fd, events)| libc::pollfd { fd, events: event(events), revents: 0 }).collect();
         // EINTR is expected; nothing else can fail.
-        if sys::poll(&mut fds, TICK.as_millis() as i32).unwrap_or(0) == 0 {
+        if sys::poll(&mut fds, limit_ms).unwrap_or(0) == 0 {
             self.count_tick();
         }
     }

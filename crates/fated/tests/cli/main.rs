@@ -15,6 +15,7 @@ mod journal;
 mod killed;
 mod options;
 mod output;
+mod outsiders;
 mod processor;
 mod same;
 mod terminal;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         exec::TESTS,
         killed::TESTS,
         inherited::TESTS,
+        outsiders::TESTS,
     ]
     .into_iter()
     .flatten();
