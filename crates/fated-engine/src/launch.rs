@@ -10,6 +10,7 @@ use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 
 use crate::cpuid;
 use crate::error::{Error, start};
+use crate::limits;
 use crate::sys;
 
 /// The files of descriptors 0, 1 and 2 of the first program.
@@ -102,7 +103,7 @@ impl Launch {
         }
     }
 
-    /// Checks what every engine needs: a recent Linux, and no NUL in a text.
+    /// Checks what every engine needs: a recent Linux, limits that are high enough, and no NUL in a text.
     ///
     /// # Errors
     /// The need that isn't met.
@@ -111,6 +112,7 @@ impl Launch {
         if (major, minor) < OLDEST_LINUX {
             return Err(Error::OldLinux { major, minor });
         }
+        limits::provide(&limits::EVERY_RUN).map_err(|why| Error::Limit { why })?;
         let no_nul = |text: &[u8], what: &str| {
             let what = || format!("{what} {:?}", String::from_utf8_lossy(text));
             if text.contains(&0) { Err(Error::Nul { what: what() }) } else { Ok(()) }

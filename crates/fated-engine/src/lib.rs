@@ -21,6 +21,8 @@ mod error;
 pub mod inherit;
 #[cfg(feature = "std")]
 mod launch;
+#[cfg(feature = "std")]
+pub mod limits;
 pub mod notice;
 #[cfg(feature = "std")]
 mod observer;

@@ -36,7 +36,7 @@ const STEPS: [(&str, &str); 8] = [
     ),
     (
         "limit the guest's stack, core file and descriptors",
-        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 4096 (ulimit -Hn)",
+        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 1024 (ulimit -Hn)",
     ),
     ("set up the guest's descriptors", ""),
     ("enter the guest's working directory", ""),
@@ -241,9 +241,15 @@ fn limits() -> i64 {
             return -1;
         }
         // Linux assigns the numbers of the guest's descriptors, so it needs the guest's limit.
-        let descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
+        let mut descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
         if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
-            return -1;
+            // A lower hard limit shows when a guest raises its soft one beyond that.
+            let mut own = descriptors;
+            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut own);
+            descriptors.rlim_max = own.rlim_max;
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
+                return -1;
+            }
         }
         i64::from(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))
     }
@@ -264,7 +270,10 @@ pub(crate) fn start_child(launch: &Launch, all_calls: bool) -> Result<(RealTid, 
     let preparation = Preparation::new(launch, all_calls, go_read, report_write);
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
-        -1 => return Err(start("fork the first guest")(sys::last())),
+        -1 => {
+            let remedy = "; if it is EAGAIN, raise the limit on processes (ulimit -u)";
+            return Err(Error::Start { step: "fork the first guest".into(), errno: sys::last(), remedy });
+        }
         0 => preparation.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
         tid => tid,
     };

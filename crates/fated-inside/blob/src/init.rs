@@ -167,8 +167,15 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     let mut descriptors = [0_u64; 2];
     step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, 0, &raw mut descriptors as u64, 0, 0])?;
     // The kernel hands out the guest's numbers. The engine's may move above all of them.
-    descriptors = [DESCRIPTORS.soft, descriptors[1].max(DESCRIPTORS.hard)];
-    step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, &raw const descriptors as u64, 0, 0, 0])?;
+    let own_hard = descriptors[1];
+    let set = |hard| {
+        let limit = [DESCRIPTORS.soft, hard];
+        sys::ask(__NR_prlimit64, [0, RLIMIT_NOFILE, limit.as_ptr() as u64, 0, 0, 0])
+    };
+    // A lower hard limit shows when a guest raises its soft one beyond that.
+    set(own_hard.max(DESCRIPTORS.hard))
+        .or_else(|_| set(own_hard))
+        .map_err(|errno| End::NoStart("limit the guest's descriptors".into(), errno))?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;
     const PR_SET_NO_NEW_PRIVS: u64 = 38;

@@ -157,7 +157,9 @@ impl Engine {
         shared.control().place.store(place as u32, SeqCst);
         let at = |fd: i32| fd - TEXT_FD + BASES[place];
         let files = [(&blob.file, at(BLOB_FD)), (&arena, at(ARENA_FD)), (blob.text(), at(TEXT_FD))];
-        let init = Init::start(files, place).map_err(start("start the first process"))?;
+        let remedy = "; if it is EAGAIN, raise the limit on processes (ulimit -u)";
+        let no_first = |errno| Error::Start { step: "start the first process".into(), errno, remedy };
+        let init = Init::start(files, place).map_err(no_first)?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
         let store = journal.map(|(store, _)| store);
         Ok(Engine {
@@ -315,6 +317,10 @@ impl Engine {
             End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
             End::NoProgram(why) => Err(self.launch.not_run(why)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
+            End::NoStart(step, Errno::EAGAIN) => {
+                let remedy = "; raise the limit on processes (ulimit -u)";
+                Err(Error::Start { step: step.into(), errno: Errno::EAGAIN, remedy })
+            }
             End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
             End::GivenUp(..) => Ok(Ending::Broken("the run was given up without a request".into())),
         }

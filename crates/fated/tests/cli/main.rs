@@ -13,6 +13,7 @@ mod faults;
 mod inherited;
 mod journal;
 mod killed;
+mod limits;
 mod options;
 mod output;
 mod outsiders;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         journal::TESTS,
         exec::TESTS,
         killed::TESTS,
+        limits::TESTS,
         inherited::TESTS,
         outsiders::TESTS,
     ]
