@@ -1,14 +1,32 @@
-//! The standard streams of a run: those of fated itself, or buffers in memory.
+//! The streams of a run: those of fated itself, or buffers in memory.
 
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::ports::{Awaited, Console};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-/// The standard streams of fated itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Standard;
+/// The streams of fated itself: the standard ones, and others that it has inherited.
+#[derive(Clone, Debug, Default)]
+pub struct Standard {
+    /// The numbers of the others. What fated has under any other number is its own.
+    pub others: Vec<i32>,
+}
+
+impl Standard {
+    fn has(&self, fd: i32) -> bool {
+        (0..=2).contains(&fd) || self.others.contains(&fd)
+    }
+
+    /// Writes all of it, as far as that is possible.
+    fn write_all(&self, fd: i32, data: &[u8]) {
+        let mut rest = data;
+        while let Ok(count @ 1..) = self.write(fd, rest) {
+            rest = &rest[count..];
+        }
+    }
+}
 
 /// The events that [`libc::poll`] reports for a descriptor now.
 fn ready(fd: i32) -> u32 {
@@ -29,6 +47,10 @@ pub fn poll_set(streams: &[Awaited]) -> Vec<libc::pollfd> {
 
 impl Console for Standard {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        // A run that repeats another one needn't be given its streams.
+        if !self.has(fd) {
+            return Ok(0);
+        }
         let readable = libc::POLLIN | libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
         if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
             return Err(Errno::EAGAIN);
@@ -38,6 +60,9 @@ impl Console for Standard {
     }
 
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
+        if !self.has(fd) {
+            return Ok(data.len());
+        }
         loop {
             match sys::write(fd, data) {
                 // The user ends the run while nobody reads the stream. The guest won't see this error.
@@ -53,81 +78,118 @@ impl Console for Standard {
     }
 
     fn poll(&self, fd: i32, _want: u64) -> u32 {
-        ready(fd)
+        if self.has(fd) { ready(fd) } else { (libc::POLLIN | libc::POLLOUT) as u32 }
     }
 
     fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
-        sys::statx(fd, c"", libc::AT_EMPTY_PATH)
+        if self.has(fd) { sys::statx(fd, c"", libc::AT_EMPTY_PATH) } else { Err(Errno::EBADF) }
     }
 
     fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno> {
-        sys::ioctl(fd, request, arg)
+        if self.has(fd) { sys::ioctl(fd, request, arg) } else { Err(Errno::ENOTTY) }
     }
 }
 
-/// Streams in memory: standard input is given, the other two are collected. The guest sees pipes.
+/// Streams in memory: input is given, output is collected. The guest sees pipes.
 #[derive(Debug)]
 pub struct Captured {
-    input: RefCell<(Vec<u8>, usize)>,
-    output: RefCell<[Vec<u8>; 2]>,
+    streams: RefCell<BTreeMap<i32, Memory>>,
+    /// Where output goes, too, and what isn't in memory.
+    real: Standard,
     tee: bool,
 }
 
+/// A stream in memory.
+#[derive(Debug, Default)]
+struct Memory {
+    input: Vec<u8>,
+    /// How much of it has been read.
+    at: usize,
+    output: Vec<u8>,
+}
+
 impl Captured {
-    /// Streams whose standard input is `input`. With `tee`, output also goes to fated's own streams.
+    /// The standard streams; standard input is `input`. With `tee`, output also goes to fated's own streams.
     #[must_use]
     pub fn new(input: Vec<u8>, tee: bool) -> Captured {
-        Captured { input: RefCell::new((input, 0)), output: RefCell::default(), tee }
+        let captured = Captured { streams: RefCell::default(), real: Standard::default(), tee };
+        captured.with(0, input).with(1, Vec::new()).with(2, Vec::new())
+    }
+
+    /// Another stream.
+    #[must_use]
+    pub fn with(mut self, fd: i32, input: Vec<u8>) -> Captured {
+        self.real.others.push(fd);
+        self.streams.borrow_mut().insert(fd, Memory { input, ..Memory::default() });
+        self
+    }
+
+    /// An inherited stream that is not in memory: a device that is the same in each run.
+    #[must_use]
+    pub fn with_real(mut self, fd: i32) -> Captured {
+        self.real.others.push(fd);
+        self
+    }
+
+    /// The output so far, by stream.
+    #[must_use]
+    pub fn outputs(&self) -> BTreeMap<i32, Vec<u8>> {
+        self.streams.borrow().iter().map(|(&fd, stream)| (fd, stream.output.clone())).collect()
     }
 
     /// The output so far: standard output, standard error.
     #[must_use]
     pub fn output(&self) -> [Vec<u8>; 2] {
-        self.output.borrow().clone()
+        let mut outputs = self.outputs();
+        [1, 2].map(|fd| outputs.remove(&fd).unwrap_or_default())
+    }
+
+    fn has(&self, fd: i32) -> bool {
+        self.streams.borrow().contains_key(&fd)
     }
 }
 
 impl Console for Captured {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
-        if fd != 0 {
-            return Err(Errno::EBADF);
-        }
-        let mut input = self.input.borrow_mut();
-        let (bytes, at) = &mut *input;
-        let len = buf.len().min(bytes.len() - *at);
-        buf[..len].copy_from_slice(&bytes[*at..*at + len]);
-        *at += len;
+        let mut streams = self.streams.borrow_mut();
+        let Some(stream) = streams.get_mut(&fd) else { return self.real.read(fd, buf) };
+        let len = buf.len().min(stream.input.len() - stream.at);
+        buf[..len].copy_from_slice(&stream.input[stream.at..stream.at + len]);
+        stream.at += len;
         Ok(len)
     }
 
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
-        let at = match fd {
-            1 => 0,
-            2 => 1,
-            _ => return Err(Errno::EBADF),
-        };
-        self.output.borrow_mut()[at].extend_from_slice(data);
+        if let Some(stream) = self.streams.borrow_mut().get_mut(&fd) {
+            stream.output.extend_from_slice(data);
+        } else {
+            return self.real.write(fd, data);
+        }
         if self.tee {
-            let mut rest = data;
-            while let Ok(count @ 1..) = Standard.write(fd, rest) {
-                rest = &rest[count..];
-            }
+            self.real.write_all(fd, data);
         }
         Ok(data.len())
     }
 
     fn poll(&self, fd: i32, _want: u64) -> u32 {
-        let events = if fd == 0 { libc::POLLIN } else { libc::POLLOUT };
+        let events = match fd {
+            0 => libc::POLLIN,
+            1 | 2 => libc::POLLOUT,
+            _ => libc::POLLIN | libc::POLLOUT,
+        };
         u32::from(events.cast_unsigned())
     }
 
     fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
+        if !self.has(fd) {
+            return self.real.stat(fd);
+        }
         let mode = libc::S_IFIFO | 0o600;
         Ok(FileStat { mode, nlink: 1, ino: u64::from(fd.cast_unsigned()) + 1, blksize: 4096, ..FileStat::default() })
     }
 
-    fn ioctl(&self, _fd: i32, _request: u32, _arg: &mut [u8]) -> Result<i64, Errno> {
-        Err(Errno::ENOTTY)
+    fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno> {
+        if self.has(fd) { Err(Errno::ENOTTY) } else { self.real.ioctl(fd, request, arg) }
     }
 }
 
@@ -143,7 +205,9 @@ mod tests {
         assert_eq!(streams.read(0, &mut buf), Ok(2));
         assert_eq!(streams.read(0, &mut buf), Ok(0), "the end");
         assert_eq!(streams.write(2, b"oops"), Ok(4));
-        assert_eq!(streams.write(3, b""), Err(Errno::EBADF));
         assert_eq!(streams.output(), [vec![], b"oops".to_vec()]);
+        let more = streams.with(7, b"in".to_vec());
+        assert_eq!((more.read(7, &mut buf), more.write(7, b"out")), (Ok(2), Ok(3)));
+        assert_eq!(more.outputs()[&7], b"out");
     }
 }

@@ -45,6 +45,12 @@ pub enum Error {
         /// The text that was to be passed.
         what: String,
     },
+    /// A limit of fated's own process is too low for any run.
+    #[error("failed to start a run: {why}; raise it where fated is started")]
+    Limit {
+        /// The limit.
+        why: String,
+    },
     /// Linux is too old.
     #[error("fated needs Linux 5.13 or newer, this is {major}.{minor}; run it on a newer kernel")]
     OldLinux {

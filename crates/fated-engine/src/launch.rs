@@ -10,6 +10,7 @@ use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 
 use crate::cpuid;
 use crate::error::{Error, start};
+use crate::limits;
 use crate::sys;
 
 /// The files of descriptors 0, 1 and 2 of the first program.
@@ -24,10 +25,10 @@ pub enum Streams {
     Each([Stream; 3]),
 }
 
-/// The file of one of them.
+/// The file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Fated's own stream.
+    /// Fated's own file.
     Inherited,
     /// `/dev/null`, in place of a stream that only the kernel reads and writes.
     Null,
@@ -35,20 +36,15 @@ pub enum Stream {
     Pipe,
 }
 
-impl Streams {
-    /// The streams that are placeholders: one bit each, and three bits higher one bit for each pipe.
-    #[must_use]
-    pub fn placeholders(self) -> u8 {
-        match self {
-            Streams::Inherit => 0,
-            Streams::Placeholders => 0b111,
-            Streams::Each(streams) => (0..3).zip(streams).fold(0, |bits, (fd, stream)| match stream {
-                Stream::Inherited => bits,
-                Stream::Null => bits | 1 << fd,
-                Stream::Pipe => bits | 9 << fd,
-            }),
-        }
-    }
+/// A descriptor of the first program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Its number.
+    pub fd: i32,
+    /// The flags that it is open with (`F_GETFL`), if it isn't a standard stream.
+    pub flags: u32,
+    /// What stands there.
+    pub file: Stream,
 }
 
 /// What to run, and how.
@@ -66,6 +62,8 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// What its standard streams are.
     pub streams: Streams,
+    /// What it inherits besides them.
+    pub inherited: Vec<Descriptor>,
     /// The CPU of guests and engine; the current one by default.
     pub cpu: Option<usize>,
     /// How many processors `cpuid` reports (as [`fated_kernel::config::Config::cpus`]).
@@ -102,6 +100,7 @@ impl Launch {
             env: Vec::new(),
             cwd: None,
             streams: Streams::Inherit,
+            inherited: Vec::new(),
             cpu: None,
             cpus: 1,
             cpuid_faulting: true,
@@ -111,7 +110,7 @@ impl Launch {
         }
     }
 
-    /// Checks what every engine needs: a recent Linux, and no NUL in a text.
+    /// Checks what every engine needs: a recent Linux, limits that are high enough, and no NUL in a text.
     ///
     /// # Errors
     /// The need that isn't met.
@@ -120,6 +119,7 @@ impl Launch {
         if (major, minor) < OLDEST_LINUX {
             return Err(Error::OldLinux { major, minor });
         }
+        limits::provide(&limits::EVERY_RUN).map_err(|why| Error::Limit { why })?;
         let no_nul = |text: &[u8], what: &str| {
             let what = || format!("{what} {:?}", String::from_utf8_lossy(text));
             if text.contains(&0) { Err(Error::Nul { what: what() }) } else { Ok(()) }
@@ -134,6 +134,20 @@ impl Launch {
     #[must_use]
     pub fn hides_processor(&self) -> bool {
         self.cpuid_faulting && cpuid::can_fault()
+    }
+
+    /// All descriptors that the program has, in order.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<Descriptor> {
+        let streams = match self.streams {
+            Streams::Inherit => [Stream::Inherited; 3],
+            Streams::Placeholders => [Stream::Null; 3],
+            Streams::Each(streams) => streams,
+        };
+        let standard = (0..).zip(streams).map(|(fd, file)| Descriptor { fd, flags: 0, file });
+        let mut others = self.inherited.clone();
+        others.sort_unstable_by_key(|it| it.fd);
+        standard.chain(others).collect()
     }
 
     /// The program as the user named it, then its arguments.

@@ -20,7 +20,11 @@ pub mod cpuid;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+pub mod inherit;
+#[cfg(feature = "std")]
 mod launch;
+#[cfg(feature = "std")]
+pub mod limits;
 pub mod notice;
 #[cfg(feature = "std")]
 mod observer;
@@ -43,8 +47,8 @@ pub use {
     console::{Captured, Standard, poll_set},
     cpu::OneCpu,
     error::{Error, start},
-    launch::{Launch, NO_CPUID_FAULTING, Stream, Streams},
+    launch::{Descriptor, Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
-    progress::Progress,
+    progress::{OUTSIDER_MS, Progress},
     terminal::Terminal,
 };

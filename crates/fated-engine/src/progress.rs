@@ -2,6 +2,9 @@
 
 use fated_kernel::host::Ending;
 
+/// How long a run waits for somebody outside of it before it looks again, in milliseconds.
+pub const OUTSIDER_MS: i32 = 10;
+
 /// Why an engine has returned from driving its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {

@@ -74,6 +74,18 @@ pub fn write(fd: RawFd, data: &[u8]) -> Os<usize> {
     check(unsafe { libc::write(fd, data.as_ptr().cast(), data.len()) } as i64).map(|count| count as usize)
 }
 
+/// fcntl(2) with a command that takes nothing.
+pub fn fcntl(fd: RawFd, command: i32) -> Os<i32> {
+    // SAFETY: takes numbers only.
+    check(i64::from(unsafe { libc::fcntl(fd, command) })).map(|value| value as i32)
+}
+
+/// lseek(2).
+pub fn seek(fd: RawFd, offset: i64, whence: i32) -> Os<u64> {
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::lseek(fd, offset, whence) }).map(i64::cast_unsigned)
+}
+
 /// poll(2); without a timeout, `EINTR` when a signal for fated arrives.
 pub fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> Os<usize> {
     // SAFETY: the call gets the length of `fds`.

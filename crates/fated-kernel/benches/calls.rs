@@ -206,8 +206,13 @@ impl Host {
         let guest = Rc::new(Null { memory, rax: Cell::new(0), fds: Rc::new(Cell::new(3)) });
         guest.write(BASE + 0x100, b"/home/file\0");
         guest.write(BASE + 0x200, &[3, 0, 0, 0, 1, 0, 0, 0]);
-        let boot =
-            Boot { exe: b"/bin/null".to_vec(), cwd: b"/".to_vec(), umask: 0o022, credentials: Default::default() };
+        let boot = Boot {
+            exe: b"/bin/null".to_vec(),
+            cwd: b"/".to_vec(),
+            umask: 0o022,
+            credentials: Default::default(),
+            inherited: Vec::new(),
+        };
         let tid = kernel.boot(&boot, guest);
         assert_eq!(kernel.run_until(None), Next::Run(tid));
         let yields = call(nr::__NR_sched_yield, &[]);

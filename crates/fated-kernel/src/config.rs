@@ -65,3 +65,12 @@ pub struct Config {
     /// Report every call to [`crate::ports::Trace::record`].
     pub log: bool,
 }
+
+/// A descriptor that the first process has from outside, besides its standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    /// Its number.
+    pub fd: i32,
+    /// The flags of its open file description (`F_GETFL`).
+    pub flags: u32,
+}

@@ -2,7 +2,7 @@
 
 mod fast_path;
 
-use crate::config::Config;
+use crate::config::{Config, Inherited};
 use crate::cx::Cx;
 use crate::fs::host::known::HostFs;
 use crate::fs::locks::Locks;
@@ -35,6 +35,11 @@ pub enum Next {
     /// Nothing goes on before input comes in: block until one of `streams` is ready, then ask again.
     AwaitConsole {
         /// What is waited for, of each stream.
+        streams: Vec<Awaited>,
+    },
+    /// The same, and a task waits for a lock of a file that somebody outside of the run holds: block for a moment at most.
+    AwaitOutsider {
+        /// As above; may be empty.
         streams: Vec<Awaited>,
     },
     /// Nothing more happens on this host up to the horizon. Only with a horizon.
@@ -71,6 +76,8 @@ pub struct Boot {
     pub umask: u32,
     /// The user and the groups it runs as.
     pub credentials: crate::process::credentials::Credentials,
+    /// Its descriptors from 3 on.
+    pub inherited: Vec<Inherited>,
 }
 
 /// The simulated kernel of one host.

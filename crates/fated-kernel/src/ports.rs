@@ -129,9 +129,10 @@ pub struct Awaited {
     pub want: u64,
 }
 
-/// The standard streams of fated itself.
+/// The standard streams of fated itself, and the other streams that the first process inherits.
 pub trait Console: Debug {
-    /// Reads from stream `fd` (0, 1 or 2); `EAGAIN` if there is no input yet. Where input comes in blocks, it blocks for one.
+    /// Reads from stream `fd`, which has its number as a descriptor; `EAGAIN` if there is no input yet. Where input comes in blocks, it
+    /// blocks for one.
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno>;
     /// Writes to stream `fd`; may block.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno>;

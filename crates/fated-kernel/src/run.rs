@@ -89,16 +89,18 @@ impl Kernel {
 
     /// Every task waits: lets input in, or time go on. `None`: a task may be ready now.
     fn wait(self: &Rc<Self>) -> Option<Next> {
-        if self.let_input_in() {
+        if self.let_input_in() || self.locks.retry_outside() {
             return None;
         }
         // What outlives the first process isn't worth the user's waiting.
-        let awaited = self.streams.awaited().filter(|_| self.run.exit_status.get().is_none());
-        // Time stands still while a task waits for input, but not for those who wait for a stream's end alone.
+        let goes_on = self.run.exit_status.get().is_none();
+        let awaited = self.streams.awaited().filter(|_| goes_on);
+        let outsider = goes_on && self.locks.awaits_outsider();
+        // Time stands still while a task waits for input or an outsider, but not for those who wait for a stream's end alone.
         const END: u32 = poll::ERR | poll::HUP;
         let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|it| it.bits & !END != 0));
         let user_waits = self.user_signals.get() > 0;
-        if !input || user_waits {
+        if !input && !outsider || user_waits {
             match self.jump() {
                 Jump::Done => return None,
                 Jump::BeyondHorizon(at) => return Some(self.idle_until(Some(at))),
@@ -107,6 +109,10 @@ impl Kernel {
         }
         if awaited.is_some() && self.journal.obeys() && self.journal.lets_in() {
             return None;
+        }
+        if outsider {
+            self.run.idle.set(true);
+            return Some(Next::AwaitOutsider { streams: awaited.unwrap_or_default() });
         }
         if let Some(streams) = awaited {
             self.run.idle.set(true);

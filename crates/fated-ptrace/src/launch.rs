@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use fated_engine::{Error, Launch, signals, start};
+use fated_engine::{Descriptor, Error, Launch, Stream, signals, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::plan::Request;
 use fated_kernel::process::exec::planner::{First, SHELL};
@@ -36,9 +36,9 @@ const STEPS: [(&str, &str); 8] = [
     ),
     (
         "limit the guest's stack, core file and descriptors",
-        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 4096 (ulimit -Hn)",
+        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 1024 (ulimit -Hn)",
     ),
-    ("set up the guest's standard streams", ""),
+    ("set up the guest's descriptors", ""),
     ("enter the guest's working directory", ""),
     ("make rdtsc trap", ""),
     ("give up new privileges", ""),
@@ -99,7 +99,7 @@ impl Texts {
 struct Preparation {
     texts: Texts,
     cwd: Option<CString>,
-    placeholders: u8,
+    descriptors: Vec<Descriptor>,
     filter: Vec<libc::sock_filter>,
     go: OwnedFd,
     report: OwnedFd,
@@ -115,7 +115,7 @@ impl Preparation {
         Preparation {
             texts: Texts::new(launch),
             cwd: launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes())),
-            placeholders: launch.streams.placeholders(),
+            descriptors: launch.descriptors(),
             filter: filter::program(all_calls),
             go,
             report,
@@ -157,9 +157,8 @@ impl Preparation {
             check(limits())?;
             check(self.streams())?;
             check(self.cwd.as_ref().map_or(0, |cwd| i64::from(libc::chdir(cwd.as_ptr()))))?;
-            let everything = libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
             let mut go = [0];
-            if everything < 0 || sys::read(self.go.as_raw_fd(), &mut go) != Ok(1) {
+            if !self.keep_inherited() || sys::read(self.go.as_raw_fd(), &mut go) != Ok(1) {
                 // The parent is gone or may not trace this process.
                 libc::_exit(1);
             }
@@ -170,23 +169,23 @@ impl Preparation {
         }
     }
 
-    /// Sets up descriptors 0, 1 and 2. A closed one becomes `/dev/null`.
+    /// Sets up the descriptors. A standard stream that is closed becomes `/dev/null`.
     fn streams(&self) -> i64 {
-        for fd in 0..3 {
+        for &Descriptor { fd, file, .. } in &self.descriptors {
             // SAFETY: plain system calls on descriptors of this process.
             let result = unsafe {
-                if self.placeholders >> fd & 1 == 0 && libc::fcntl(fd, libc::F_GETFD) >= 0 {
+                if file == Stream::Inherited && (fd > 2 || libc::fcntl(fd, libc::F_GETFD) >= 0) {
                     continue;
                 }
-                let file = if self.placeholders >> fd & 8 == 0 {
-                    libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)
-                } else {
+                let file = if file == Stream::Pipe {
                     let mut ends = [-1; 2];
                     libc::pipe(ends.as_mut_ptr());
                     let [read, write] = ends;
                     let (own, other) = if fd == 0 { (read, write) } else { (write, read) };
                     libc::close(other);
                     own
+                } else {
+                    libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)
                 };
                 // The lowest free descriptor may already be the right one.
                 if file == fd || file < 0 { file } else { libc::dup2(file, fd) }
@@ -196,6 +195,22 @@ impl Preparation {
             }
         }
         0
+    }
+
+    /// Lets the exec close all but the guest's descriptors.
+    fn keep_inherited(&self) -> bool {
+        let mut first = 3;
+        let inherited = self.descriptors.iter().map(|it| it.fd.cast_unsigned()).filter(|&fd| fd > 2);
+        for end in inherited.chain([libc::c_uint::MAX]) {
+            // SAFETY: takes numbers.
+            let done =
+                first >= end || unsafe { libc::close_range(first, end - 1, libc::CLOSE_RANGE_CLOEXEC as i32) } == 0;
+            if !done {
+                return false;
+            }
+            first = end.saturating_add(1);
+        }
+        true
     }
 }
 
@@ -226,9 +241,15 @@ fn limits() -> i64 {
             return -1;
         }
         // Linux assigns the numbers of the guest's descriptors, so it needs the guest's limit.
-        let descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
+        let mut descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
         if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
-            return -1;
+            // A lower hard limit shows when a guest raises its soft one beyond that.
+            let mut own = descriptors;
+            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut own);
+            descriptors.rlim_max = own.rlim_max;
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
+                return -1;
+            }
         }
         i64::from(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))
     }
@@ -239,10 +260,20 @@ pub(crate) fn start_child(launch: &Launch, all_calls: bool) -> Result<(RealTid, 
     launch.check()?;
     let pipe = || sys::pipe().map_err(start("make a pipe to the first guest"));
     let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
+    let highest = launch.inherited.iter().map(|it| it.fd).max();
+    let above = |own: OwnedFd| match highest {
+        // The child puts other files at the numbers that the guest has.
+        Some(highest) => sys::move_above(own, highest).map_err(start("make a pipe to the first guest")),
+        None => Ok(own),
+    };
+    let (go_read, report_write) = (above(go_read)?, above(report_write)?);
     let preparation = Preparation::new(launch, all_calls, go_read, report_write);
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
-        -1 => return Err(start("fork the first guest")(sys::last())),
+        -1 => {
+            let remedy = "; if it is EAGAIN, raise the limit on processes (ulimit -u)";
+            return Err(Error::Start { step: "fork the first guest".into(), errno: sys::last(), remedy });
+        }
         0 => preparation.child([go_write.as_raw_fd(), report_read.as_raw_fd()]),
         tid => tid,
     };

@@ -11,7 +11,8 @@ use crate::tracee::{Place, Ran, Tracee};
 use crate::trap_state::TrapState;
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, poll_set, start};
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, poll_set, start};
+use fated_kernel::config::Inherited;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
 use fated_kernel::id::Tid;
@@ -100,6 +101,7 @@ impl Engine {
             cwd: link("cwd")?,
             umask: crate::files::umask(tid).map_err(start("look at the new program"))?,
             credentials: Credentials { uid, gid, groups },
+            inherited: self.launch.inherited.iter().map(|it| Inherited { fd: it.fd, flags: it.flags }).collect(),
         };
         let key = self.driver.boot(&boot, guest.clone());
         guest.key.set(key);
@@ -171,7 +173,8 @@ impl Engine {
                         Ran::Spun { address } => return Err(self.spins(tid, task, address)),
                     }
                 }
-                Next::AwaitConsole { streams } => self.await_console(&streams),
+                Next::AwaitConsole { streams } => self.await_console(&streams, -1),
+                Next::AwaitOutsider { streams } => self.await_console(&streams, OUTSIDER_MS),
                 Next::Idle { until } => return Ok(Progress::Idle { until }),
                 Next::Finished(ending) => return Ok(Progress::Ended(ending)),
             }
@@ -190,14 +193,14 @@ impl Engine {
         Error::Spins { tid, program, address, limit: self.launch.spin_limit.unwrap_or_default() }
     }
 
-    /// Blocks until one of the streams is ready or a signal or tick arrives. The kernel finds out which.
-    fn await_console(&self, streams: &[Awaited]) {
+    /// Blocks until one of the streams is ready, a signal or tick arrives, or the time is over. The kernel finds out which.
+    fn await_console(&self, streams: &[Awaited], timeout_ms: i32) {
         if streams.iter().any(|it| self.shared.console.poll(it.stream, it.want) & it.bits != 0) {
             return;
         }
         let mut fds = poll_set(streams);
         // The only possible error is EINTR, which ends the wait as intended.
-        let _ = sys::poll(&mut fds, -1);
+        let _ = sys::poll(&mut fds, timeout_ms);
     }
 }
 

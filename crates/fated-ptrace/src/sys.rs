@@ -19,6 +19,15 @@ pub(crate) const ARCH_GET_CPUID: u64 = 0x1011;
 /// The regset of the extended state (`<elf.h>`).
 const NT_X86_XSTATE: usize = 0x202;
 
+/// The same file under a number above `fd`, closed by an exec.
+pub(crate) fn move_above(own: OwnedFd, fd: RawFd) -> Os<OwnedFd> {
+    // SAFETY: takes numbers; what it returns is nobody else's.
+    unsafe {
+        check(i64::from(libc::fcntl(own.as_raw_fd(), libc::F_DUPFD_CLOEXEC, fd + 1)))
+            .map(|new| OwnedFd::from_raw_fd(new as RawFd))
+    }
+}
+
 /// A request of ptrace(2) whose arguments are plain numbers.
 pub(crate) fn ptrace(request: libc::c_uint, tid: RealTid, addr: u64, data: u64) -> Os<()> {
     // SAFETY: only requests that take numbers, or words of the tracee's memory, come here; nothing of ours is written.

@@ -16,7 +16,7 @@ fn run(signals: &str) -> Result<Ending, Error> {
         env: [("FATED".into(), std::process::id().to_string().into())].into(),
         ..Launch::new("/bin/sh")
     };
-    Engine::launch(&launch, Signaller::default(), Rc::new(Standard), Rc::new(Observer::default()))?.run()
+    Engine::launch(&launch, Signaller::default(), Rc::new(Standard::default()), Rc::new(Observer::default()))?.run()
 }
 
 /// The passthrough driver, except that it sends signals.

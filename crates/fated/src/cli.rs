@@ -52,7 +52,7 @@ pub enum Command {
 
 const RUN_HELP: &str = "\
 What a run depends on:
-  The program, its arguments, the options, the environment, standard input, and the files that it reads. \
+  The program, its arguments, the options, the environment, standard input, other inherited descriptors, and the files that it reads. \
 A program that changes its own inputs (a database, a build directory) gives the same run again only from a fresh copy: \
 see --fresh.
   The environment is inherited unless you say --clear-env, and it differs from one terminal to the next. To compare \
@@ -81,7 +81,7 @@ What a journal holds:
   Every decision of the run, all input that came through standard streams, and the signals of the user, one entry a line; \
 and at its head program, arguments, environment, directory and options. So the same run needs neither the seed nor the \
 input, and an editor can change it: change an entry, then obey the journal up to that one, and see where the run goes from there.
-  Files are not in it: the run must find the same ones. Standard streams that were regular files have to be redirected again.
+  Files are not in it: the run must find the same ones. Standard streams that were regular files have to be redirected again, and so have descriptors from 3 on.
 
 Exit status:
   as of fated run, and 123 if the run does something else than its journal says

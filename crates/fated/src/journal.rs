@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
-use fated_engine::{Launch, Stream, Streams};
-use fated_kernel::config::Config;
+use fated_engine::{Descriptor, Launch, Stream, Streams};
+use fated_kernel::config::{Config, Inherited};
 use fated_kernel::journal::Mode;
 use fated_kernel::journal::header::{Checked, Header};
 use fated_kernel::ports::Store;
@@ -70,15 +70,26 @@ impl Journals {
         self.input.as_ref().map(|input| &input.checked.header)
     }
 
+    /// The descriptors from 3 on of the run that is repeated.
+    #[must_use]
+    pub fn inherited(&self) -> Vec<Descriptor> {
+        let Some(input) = &self.input else { return Vec::new() };
+        let header = &input.checked.header;
+        let file = |fd: &i32| if input.checked.pipes.contains(fd) { Stream::Pipe } else { Stream::Null };
+        let streams = header.inherited.iter().map(|it| Descriptor { fd: it.fd, flags: it.flags, file: file(&it.fd) });
+        let files = header.files.iter().filter(|(fd, ..)| *fd > 2);
+        streams.chain(files.map(|(fd, ..)| Descriptor { fd: *fd, flags: 0, file: Stream::Inherited })).collect()
+    }
+
     /// What stands for the standard streams of the run that is repeated.
     #[must_use]
     pub fn streams(&self) -> Streams {
         let Some(input) = &self.input else { return Streams::Inherit };
         let is_file = |fd: i32| input.checked.header.files.iter().any(|(stream, ..)| *stream == fd);
-        let [input, output, error] = [0, 1, 2].map(|fd| match input.checked.pipes.get(fd) {
-            _ if is_file(fd as i32) => Stream::Inherited,
-            Some(true) => Stream::Pipe,
-            _ => Stream::Null,
+        let [input, output, error] = [0, 1, 2].map(|fd| match input.checked.pipes.contains(&fd) {
+            _ if is_file(fd) => Stream::Inherited,
+            true => Stream::Pipe,
+            false => Stream::Null,
         });
         Streams::Each([input, output, error])
     }
@@ -139,18 +150,25 @@ impl Store for Journals {
 
 /// What a run depends on, for the head of its journal.
 fn header(config: &Config, launch: &Launch) -> Header {
+    let files = files(launch.descriptors().iter().map(|it| it.fd));
     let here = || std::env::current_dir().unwrap_or_default();
     Header {
         config: config.clone(),
         command: launch.words().map(|word| word.as_bytes().to_vec()).collect(),
         env: launch.variables(),
         cwd: launch.cwd.clone().map_or_else(here, |cwd| here().join(cwd)).into_os_string().into_vec(),
-        files: if launch.streams == Streams::Inherit { files() } else { Vec::new() },
+        files: if launch.streams == Streams::Inherit { files.clone() } else { Vec::new() },
+        inherited: launch
+            .inherited
+            .iter()
+            .filter(|it| !files.iter().any(|(fd, ..)| *fd == it.fd))
+            .map(|it| Inherited { fd: it.fd, flags: it.flags })
+            .collect(),
     }
 }
 
-/// The standard streams that guests read and write without fated: regular files and directories.
-pub fn files() -> Vec<(i32, Vec<u8>, u64)> {
+/// Which of these descriptors guests read and write without fated: regular files and directories.
+pub fn files(numbers: impl Iterator<Item = i32>) -> Vec<(i32, Vec<u8>, u64)> {
     let file = |fd: i32| {
         let link = format!("/proc/self/fd/{fd}");
         let kind = fs::metadata(&link).ok()?;
@@ -159,7 +177,7 @@ pub fn files() -> Vec<(i32, Vec<u8>, u64)> {
         let position = info.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok()).unwrap_or(0);
         (kind.is_file() || kind.is_dir()).then(|| (fd, path.into_os_string().into_vec(), position))
     };
-    (0..=2).filter_map(file).collect()
+    numbers.filter_map(file).collect()
 }
 
 /// What the run that is repeated was started with.

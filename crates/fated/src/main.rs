@@ -18,6 +18,7 @@ mod settings;
 mod stats;
 mod stderr;
 mod verify;
+mod verify_input;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use fated_engine::inherit::{self, Kind};
 use fated_kernel::config::Config;
 use fated_kernel::journal::header::Header;
 
@@ -20,6 +21,7 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<End> {
     let mut launch = journal::launch_of(&header, &args.command);
     check_files(&header)?;
     launch.streams = journals.streams();
+    launch.inherited = journals.inherited();
     launch.cpu = args.cpu;
     launch.cpus = header.config.cpus;
     launch.rewrite = !args.no_rewrite;
@@ -40,9 +42,12 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<End> {
 /// Standard streams that are regular files are the real Linux's to read and write, so they have to be there again; all other input
 /// comes from the journal.
 fn check_files(header: &Header) -> anyhow::Result<()> {
-    let now = journal::files();
+    let now = journal::files(0..=2);
+    let inherited = inherit::inheritance().files;
     for (fd, path, position) in &header.files {
-        if !now.iter().any(|(stream, ..)| stream == fd) {
+        let is_there = now.iter().any(|(stream, ..)| stream == fd)
+            || inherited.iter().any(|file| file.descriptor.fd == *fd && file.kind == Kind::Real);
+        if !is_there {
             let path = String::from_utf8_lossy(path);
             bail!(
                 "failed to repeat the run: its stream {fd} was the file {path} from byte {position} on; redirect it again"

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fated_engine::processor::{self, ProcessorTime};
-use fated_engine::{Blocks, Error, Launch, Observer, Standard, Terminal};
+use fated_engine::{Blocks, Error, Launch, Observer, Terminal};
 use fated_kernel::config::Input;
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::journal::Journal;
@@ -51,7 +51,7 @@ pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<End> {
     let fresh = show.fresh.map(Fresh::copy_of).transpose()?;
     // Counting costs each guest a little time.
     let processor = show.stats.and_then(|_| ProcessorTime::of_children().ok());
-    let run = once(settings, &launch(settings, fresh.as_ref()), Rc::new(Standard), Rc::new(observer));
+    let run = once(settings, &launch(settings, fresh.as_ref()), Rc::new(settings.standard()), Rc::new(observer));
     // Log and journal are needed most when the run has failed.
     let logged = log.map_or(Ok(()), |log| log.finish()).and(settings.journals.finish());
     let (ended, mut cost) = run?;

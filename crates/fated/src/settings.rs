@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
+use fated_engine::{Launch, NO_CPUID_FAULTING, Standard, Stream, Streams, inherit};
 use fated_kernel::config::{Config, Input};
 use fated_kernel::fs::own_tmp::OwnTmp;
 
@@ -22,9 +22,10 @@ use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, TmpOf, WaitBy};
 use crate::journal::{Journal, Journals};
 use crate::named::Names;
 use crate::scratch::{self, Scratch};
+use crate::stderr;
 
 /// The settings of a run, which can be started any number of times.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The kernel's configuration.
     pub config: Config,
@@ -52,6 +53,11 @@ impl Settings {
         launch.args = arguments.to_vec();
         launch.env = environment(args);
         launch.cwd.clone_from(&args.cwd);
+        let inheritance = inherit::inheritance();
+        launch.inherited = inheritance.files.iter().map(|file| file.descriptor).collect();
+        if let Some(line) = inheritance.notice() {
+            stderr::say(line);
+        }
         launch.streams = if args.verify { Streams::Each([Stream::Pipe; 3]) } else { Streams::Inherit };
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
@@ -123,6 +129,14 @@ impl Settings {
         let own = scratch.own_tmp(names.into_paths());
         let launch = scratch::place(launch, &cwd, &own);
         Ok(Some(Tmp { own, launch, scratch }))
+    }
+
+    /// Fated's own streams.
+    #[must_use]
+    pub fn standard(&self) -> Standard {
+        let wanted = |fd: i32| self.launch.inherited.iter().any(|it| it.fd == fd);
+        let there = inherit::inheritance().files;
+        Standard { others: there.iter().map(|file| file.descriptor.fd).filter(|&fd| wanted(fd)).collect() }
     }
 
     /// The configuration and the journal of a run that begins now.

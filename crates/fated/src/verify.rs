@@ -2,10 +2,10 @@
 //! compared with it while it runs, so that logs may have any length.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::rc::Rc;
 
@@ -20,6 +20,7 @@ use crate::fresh::Fresh;
 use crate::logfile::LogFile;
 use crate::run::{self, Cost, Ended};
 use crate::settings::Settings;
+use crate::verify_input::Input;
 use crate::{line, stats, stderr};
 
 /// How many lines to show before the first difference.
@@ -29,7 +30,8 @@ const AFTER: usize = 3;
 
 /// Runs twice and compares.
 pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> anyhow::Result<End> {
-    let input = read_input()?;
+    let input = Input::read()?;
+    let settings = &input.settings(settings);
     let epoch_ns = settings.config.epoch_ns;
 
     let written = Rc::new(RefCell::new(Written::new()?));
@@ -40,7 +42,7 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
         to_log(record);
     };
     let observer = Observer { record: Box::new(call), notice: Box::new(|line| stderr::say(line)) };
-    let (first, cost, first_output) = once(args, settings, Captured::new(input.clone(), true), observer)?;
+    let (first, cost, first_output) = once(args, settings, input.console(true), observer)?;
     if let Some(log) = log {
         log.finish()?;
     }
@@ -48,27 +50,30 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
     // After an error (a task spins, or the user has ended the run) there is nothing to compare.
     let first = first?;
 
+    input.rewind();
     let compared = Rc::new(RefCell::new(Compared::new(written.borrow_mut().rewind()?)));
     let sink = compared.clone();
     let call = move |record: &Record| sink.borrow_mut().push(line::text(record, epoch_ns));
     let observer = Observer { record: Box::new(call), notice: Box::new(|_| {}) };
-    let (second, _, second_output) = once(args, settings, Captured::new(input, false), observer)?;
+    let (second, _, second_output) = once(args, settings, input.console(false), observer)?;
     let second = second?;
 
     let mut differences = String::new();
     let calls = compared.borrow_mut().finish(&mut differences)?;
-    for (name, first, second) in [
-        ("standard output", &first_output[0], &second_output[0]),
-        ("standard error", &first_output[1], &second_output[1]),
-    ] {
-        compare_output(&mut differences, name, first, second);
+    for (fd, first) in &first_output {
+        let name = match fd {
+            1 => "standard output".to_owned(),
+            2 => "standard error".to_owned(),
+            fd => format!("output to descriptor {fd}"),
+        };
+        compare_output(&mut differences, &name, first, second_output.get(fd).map_or(&[], Vec::as_slice));
     }
     if first != second {
         let (first, second) = (describe(&first), describe(&second));
         let _ = write!(differences, "\nthe ends differ:\n  run 1  {first}\n  run 2  {second}");
     }
     if differences.is_empty() {
-        let bytes = first_output[0].len() + first_output[1].len();
+        let bytes: usize = first_output.values().map(Vec::len).sum();
         let end = describe(&first);
         stderr::say(format!("two runs, the same: {calls} calls and events, {bytes} bytes of output, {end}"));
         return run::code(first);
@@ -78,26 +83,17 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
     Err(Failure::new(exit::DIFFERENT, format!("two runs, not the same:{differences}{hint}")).into())
 }
 
-/// All of standard input; empty if it is a terminal, as nobody shall have to type it.
-fn read_input() -> anyhow::Result<Vec<u8>> {
-    let mut input = Vec::new();
-    if !io::stdin().is_terminal() {
-        io::stdin().read_to_end(&mut input).context("failed to read standard input")?;
-    }
-    Ok(input)
-}
-
 fn once(
     args: &RunArgs,
     settings: &Settings,
     console: Captured,
     trace: Observer,
-) -> anyhow::Result<(Ended, Cost, [Vec<u8>; 2])> {
+) -> anyhow::Result<(Ended, Cost, BTreeMap<i32, Vec<u8>>)> {
     let fresh = args.fresh.as_deref().map(Fresh::copy_of).transpose()?;
     let console = Rc::new(console);
     let launch = run::launch(settings, fresh.as_ref());
     let (ended, cost) = run::once(settings, &launch, console.clone(), Rc::new(trace))?;
-    Ok((ended, cost, console.output()))
+    Ok((ended, cost, console.outputs()))
 }
 
 fn describe(ending: &Ending) -> String {

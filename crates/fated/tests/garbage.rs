@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "starts gcc and fated, and reads how often")]
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -81,6 +82,14 @@ fn run(folder: &Path, program: &Path, engine: &str, seed: u64, calls: &[String])
     fated.args(["-k", "5", LIMIT_S, env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "--seed"]);
     fated.arg(seed.to_string()).arg("--");
     fated.arg(program).arg(seed.to_string()).args(calls).current_dir(&world);
+    // No other file of the outside is open.
+    let close = || {
+        // SAFETY: takes numbers.
+        unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+        Ok(())
+    };
+    // SAFETY: it makes a system call only, as the child of a process with threads has to.
+    unsafe { fated.pre_exec(close) };
     // Pipes for all three streams: what is done to their modes and sizes is done to nothing else.
     fated.stdin(Stdio::piped()).output().expect("timeout(1) can be started")
 }

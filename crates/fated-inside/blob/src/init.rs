@@ -5,9 +5,11 @@
 
 use alloc::rc::Rc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
 use fated_kernel::arch::Regs;
+use fated_kernel::config::Inherited;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Kernel};
 use fated_kernel::journal::Journal;
@@ -26,11 +28,10 @@ use crate::enter::frame::Frame;
 use crate::enter::turn::turn;
 use crate::host;
 use crate::process::task::GuestTask;
-use crate::process::{self, Process};
+use crate::process::{self, Process, descriptors};
 use crate::protocol::bytes::Reader;
 use crate::protocol::end::End;
-use crate::protocol::layout::{ARENA_FD, TEXT_FD};
-use crate::protocol::plan::Plan;
+use crate::protocol::plan::{Plan, file};
 use crate::rewrite::sensitive;
 use crate::settings::settings;
 use crate::supervisor::{Supervisor, finish};
@@ -53,22 +54,21 @@ pub fn run() -> ! {
     // A process that ignores `SIGCHLD` gets no zombies.
     handle(SIGCHLD, SIG_IGN);
     let child = sys::call(__NR_clone, [SIGCHLD, 0, 0, 0, 0, 0]);
+    if child != 0 {
+        // What the guests inherit is theirs alone.
+        let _ = descriptors::close_others(process::own_descriptors(), &[]);
+    }
     if let Some(errno) = Errno::of_return(child) {
         finish(&End::NoStart("fork the first guest".into(), errno));
     }
     if child == 0 {
-        die_with_first();
+        process::die_with_first();
         // SAFETY: nothing uses the kernel's stack yet.
         unsafe { crossing::run_kernel(boot) }
     }
     // The guest may have set this already, and others after it.
     let _ = control().running.compare_exchange(0, child as u32, SeqCst, SeqCst);
     watch(child)
-}
-
-/// Makes Linux kill the calling guest when the first process dies. A fork doesn't inherit this, nor does every exec.
-pub fn die_with_first() {
-    sys::die_with(control().first.load(SeqCst));
 }
 
 /// Sleeps until a guest dies unexpectedly or the run is over. `group` is the process group of all guests.
@@ -135,7 +135,8 @@ fn try_boot() -> Result<(), End> {
     let umask = |mask: u64| sys::ask(__NR_umask, [mask, 0, 0, 0, 0, 0]).map_err(step("ask for the umask"));
     let mask = umask(0)?;
     umask(mask)?;
-    kernel.boot(&Boot { exe, cwd, umask: mask as u32, credentials }, task);
+    let inherited = plan.descriptors.iter().map(|(it, _)| *it).filter(|it| it.fd > 2).collect();
+    kernel.boot(&Boot { exe, cwd, umask: mask as u32, credentials, inherited }, task);
     Ok(())
 }
 
@@ -156,19 +157,27 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     step("limit the guest's stack to 8 MiB", __NR_prlimit64, [0, RLIMIT_STACK, &raw const limit as u64, 0, 0, 0])?;
     let none = [0_u64; 2];
     step("limit the guest's core file", __NR_prlimit64, [0, RLIMIT_CORE, &raw const none as u64, 0, 0, 0])?;
-    streams(plan.placeholders).map_err(|errno| End::NoStart("set up the guest's standard streams".into(), errno))?;
+    place_files(&plan.descriptors).map_err(|errno| End::NoStart("set up the guest's descriptors".into(), errno))?;
     if let Some(cwd) = &plan.cwd {
         let path = sys::c_path(cwd).map_err(End::NoDirectory)?;
         sys::ask(__NR_chdir, [path.as_ptr() as u64, 0, 0, 0, 0, 0]).map_err(End::NoDirectory)?;
     }
-    step("close what isn't the guest's", __NR_close_range, [3, TEXT_FD as u64 - 1, 0, 0, 0, 0])?;
-    step("close what isn't the guest's", __NR_close_range, [ARENA_FD as u64 + 1, u64::from(u32::MAX), 0, 0, 0, 0])?;
+    let inherited: Vec<i32> = plan.descriptors.iter().map(|(it, _)| it.fd).collect();
+    descriptors::close_others(process::own_descriptors(), &inherited)
+        .map_err(|errno| End::NoStart("close what isn't the guest's".into(), errno))?;
     const RLIMIT_NOFILE: u64 = 7;
     let mut descriptors = [0_u64; 2];
     step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, 0, &raw mut descriptors as u64, 0, 0])?;
     // The kernel hands out the guest's numbers. The engine's may move above all of them.
-    descriptors = [DESCRIPTORS.soft, descriptors[1].max(DESCRIPTORS.hard)];
-    step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, &raw const descriptors as u64, 0, 0, 0])?;
+    let own_hard = descriptors[1];
+    let set = |hard| {
+        let limit = [DESCRIPTORS.soft, hard];
+        sys::ask(__NR_prlimit64, [0, RLIMIT_NOFILE, limit.as_ptr() as u64, 0, 0, 0])
+    };
+    // A lower hard limit shows when a guest raises its soft one beyond that.
+    set(own_hard.max(DESCRIPTORS.hard))
+        .or_else(|_| set(own_hard))
+        .map_err(|errno| End::NoStart("limit the guest's descriptors".into(), errno))?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;
     const PR_SET_NO_NEW_PRIVS: u64 = 38;
@@ -191,14 +200,15 @@ fn handle(signal: u64, how: u64) {
     sys::call(__NR_rt_sigaction, [signal, action.as_ptr() as u64, 0, 8, 0, 0]);
 }
 
-/// Sets up descriptors 0, 1 and 2. A closed one becomes `/dev/null`.
-fn streams(placeholders: u8) -> Result<(), Errno> {
+/// Sets up the descriptors of the first program. A standard stream that is closed becomes `/dev/null`.
+fn place_files(descriptors: &[(Inherited, u8)]) -> Result<(), Errno> {
     const F_GETFD: u64 = 1;
-    for fd in 0..3 {
-        if placeholders >> fd & 1 == 0 && sys::call(__NR_fcntl, [fd, F_GETFD, 0, 0, 0, 0]) >= 0 {
+    for &(Inherited { fd, .. }, kind) in descriptors {
+        let fd = fd as u64;
+        if kind == file::INHERITED && (fd > 2 || sys::call(__NR_fcntl, [fd, F_GETFD, 0, 0, 0, 0]) >= 0) {
             continue;
         }
-        let file = if placeholders >> fd & 8 == 0 {
+        let file = if kind != file::PIPE {
             sys::open(AT_FDCWD, b"/dev/null", O_RDWR)?
         } else {
             let mut ends = [0_i32; 2];

@@ -110,13 +110,13 @@ fn answer(value: i64) -> Result<usize, Errno> {
     Errno::of_return(value).map_or(Ok(value as usize), Err)
 }
 
-/// Blocks until one of the streams may be ready.
-pub fn await_streams(streams: &[Awaited]) {
+/// Blocks until one of the streams may be ready; for a moment at most if an outsider is awaited.
+pub fn await_streams(streams: &[Awaited], outsider: bool) {
     let mut data = Writer::default();
     data.list(streams, |to, it| {
         [it.stream as u64, u64::from(it.bits), it.want].into_iter().for_each(|number| to.number(number));
     });
-    request(op::AWAIT, [0; 2], &data.0);
+    request(op::AWAIT, [u64::from(outsider), 0], &data.0);
 }
 
 /// The virtual time up to which the host may run.

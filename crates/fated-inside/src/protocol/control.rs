@@ -24,6 +24,8 @@ pub struct Control {
     pub died: AtomicU32,
     /// The real pid of the first process, the parent of all guests.
     pub first: AtomicU32,
+    /// Where the first process holds the engine's descriptors: an index of [`BASES`](super::layout::BASES).
+    pub place: AtomicU32,
     /// The real pid of the guest that runs.
     pub running: AtomicU32,
     /// Not 0 when the first process is to end the run.
@@ -61,7 +63,7 @@ pub mod op {
     pub const CALLS: u32 = 6;
     /// A line for the user.
     pub const NOTICE: u32 = 7;
-    /// Streams to wait for.
+    /// args: 1 to wait for a moment only. Streams to wait for.
     pub const AWAIT: u32 = 8;
     /// The run is over: an [`End`](super::super::end::End), then the kernel's counters.
     pub const FINISHED: u32 = 9;

@@ -45,6 +45,8 @@ pub const ARENA_FD: i32 = 63;
 /// Where the three may be: the first number of each place. Low; above the limits with which guests start; above their
 /// hard limit; as high as Linux permits.
 pub const BASES: [i32; 4] = [TEXT_FD, DESCRIPTORS.soft as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT];
+/// From here on a guest's numbers are near the low place: so far below it that no call returns as many at once.
+pub const NEAR: u64 = TEXT_FD as u64 - 14;
 /// How many there are.
 pub const COUNT: i32 = ARENA_FD - TEXT_FD + 1;
 /// Room for the extended state of a task: all of AVX-512 and protection keys.

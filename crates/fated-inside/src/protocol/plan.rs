@@ -2,11 +2,21 @@
 
 use alloc::vec::Vec;
 
-use fated_kernel::config::{Config, Input, Policy};
+use fated_kernel::config::{Config, Inherited, Input, Policy};
 use fated_kernel::fs::own_tmp::OwnTmp;
 use fated_kernel::journal::Mode;
 
 use super::bytes::{Reader, Writer};
+
+/// What stands at a descriptor (`fated_engine::Stream`).
+pub mod file {
+    /// Fated's own file.
+    pub const INHERITED: u8 = 0;
+    /// `/dev/null`.
+    pub const NULL: u8 = 1;
+    /// A pipe.
+    pub const PIPE: u8 = 2;
+}
 
 /// The run that the blob is to start.
 #[derive(Clone, Debug)]
@@ -21,8 +31,8 @@ pub struct Plan {
     pub env: Vec<Vec<u8>>,
     /// The directory in which it starts.
     pub cwd: Option<Vec<u8>>,
-    /// Which standard streams are placeholders (`fated_engine::Streams`).
-    pub placeholders: u8,
+    /// The descriptors of the first program: number, flags, and what stands there ([`file`]).
+    pub descriptors: Vec<(Inherited, u8)>,
     /// Whether call sites are rewritten.
     pub rewrite: bool,
     /// Whether `cpuid` faults.
@@ -56,7 +66,6 @@ impl Plan {
             u64::from(config.wait_by_scan),
             config.real_start_ns as u64,
             u64::from(config.log),
-            u64::from(self.placeholders),
             u64::from(self.rewrite),
             u64::from(self.cpuid_faulting),
             u64::from(self.cwd.is_some()),
@@ -72,6 +81,9 @@ impl Plan {
             to.list(list, |to, item| to.bytes(item));
         }
         to.bytes(&self.sites);
+        to.list(&self.descriptors, |to, (Inherited { fd, flags }, file)| {
+            [*fd as u64, u64::from(*flags), u64::from(*file)].into_iter().for_each(|it| to.number(it));
+        });
         let mode = self.journal.unwrap_or_default();
         to.number(u64::from(self.journal.is_some()));
         to.number(u64::from(mode.obey.is_some()));
@@ -82,7 +94,6 @@ impl Plan {
     pub fn read(from: &mut Reader<'_>) -> Plan {
         let [seed, epoch_ns, call_cost_ns, policy, changes, span] = core::array::from_fn(|_| from.number());
         let [slice, cpus, tasks, live, scan, start, log] = core::array::from_fn(|_| from.number());
-        let placeholders = from.number() as u8;
         let [rewrite, cpuid_faulting, moved, own_tmp] = core::array::from_fn(|_| from.number() != 0);
         let mut config = Config {
             seed,
@@ -110,9 +121,13 @@ impl Plan {
         config.tmp = own_tmp.then_some(OwnTmp { root, host });
         let cwd = moved.then_some(cwd);
         let sites = from.bytes();
+        let descriptors = from.list(|from| {
+            let [fd, flags, file] = core::array::from_fn(|_| from.number());
+            (Inherited { fd: fd as i32, flags: flags as u32 }, file as u8)
+        });
         let [on, obeys] = core::array::from_fn(|_| from.number() != 0);
         let [obey, begin_line, write] = core::array::from_fn(|_| from.number());
         let journal = on.then_some(Mode { obey: obeys.then_some(obey), begin_line, write: write != 0 });
-        Plan { config, argv, candidates, env, cwd, placeholders, rewrite, cpuid_faulting, sites, journal }
+        Plan { config, argv, candidates, env, cwd, descriptors, rewrite, cpuid_faulting, sites, journal }
     }
 }

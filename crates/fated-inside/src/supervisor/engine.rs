@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, poll_set};
-use fated_kernel::config::Config;
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, Stream, poll_set};
+use fated_kernel::config::{Config, Inherited};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
 use fated_kernel::journal::Mode;
@@ -25,8 +25,8 @@ use super::{requirements, sys};
 use crate::protocol::bytes::{Reader, Writer};
 use crate::protocol::control::{GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
-use crate::protocol::layout::{ARENA_FD, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, TEXT_FD};
-use crate::protocol::plan::Plan;
+use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, NEAR, TEXT_FD};
+use crate::protocol::plan::{Plan, file};
 use crate::protocol::{record, stat};
 
 /// The remedy where a step of the start fails.
@@ -34,6 +34,16 @@ const REMEDY: &str = "; --engine ptrace may work here";
 
 fn start(step: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
+}
+
+/// The descriptors of the first program, for the plan.
+fn descriptors(launch: &Launch) -> Vec<(Inherited, u8)> {
+    let file = |stream| match stream {
+        Stream::Inherited => file::INHERITED,
+        Stream::Null => file::NULL,
+        Stream::Pipe => file::PIPE,
+    };
+    launch.descriptors().iter().map(|it| (Inherited { fd: it.fd, flags: it.flags }, file(it.file))).collect()
 }
 
 /// How often the supervisor checks that someone is left to make requests.
@@ -129,7 +139,7 @@ impl Engine {
             candidates: launch.candidates(),
             env: launch.variables(),
             cwd: launch.cwd.as_ref().map(|cwd| cwd.as_os_str().as_bytes().to_vec()),
-            placeholders: launch.streams.placeholders(),
+            descriptors: descriptors(launch),
             rewrite: launch.rewrite,
             cpuid_faulting: launch.hides_processor(),
             sites: cache.load(),
@@ -146,8 +156,14 @@ impl Engine {
 
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
         let signals = Signals::install();
-        let files = [(&blob.file, BLOB_FD), (&arena, ARENA_FD), (blob.text(), TEXT_FD)];
-        let init = Init::start(files).map_err(start("start the first process"))?;
+        // They are out of the way of what guests inherit.
+        let place = usize::from(launch.inherited.iter().any(|it| it.fd as u64 >= NEAR));
+        shared.control().place.store(place as u32, SeqCst);
+        let at = |fd: i32| fd - TEXT_FD + BASES[place];
+        let files = [(&blob.file, at(BLOB_FD)), (&arena, at(ARENA_FD)), (blob.text(), at(TEXT_FD))];
+        let remedy = "; if it is EAGAIN, raise the limit on processes (ulimit -u)";
+        let no_first = |errno| Error::Start { step: "start the first process".into(), errno, remedy };
+        let init = Init::start(files, place).map_err(no_first)?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
         let store = journal.map(|(store, _)| store);
         Ok(Engine {
@@ -306,6 +322,10 @@ impl Engine {
             End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
             End::NoProgram(why) => Err(self.launch.not_run(why)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
+            End::NoStart(step, Errno::EAGAIN) => {
+                let remedy = "; raise the limit on processes (ulimit -u)";
+                Err(Error::Start { step: step.into(), errno: Errno::EAGAIN, remedy })
+            }
             End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
             End::GivenUp(..) => Ok(Ending::Broken("the run was given up without a request".into())),
         }
@@ -352,11 +372,13 @@ impl Engine {
                 0
             }
             op::AWAIT => {
-                self.await_streams(&Reader(&data).list(|from| Awaited {
+                let limit = if fd == 1 { OUTSIDER_MS } else { TICK.as_millis() as i32 };
+                let streams = Reader(&data).list(|from| Awaited {
                     stream: from.number() as i32,
                     bits: from.number() as u32,
                     want: from.number(),
-                }));
+                });
+                self.await_streams(&streams, limit);
                 0
             }
             op::JOURNAL => {
@@ -400,14 +422,14 @@ impl Engine {
         sys::futex_wake(&control.request);
     }
 
-    /// Blocks until one of the streams is ready or a tick is over. The kernel checks by itself which it was.
-    fn await_streams(&self, streams: &[Awaited]) {
+    /// Blocks until one of the streams is ready or the time is over. The kernel checks by itself which it was.
+    fn await_streams(&self, streams: &[Awaited], limit_ms: i32) {
         if streams.iter().any(|it| self.console.poll(it.stream, it.want) & it.bits != 0) {
             return;
         }
         let mut fds = poll_set(streams);
         // EINTR is expected; nothing else can fail.
-        if sys::poll(&mut fds, TICK.as_millis() as i32).unwrap_or(0) == 0 {
+        if sys::poll(&mut fds, limit_ms).unwrap_or(0) == 0 {
             self.count_tick();
         }
     }

@@ -1,7 +1,6 @@
 //! The first process of the blob, as the supervisor's child: it is started without a copy of fated's memory, and
 //! waited for.
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
@@ -11,6 +10,7 @@ use std::ptr;
 use fated_kernel::errno::Errno;
 
 use super::sys::{self, Os};
+use crate::protocol::layout::BASES;
 
 /// A child of this process.
 #[derive(Debug)]
@@ -23,16 +23,20 @@ pub(crate) struct Init {
 struct Begin<'a> {
     /// Descriptors, and the numbers that they get.
     moves: &'a mut [(RawFd, RawFd)],
+    /// Its arguments. Their number says where it finds the descriptors.
+    argv: &'a [*const libc::c_char],
     /// Why it can't start.
     errno: i32,
 }
 
 impl Init {
-    /// Executes the first of these files. The program has all of them, under the given numbers.
-    pub fn start<const N: usize>(files: [(&File, RawFd); N]) -> Os<Init> {
+    /// Executes the first of these files. The program has all of them, under the given numbers, which are those of this place.
+    pub fn start<const N: usize>(files: [(&File, RawFd); N], place: usize) -> Os<Init> {
         const STACK: usize = 64 << 10;
         let mut moves = files.map(|(file, to)| (file.as_raw_fd(), to));
-        let mut begin = Begin { moves: &mut moves, errno: 0 };
+        let mut argv = [ptr::null(); BASES.len() + 1];
+        argv[..=place].fill(c"fated-inside".as_ptr());
+        let mut begin = Begin { moves: &mut moves, argv: &argv, errno: 0 };
         let mut stack = vec![0_u128; STACK / size_of::<u128>()];
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         // SAFETY: this thread is suspended until the child has its own image or is gone, so stack and argument live
@@ -80,10 +84,9 @@ impl Init {
 
 /// Runs in the memory of its suspended parent, so it makes nothing but system calls.
 extern "C" fn child(begin: *mut libc::c_void) -> libc::c_int {
-    const STARTS_WITH: &CStr = c"fated-inside";
     // SAFETY: `start` passes it.
     let begin = unsafe { &mut *begin.cast::<Begin<'_>>() };
-    let [argv, env] = [[STARTS_WITH.as_ptr(), ptr::null()], [ptr::null(); 2]];
+    let env: [*const libc::c_char; 1] = [ptr::null()];
     // SAFETY: all pointers are valid for the calls.
     unsafe {
         // Only fated gets the user's Ctrl-C.
@@ -104,7 +107,7 @@ extern "C" fn child(begin: *mut libc::c_void) -> libc::c_int {
         let moved = begin.moves.iter().all(|&(from, to)| libc::dup2(from, to) == to);
         if let (true, Some(&(_, program))) = (moved, begin.moves.first()) {
             let path = c"".as_ptr();
-            libc::syscall(libc::SYS_execveat, program, path, argv.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH);
+            libc::syscall(libc::SYS_execveat, program, path, begin.argv.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH);
         }
         (&raw mut begin.errno).write_volatile(*libc::__errno_location());
         libc::_exit(1)

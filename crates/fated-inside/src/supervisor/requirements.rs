@@ -1,17 +1,26 @@
 //! What the engine requires of a machine beyond what fated itself does.
 
-use fated_engine::{Error, cpuid};
+use fated_engine::limits::Need;
+use fated_engine::{Error, cpuid, limits};
 
-use crate::protocol::layout::XSTATE_ROOM;
+use crate::protocol::layout::{ARENA_SIZE, BASES, COUNT, WINDOW_SIZE, XSTATE_ROOM};
 
 /// Checks that the engine works on this machine.
 pub(crate) fn check() -> Result<(), Error> {
+    let limits = limits::provide(&[
+        Need::descriptors((BASES[1] + COUNT) as u64),
+        // The window, and as much for the program.
+        Need::address_space(2 * WINDOW_SIZE),
+        Need::file_size(ARENA_SIZE),
+    ]);
     let why = if !has_bases() {
         "processor or Linux lacks FSGSBASE (Linux 5.9 or newer has it)".into()
     } else if !has_dispatch() {
         "Linux lacks Syscall User Dispatch (5.11 or newer has it), or a sandbox withholds it".into()
     } else if signal_frame() > XSTATE_ROOM as u64 && xstate_size() > XSTATE_ROOM {
         format!("the processor's extended state takes {} bytes, more than {XSTATE_ROOM}", xstate_size())
+    } else if let Err(why) = limits {
+        why
     } else {
         return Ok(());
     };

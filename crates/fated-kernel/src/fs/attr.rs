@@ -93,6 +93,9 @@ pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     }
     let Some(effect) = effect else { return Ok(Outcome::Pass) };
     let real = cx.task.guest.stat(fd, b"", 0)?;
+    if matches!(effect, Effect::Changed) && cx.kernel.fs.is_device_of_host(cx, &real) {
+        return Err(Errno::EPERM);
+    }
     let value = cx.native(call.number, call.args)?;
     note(cx, &real, effect);
     Ok(value.into())
@@ -141,7 +144,13 @@ pub fn set_times(cx: &Cx, request: &TimesRequest) -> SysResult {
     let (real, result) = match path {
         None => match cx.file(dirfd) {
             Some(open) if !open.is_real() => return Ok(Outcome::Value(0)),
-            _ => (cx.task.guest.stat(dirfd, b"", 0)?, cx.native(call.number, call.args)?),
+            _ => {
+                let real = cx.task.guest.stat(dirfd, b"", 0)?;
+                if cx.kernel.fs.is_device_of_host(cx, &real) {
+                    return Err(Errno::EPERM);
+                }
+                (real, cx.native(call.number, call.args)?)
+            }
         },
         Some(path) => {
             let target = lookup(cx, dirfd, path, *follow)?;

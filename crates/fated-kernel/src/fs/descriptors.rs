@@ -111,7 +111,7 @@ impl Cx {
     }
 
     /// An open file description that the real Linux has made.
-    fn new_host_file(&self, cloexec: bool) -> HostFile {
+    pub(crate) fn new_host_file(&self, cloexec: bool) -> HostFile {
         HostFile::new(self.kernel.next_description(), cloexec)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A lock is taken on the real file first, without waiting, as a process outside of the run may hold it; then in
 //! [`Locks`](crate::fs::locks::Locks). What isn't free is tried again when a lock of a guest has been released: an unlock, a
-//! close, an exec or the end of a process. When an outsider holds it, those are the moments at which the run looks again.
+//! close, an exec or the end of a process. When an outsider holds it, it is also tried again and again, in real time, while every task
+//! waits.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
@@ -14,6 +15,7 @@ use crate::outcome::{Outcome, SysResult};
 use crate::sched::Woken;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{rc::Rc, vec::Vec};
+use core::cell::Cell;
 use linux_raw_sys::general as c;
 
 /// A call of flock(2) or fcntl(2): its number, and arguments with which it doesn't wait.
@@ -146,8 +148,25 @@ pub async fn lock(cx: Cx, call: LockCall) -> SysResult {
             cx.kernel.locks.check_deadlock(&wish)?;
         }
         let queue = WaitQueue::default();
-        let _waits = cx.kernel.locks.wait(wish, queue.clone());
-        if cx.sleep(&[&queue], None).await == Woken::Signal {
+        // What came of a try while this task slept.
+        let taken = Rc::new(Cell::new(None));
+        let retry = {
+            let (cx, taken) = (cx.clone(), taken.clone());
+            move || {
+                let result = match attempt(&cx, &call) {
+                    Err((Errno::EAGAIN | Errno::EACCES, Some(_))) => return false,
+                    other => other.map_err(|(error, _)| error),
+                };
+                taken.set(Some(result));
+                true
+            }
+        };
+        let _waits = cx.kernel.locks.wait(wish, queue.clone(), Rc::new(retry));
+        let woken = cx.sleep(&[&queue], None).await;
+        if let Some(result) = taken.take() {
+            return result.map(|()| Outcome::Value(0));
+        }
+        if woken == Woken::Signal {
             return Err(Errno::ERESTARTSYS);
         }
     }

@@ -13,6 +13,7 @@ use crate::id::Pid;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
+use core::fmt;
 
 /// Whose a lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,11 +174,20 @@ pub struct Wish {
     pub lock: Lock,
 }
 
-#[derive(Debug)]
+/// Tries again to take a lock from somebody outside of the run; `true` if the waiter is to go on.
+pub type Retry = Rc<dyn Fn() -> bool>;
+
 struct Waiter {
     number: u64,
     wish: Wish,
     queue: WaitQueue,
+    retry: Retry,
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter").field("number", &self.number).field("wish", &self.wish).finish_non_exhaustive()
+    }
 }
 
 /// All file locks of a host.
@@ -260,11 +270,38 @@ impl Locks {
         Ok(())
     }
 
+    /// Whether a task waits for a lock that no guest holds: somebody outside of the run does.
+    #[must_use]
+    pub fn awaits_outsider(&self) -> bool {
+        self.waiters.borrow().iter().any(|waiter| self.conflict(&waiter.wish).is_none())
+    }
+
+    /// Tries to take, in the order of arrival, what somebody outside has held. `true` if that has woken a task. A try that fails
+    /// leaves no trace in the run, so it doesn't matter how many there are.
+    pub fn retry_outside(&self) -> bool {
+        if !self.is_awaited() {
+            return false;
+        }
+        let waiters = self.waiters.borrow();
+        let outside = waiters.iter().filter(|waiter| self.conflict(&waiter.wish).is_none());
+        let outside: Vec<(WaitQueue, Retry)> =
+            outside.map(|waiter| (waiter.queue.clone(), waiter.retry.clone())).collect();
+        drop(waiters);
+        let mut woken = false;
+        for (queue, retry) in outside {
+            if retry() {
+                queue.wake();
+                woken = true;
+            }
+        }
+        woken
+    }
+
     /// Queues a waiter, to be woken by `queue`.
     #[must_use]
-    pub fn wait(self: &Rc<Self>, wish: Wish, queue: WaitQueue) -> Waits {
+    pub fn wait(self: &Rc<Self>, wish: Wish, queue: WaitQueue, retry: Retry) -> Waits {
         let number = self.next.replace(self.next.get() + 1);
-        self.waiters.borrow_mut().push(Waiter { number, wish, queue });
+        self.waiters.borrow_mut().push(Waiter { number, wish, queue, retry });
         Waits { locks: self.clone(), number }
     }
 }

@@ -18,6 +18,7 @@ pub mod flock;
 pub mod fs_struct;
 pub mod generated;
 pub mod host;
+pub mod inherit;
 pub mod inode;
 pub mod locks;
 pub mod magic_link;

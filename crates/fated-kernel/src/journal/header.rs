@@ -1,11 +1,11 @@
 //! The head of a journal: its version, and all that a run depends on besides its choices and its input.
 
-use crate::config::{Config, Input, Policy};
+use crate::config::{Config, Inherited, Input, Policy};
 use crate::fs::inode::kind;
 use crate::journal::Error;
 use crate::journal::entry::Entry;
 use crate::journal::words::{Quoted, Words, Wrong};
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 use core::fmt::Write as _;
 
 /// The first line of every journal.
@@ -24,8 +24,10 @@ pub struct Header {
     pub env: Vec<Vec<u8>>,
     /// Where it was started.
     pub cwd: Vec<u8>,
-    /// Standard streams that are regular files, which the real Linux reads and writes: number, path and position.
+    /// Descriptors that are regular files, which the real Linux reads and writes: number, path and position.
     pub files: Vec<(i32, Vec<u8>, u64)>,
+    /// The other descriptors from 3 on that the run had from outside.
+    pub inherited: Vec<Inherited>,
 }
 
 /// A journal that has been looked through.
@@ -37,8 +39,8 @@ pub struct Checked {
     pub entries_at: (usize, usize),
     /// How many entries there are.
     pub count: u64,
-    /// Which standard streams were pipes.
-    pub pipes: [bool; 3],
+    /// Which streams were pipes.
+    pub pipes: BTreeSet<i32>,
 }
 
 fn policy_text(policy: Policy) -> String {
@@ -114,6 +116,9 @@ impl Header {
         for (fd, path, position) in &self.files {
             let _ = writeln!(text, "file {fd} {position} {}", Quoted(path));
         }
+        for Inherited { fd, flags } in &self.inherited {
+            let _ = writeln!(text, "inherited {fd} {flags:o}");
+        }
         text.push_str(LAST);
         text.push('\n');
         text
@@ -145,6 +150,10 @@ impl Header {
                 let (fd, position) = (words.number("a stream")?, words.number("a position")?);
                 self.files.push((fd, words.quoted()?, position));
             }
+            "inherited" => {
+                let (fd, flags) = (words.number("a descriptor")?, words.digits(8, "flags")?);
+                self.inherited.push(Inherited { fd, flags: flags as u32 });
+            }
             other => return Err(words.wrong(format!("the head of a journal has no line {other:?}"))),
         }
         words.end()
@@ -166,7 +175,14 @@ impl Header {
             tmp: None,
             log: false,
         };
-        Header { config, command: Vec::new(), env: Vec::new(), cwd: Vec::new(), files: Vec::new() }
+        Header {
+            config,
+            command: Vec::new(),
+            env: Vec::new(),
+            cwd: Vec::new(),
+            files: Vec::new(),
+            inherited: Vec::new(),
+        }
     }
 
     /// What a run can't be without.
@@ -187,10 +203,11 @@ pub(super) fn is_comment(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-fn note_pipe(entry: &Entry, pipes: &mut [bool; 3]) {
-    let Entry::Stat { fd, result: Ok([mode, ..]) } = entry else { return };
-    if let Some(pipe) = usize::try_from(*fd).ok().and_then(|fd| pipes.get_mut(fd)) {
-        *pipe = *mode as u32 & kind::MASK == kind::FIFO;
+fn note_pipe(entry: &Entry, pipes: &mut BTreeSet<i32>) {
+    if let Entry::Stat { fd, result: Ok([mode, ..]) } = entry
+        && *mode as u32 & kind::MASK == kind::FIFO
+    {
+        pipes.insert(*fd);
     }
 }
 
@@ -203,7 +220,7 @@ impl Checked {
         let mut header = None;
         let mut building = Header::empty();
         let (mut at, mut number, mut count) = (0, 0, 0);
-        let mut pipes = [false; 3];
+        let mut pipes = BTreeSet::new();
         while at < text.len() {
             let rest = text.get(at..).unwrap_or_default();
             number += 1;

@@ -259,7 +259,7 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn RealTas
     });
     let cx = Cx { kernel: kernel.clone(), task: task.clone() };
     crate::process::exec::hold_executable(&cx);
-    crate::tty::stream::install_standard(&cx);
+    crate::fs::inherit::install(&cx, &boot.inherited);
     kernel.scheduler.admit(&task);
     task
 }

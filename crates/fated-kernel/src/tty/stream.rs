@@ -1,5 +1,5 @@
-//! The standard streams of fated, as files: descriptors 0, 1 and 2 of the first process. Where fated runs on a terminal, they are
-//! devices of it.
+//! The standard streams of fated, as files, and the other pipes and devices that the first process inherits from it. Where fated runs
+//! on a terminal, they are devices of it.
 //!
 //! When input comes in is decided in [`input`](super::input). Output never makes a task wait: it is out when a write returns.
 
@@ -7,7 +7,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::devtmpfs::device;
 use crate::fs::devtmpfs::device::Device;
-use crate::fs::file::{File, OpenFile, anonymous_name, anonymous_stat};
+use crate::fs::file::{File, anonymous_name, anonymous_stat};
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::poll;
 use crate::host::Kernel;
@@ -30,7 +30,7 @@ use linux_raw_sys::ioctl::{FIONREAD, TCGETS};
 /// The most bytes that one call moves.
 const CHUNK: u64 = input::BLOCK;
 
-/// A standard stream of fated.
+/// A stream.
 #[derive(Clone, Debug)]
 pub struct Stream {
     kernel: Weak<Kernel>,
@@ -46,39 +46,14 @@ pub struct Stream {
     ready: WaitQueue,
 }
 
-/// Makes descriptors 0, 1 and 2 of the first process the standard streams of fated, and gives its session the terminal, if there is
-/// one. Regular files and directories stay the real Linux's.
-pub fn install_standard(cx: &Cx) {
-    let own = cx.task.tid.get();
-    let (group, session) = {
-        let family = cx.kernel.family.borrow();
-        (family.pgid(own), family.sid(own))
-    };
-    let mut on_terminal = false;
-    for number in 0..=2 {
-        let Ok(held) = cx.task.guest.stat(number, b"", 0) else { continue };
-        if let Some(stream) = Stream::new(cx, number, held) {
-            on_terminal |= stream.terminal.is_some();
-            let flags = match (stream.reads, stream.writes) {
-                (true, true) => O_RDWR,
-                (false, _) => O_WRONLY,
-                _ => 0,
-            };
-            let open = OpenFile::new(cx, Rc::new(stream), flags);
-            cx.task.files.borrow().set(number, open, false);
-        }
-    }
-    cx.kernel.terminal.give_to(session.filter(|_| on_terminal), group);
-}
-
 /// Opens the controlling terminal of the caller (`/dev/tty`), if it has one.
 #[must_use]
 pub fn open_terminal(cx: &Cx) -> Option<Rc<Stream>> {
     if !cx.kernel.terminal.is_of(cx) {
         return None;
     }
-    let stream = |number| Stream::new(cx, number, FileStat::default()).filter(|stream| stream.terminal.is_some());
-    (0..=2).find_map(stream).map(Rc::new)
+    let stream = |number| Stream::new(cx, number, FileStat::default(), None);
+    (0..=2).map(stream).find(Stream::is_terminal).map(Rc::new)
 }
 
 /// The settings of the terminal that a stream is, if it is one.
@@ -89,11 +64,10 @@ fn settings(console: &dyn Console, number: i32) -> Option<[u8; TERMIOS]> {
 }
 
 impl Stream {
-    /// `held` is what the real process has under this number: the stream itself, or something in its place.
-    fn new(cx: &Cx, number: i32, held: FileStat) -> Option<Stream> {
-        if held.is(kind::REGULAR) || held.is(kind::DIRECTORY) {
-            return None;
-        }
+    /// `held` is what the real process has under this number: the stream itself, or something in its place. `flags` say how it is
+    /// open, if it isn't one of the first three.
+    #[must_use]
+    pub fn new(cx: &Cx, number: i32, held: FileStat, flags: Option<u32>) -> Stream {
         let console = cx.kernel.console.clone();
         let real = console.stat(number).unwrap_or(held);
         let is_pipe = real.is(kind::FIFO);
@@ -109,18 +83,44 @@ impl Stream {
                 FileStat { uid: real.uid, gid: real.gid, rdev: real.rdev, ..anonymous }
             }
         };
-        Some(Stream {
+        let (reads, writes) = match flags.map(|flags| flags & O_ACCMODE) {
+            Some(access) => (access != O_WRONLY, access != 0),
+            // A pipe has one direction, all else has both.
+            None => (!is_pipe || number == 0, !is_pipe || number != 0),
+        };
+        Stream {
             kernel: Rc::downgrade(&cx.kernel),
             number,
             console,
             terminal,
             device,
-            // A pipe has one direction, all else has both.
-            reads: !is_pipe || number == 0,
-            writes: !is_pipe || number != 0,
+            reads,
+            writes,
             stat,
             ready: cx.kernel.streams.queue(number),
-        })
+        }
+    }
+
+    /// Whether it is a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// The device that it is, if it is one.
+    #[must_use]
+    pub fn device(&self) -> Option<Device> {
+        self.device
+    }
+
+    /// Its access mode (`O_RDWR`…).
+    #[must_use]
+    pub fn access(&self) -> u32 {
+        match (self.reads, self.writes) {
+            (true, true) => O_RDWR,
+            (false, _) => O_WRONLY,
+            _ => 0,
+        }
     }
 
     /// A device of memory (null, zero, full): always ready, with a position that means nothing.

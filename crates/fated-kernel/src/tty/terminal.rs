@@ -43,7 +43,7 @@ impl Terminal {
     }
 
     /// Makes it the controlling terminal of a session, with a foreground group.
-    pub(super) fn give_to(&self, session: Option<Sid>, foreground: Option<Pgid>) {
+    pub(crate) fn give_to(&self, session: Option<Sid>, foreground: Option<Pgid>) {
         self.session.set(session);
         self.foreground.set(foreground);
     }

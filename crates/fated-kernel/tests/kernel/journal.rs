@@ -2,7 +2,7 @@
 
 use crate::stories::{Engine, Told, tell_by};
 use crate::world::config;
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Inherited, Policy};
 use fated_kernel::host::Ending;
 use fated_kernel::journal::entry::Entry;
 use fated_kernel::journal::header::{Checked, Header};
@@ -162,6 +162,7 @@ fn header() -> Header {
         env: vec![b"A=b".to_vec()],
         cwd: b"/tmp/x y".to_vec(),
         files: vec![(0, b"/etc/passwd".to_vec(), 5)],
+        inherited: vec![Inherited { fd: 7, flags: 0o100_001 }],
     }
 }
 

@@ -212,7 +212,7 @@ impl Story {
                     assert!(horizon.is_none_or(|at| now <= at), "it is {now} and was to be {horizon:?} at most");
                     self.turn(tid);
                 }
-                Next::AwaitConsole { .. } => {}
+                Next::AwaitConsole { .. } | Next::AwaitOutsider { .. } => {}
                 Next::Idle { until } => {
                     assert!(horizon.is_some_and(|at| until.is_none_or(|until| until > at)), "{until:?}, {horizon:?}");
                     return Some(until);

@@ -266,6 +266,7 @@ impl World {
             cwd: tree::CWD.to_vec(),
             umask: 0o022,
             credentials: Default::default(),
+            inherited: Vec::new(),
         };
         let tid = kernel.boot(&boot, guest.clone());
         stage.tasks.borrow_mut().insert(tid, guest);

@@ -86,7 +86,7 @@ fn nothing_is_left_of_an_engine_that_never_ran() {
     let engine = Engine::launch(
         &launch(&["sleep", "1000"]),
         crate::passthrough::Passthrough::default(),
-        Rc::new(Standard),
+        Rc::new(Standard::default()),
         trace,
     );
     drop(engine.unwrap());

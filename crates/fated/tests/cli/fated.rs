@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -124,6 +124,7 @@ impl Running {
         let mut command = Command::new(program);
         command.args(args).env("FATED_TEST_VARIABLE", "inherited").env("TZ", "UTC").env("LC_ALL", "C");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        close_others(&mut command);
         let child = command.spawn().expect("it is installed, or cargo has built it");
         Running { child, args: args.iter().map(|&arg| arg.to_owned()).collect() }
     }
@@ -209,6 +210,17 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the tests themselves have inherited isn't for those that they start.
+fn close_others(command: &mut Command) {
+    let close = || {
+        // SAFETY: takes numbers.
+        unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+        Ok(())
+    };
+    // SAFETY: it makes a system call only, as the child of a process with threads has to.
+    unsafe { command.pre_exec(close) };
 }
 
 fn text(from: impl std::io::Read) -> String {

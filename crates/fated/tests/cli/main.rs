@@ -10,11 +10,14 @@ mod bench;
 mod exec;
 mod fated;
 mod faults;
+mod inherited;
 mod input;
 mod journal;
 mod killed;
+mod limits;
 mod options;
 mod output;
+mod outsiders;
 mod processor;
 mod same;
 mod terminal;
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
         journal::TESTS,
         exec::TESTS,
         killed::TESTS,
+        limits::TESTS,
+        inherited::TESTS,
+        outsiders::TESTS,
     ]
     .into_iter()
     .flatten();

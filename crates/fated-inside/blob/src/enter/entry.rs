@@ -316,7 +316,8 @@ fn decide() -> Result<&'static GuestTask, End> {
                 turn().cx.set(Some(unsafe { &*core::ptr::from_ref(&*cx) }));
                 return Ok(task);
             }
-            Next::AwaitConsole { streams } => supervisor::await_streams(&streams),
+            Next::AwaitConsole { streams } => supervisor::await_streams(&streams, false),
+            Next::AwaitOutsider { streams } => supervisor::await_streams(&streams, true),
             Next::Idle { until } => supervisor::await_horizon(until, horizon),
             Next::Finished(ending) => {
                 return Err(match ending {

@@ -10,7 +10,6 @@ use crate::enter::frame::template;
 use crate::enter::{entry, filter, gate};
 use crate::exec::load::auxv;
 use crate::exec::vdso;
-use crate::init;
 use crate::memory::keys;
 use crate::process;
 use crate::protocol::end::End;
@@ -22,7 +21,7 @@ use crate::sys;
 pub fn begin(sp: *const u64) -> ! {
     const ARCH_SET_CPUID: u64 = 0x1012;
     filter::arm();
-    init::die_with_first();
+    process::die_with_first();
     // SAFETY: Linux has put argc, pointers with a null each, and the auxiliary vector there.
     unsafe {
         let mut at = sp.add(1 + *sp as usize + 1);

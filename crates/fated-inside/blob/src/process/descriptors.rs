@@ -9,6 +9,7 @@
 //! Invariants: while a process holds them low, all its other descriptors are below [`NEAR`]. Otherwise all others are
 //! below them.
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 
 use fated_kernel::arch::Call;
@@ -16,11 +17,8 @@ use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
 use crate::enter::gate;
-use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, COUNT, TEXT_FD};
+use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, COUNT, NEAR, TEXT_FD};
 use crate::sys;
-
-/// From here on a guest's numbers are near: so far below that no call returns as many at once.
-const NEAR: u64 = TEXT_FD as u64 - 14;
 
 /// Where a process holds them. Each process has its own record, even if it shares its table of descriptors.
 #[derive(Default)]
@@ -50,6 +48,16 @@ fn limit_for(place: usize, limit: [u64; 2]) -> [u64; 2] {
 }
 
 impl Descriptors {
+    /// At a place.
+    pub fn at(place: usize) -> Descriptors {
+        Descriptors { place: Cell::new(place.min(BASES.len() - 1)), ..Descriptors::default() }
+    }
+
+    /// Has them at a place.
+    pub fn set_place(&self, place: usize) {
+        self.place.set(place);
+    }
+
     /// Takes over the place from a parent: the child has a copy of its table, or shares it.
     pub fn inherit(&self, parent: &Descriptors, shares: bool) {
         self.place.set(parent.place.get());
@@ -193,6 +201,19 @@ fn duplicates(call: &Call) -> bool {
 
 /// The descriptors in a new image that was started with so many arguments.
 pub fn of_image(arguments: u64) -> [i32; 3] {
-    let place = (arguments.max(1) as usize - 1).min(BASES.len() - 1);
-    Descriptors { place: Cell::new(place), ..Descriptors::default() }.all()
+    Descriptors::at(arguments.max(1) as usize - 1).all()
+}
+
+/// Closes all descriptors of the calling process from 3 on but the engine's `own` and these.
+pub fn close_others(own: [i32; 3], kept: &[i32]) -> Result<(), Errno> {
+    let mut kept: Vec<u64> = kept.iter().chain(&own).map(|&fd| fd as u64).filter(|&fd| fd > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for end in kept.into_iter().chain([1 << 32]) {
+        if first < end {
+            sys::ask(__NR_close_range, [first, end - 1, 0, 0, 0, 0])?;
+        }
+        first = end + 1;
+    }
+    Ok(())
 }

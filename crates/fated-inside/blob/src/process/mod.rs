@@ -32,13 +32,12 @@ use crate::arena::{self, Part, control, part};
 use crate::enter::crossing;
 use crate::enter::filter;
 use crate::enter::gate;
-use crate::init;
 use crate::memory::keys;
 use crate::process::descriptors::Descriptors;
 use crate::process::image::Image;
 use crate::process::yielding::Yielding;
 use crate::protocol::control::Control;
-use crate::protocol::layout::{ARENA, ARENA_FD, BLOB_FD, CONTROL_AT, REQUESTED_EXIT, SIGNALS_SIZE, TEXT_FD};
+use crate::protocol::layout::{ARENA, CONTROL_AT, REQUESTED_EXIT, SIGNALS_SIZE};
 use crate::rewrite::sites::Known;
 use crate::sys;
 
@@ -112,7 +111,12 @@ pub fn kernel_sp() -> *mut u64 {
 /// The engine's descriptors in the process that runs; before there is one, those of the first process.
 #[inline]
 pub fn own_descriptors() -> [i32; 3] {
-    current().map_or([TEXT_FD, BLOB_FD, ARENA_FD], |process| process.descriptors.all())
+    current().map_or_else(|| Descriptors::at(first_place()).all(), |process| process.descriptors.all())
+}
+
+/// Where the first process has them.
+fn first_place() -> usize {
+    control().place.load(SeqCst) as usize
 }
 
 /// Whether a descriptor is one of the engine's.
@@ -194,6 +198,7 @@ impl Process {
     pub fn first() -> &'static Process {
         let process = Process::unused();
         process.real.store(sys::getpid(), SeqCst);
+        process.descriptors.set_place(first_place());
         watch();
         process
     }
@@ -348,6 +353,11 @@ impl Process {
     }
 }
 
+/// Makes Linux kill the calling guest when the first process dies. A fork doesn't inherit this, nor does every exec.
+pub fn die_with_first() {
+    sys::die_with(control().first.load(SeqCst));
+}
+
 /// Makes Linux wake the parent when the calling process dies.
 pub fn watch() {
     sys::call(__NR_set_robust_list, [&raw const WATCH as u64, size_of::<Watch>() as u64, 0, 0, 0, 0]);
@@ -423,7 +433,7 @@ extern "C" fn begin_child(me: u64) -> ! {
     // SAFETY: as in `give_turn`.
     let me: &'static Process = unsafe { &*(me as *const Process) };
     filter::arm();
-    init::die_with_first();
+    die_with_first();
     watch();
     if me.shares.get() {
         // Linux clears the signal stack of a child with `CLONE_VM`.

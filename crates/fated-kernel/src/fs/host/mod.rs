@@ -134,6 +134,13 @@ impl HostFs {
         covered.iter().any(|&(fs, hidden)| hidden == device && fs != FileSystem::Devtmpfs)
     }
 
+    /// Whether a real file is a node in the host's `/dev`, whose attributes are not for guests to change.
+    pub(crate) fn is_device_of_host(&self, cx: &Cx, real: &FileStat) -> bool {
+        // Looking for any hidden device finds out which ones are covered.
+        let _ = self.is_foreign(cx, 0);
+        real.is(kind::CHARACTER) && self.is_in_dev(real.dev)
+    }
+
     /// Whether a node may be one of the real `/dev`, which stand for the kernel's own. Guests make others elsewhere.
     fn is_in_dev(&self, device: u64) -> bool {
         let dev = self.covered.get().and_then(|covered| covered.iter().find(|(fs, _)| *fs == FileSystem::Devtmpfs));
