@@ -8,6 +8,7 @@ use crate::errno::Errno;
 use crate::fs::devtmpfs::device;
 use crate::fs::devtmpfs::device::Device;
 use crate::fs::file::{File, OpenFile, anonymous_name, anonymous_stat};
+use crate::fs::host::file::NativeFile;
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::poll;
 use crate::host::Kernel;
@@ -18,6 +19,7 @@ use crate::signal::nr;
 use crate::tty::ioctl;
 use crate::tty::terminal::{TERMIOS, Terminal};
 use alloc::{
+    format,
     rc::{Rc, Weak},
     vec,
     vec::Vec,
@@ -65,9 +67,20 @@ pub fn install_standard(cx: &Cx) {
             };
             let open = OpenFile::new(cx, Rc::new(stream), flags);
             cx.task.files.borrow().set(number, open, false);
+        } else if held.is(kind::REGULAR) && is_written(cx, number) {
+            // The times of what the run writes are the kernel's.
+            let file = Rc::new(NativeFile { ino: cx.kernel.fs.virtualized(&cx.kernel, &held).ino, writes: None });
+            cx.task.files.borrow().set(number, OpenFile::new(cx, file, O_RDWR), false);
         }
     }
     cx.kernel.terminal.give_to(session.filter(|_| on_terminal), group);
+}
+
+/// Whether a descriptor that was open before the run may be written to.
+fn is_written(cx: &Cx, number: i32) -> bool {
+    let info = cx.task.guest.proc_file(&format!("fdinfo/{number}")).unwrap_or_default();
+    let flags = core::str::from_utf8(&info).ok().and_then(|it| it.lines().find_map(|line| line.strip_prefix("flags:")));
+    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & O_ACCMODE != 0)
 }
 
 /// Opens the controlling terminal of the caller (`/dev/tty`), if it has one.

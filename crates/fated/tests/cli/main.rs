@@ -10,6 +10,7 @@ mod bench;
 mod exec;
 mod fated;
 mod faults;
+mod files;
 mod journal;
 mod options;
 mod output;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         same::TESTS,
         terminal::TESTS,
         faults::TESTS,
+        files::TESTS,
         journal::TESTS,
         exec::TESTS,
     ]
