@@ -32,6 +32,7 @@ pub mod read_write;
 pub mod readdir;
 pub mod select;
 pub mod seq_file;
+mod size_limit;
 pub mod splice;
 pub mod stat;
 pub mod statfs;
