@@ -257,7 +257,11 @@ impl Kernel {
                 }
             }
             Stop::Fault(fault) => {
-                cx.task.fault.set((fault.trap, fault.error, fault.addr));
+                /// What Linux keeps the address of, which later faults of other kinds show again.
+                const PAGE_FAULT: u64 = 14;
+                let (.., last) = cx.task.fault.get();
+                let addr = if fault.trap == PAGE_FAULT { fault.addr } else { last };
+                cx.task.fault.set((fault.trap, fault.error, addr));
                 self.force_signal(&cx.task, SigInfo::fault(fault.signal, fault.code, fault.addr));
             }
             Stop::Killed { signal } => {

@@ -27,10 +27,6 @@ pub trait Driver {
     }
     /// See [`Kernel::auxv_random`].
     fn auxv_random(&self) -> [u8; 16];
-    /// Whether all calls stop, which a complete log needs.
-    fn sees_all(&self) -> bool {
-        false
-    }
 }
 
 impl Driver for Rc<Kernel> {
@@ -57,8 +53,5 @@ impl Driver for Rc<Kernel> {
     }
     fn auxv_random(&self) -> [u8; 16] {
         Kernel::auxv_random(self)
-    }
-    fn sees_all(&self) -> bool {
-        self.config.log
     }
 }

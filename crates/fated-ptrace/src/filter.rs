@@ -1,11 +1,8 @@
-//! The seccomp filter, which decides which calls of a guest stop it. It is generated from the kernel's table of calls.
+//! The seccomp filter, which stops a guest at each of its calls.
 //!
-//! Invariants: a call that isn't in the table stops; calls of another architecture (`int 0x80`, x32) never reach
-//! Linux; mapping text stops; only the engine can change whether `cpuid` faults.
+//! Invariants: calls of another architecture (`int 0x80`, x32) never reach Linux; only the engine can change whether `cpuid` faults.
 
 use crate::sys;
-use fated_kernel::syscall::table;
-use fated_kernel::syscall::table::Passage;
 use libc::sock_filter;
 use std::mem::offset_of;
 
@@ -24,7 +21,6 @@ const X32_BIT: u32 = 0x4000_0000;
 const FOREIGN: sock_filter = returns(libc::SECCOMP_RET_TRAP);
 const STOP: sock_filter = returns(libc::SECCOMP_RET_TRACE);
 const LET_RUN: sock_filter = returns(libc::SECCOMP_RET_ALLOW);
-const NO_DEVICE: sock_filter = returns(libc::SECCOMP_RET_ERRNO | libc::ENODEV as u32);
 
 const fn op(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code: code as u16, jt, jf, k }
@@ -47,64 +43,23 @@ const fn argument(index: usize) -> usize {
     offset_of!(libc::seccomp_data, args) + 8 * index
 }
 
-/// The whole filter. With `all`, every call stops.
-pub(crate) fn program(all: bool) -> Vec<sock_filter> {
-    let mut program = vec![
+/// The whole filter.
+pub(crate) fn program() -> Vec<sock_filter> {
+    vec![
         load(offset_of!(libc::seccomp_data, arch)),
         if_equal(X86_64, 1, 0),
         FOREIGN,
         load(offset_of!(libc::seccomp_data, nr)),
         op(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, X32_BIT, 0, 1),
         FOREIGN,
-        if_equal(libc::SYS_arch_prctl as u32, 0, 8),
+        if_equal(libc::SYS_arch_prctl as u32, 0, 5),
         load(argument(0)),
-        if_equal(sys::ARCH_GET_CPUID as u32, 4, 0),
-        if_equal(sys::ARCH_SET_CPUID as u32, 0, 4),
+        if_equal(sys::ARCH_SET_CPUID as u32, 0, 3),
         load(argument(2)),
         if_equal(OWN_CALL as u32, 0, 1),
         LET_RUN,
-        NO_DEVICE,
-        load(offset_of!(libc::seccomp_data, nr)),
-        // New text is searched for sensitive instructions.
-        if_equal(libc::SYS_mmap as u32, 0, 4),
-        load(argument(2)),
-        op(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, libc::PROT_EXEC as u32, 0, 1),
         STOP,
-        load(offset_of!(libc::seccomp_data, nr)),
-    ];
-    tree(&ranges(|number| !all && free(number)), &mut program);
-    program
-}
-
-fn free(number: u32) -> bool {
-    table::call(u64::from(number)).is_some_and(|call| call.passage == Passage::Free)
-}
-
-/// The ranges of call numbers with the same treatment: the first number, and whether the calls run free.
-fn ranges(free: impl Fn(u32) -> bool) -> Vec<(u32, bool)> {
-    let mut ranges = vec![(0, free(0))];
-    for number in 1..1024 {
-        if ranges.last().is_some_and(|&(_, last)| last != free(number)) {
-            ranges.push((number, free(number)));
-        }
-    }
-    ranges
-}
-
-/// Appends a binary search over the ranges. The accumulator holds the number.
-fn tree(ranges: &[(u32, bool)], program: &mut Vec<sock_filter>) {
-    if let [(_, free)] = ranges {
-        program.push(if *free { LET_RUN } else { STOP });
-        return;
-    }
-    let (low, high) = ranges.split_at(ranges.len() / 2);
-    let at = program.len();
-    program.push(STOP);
-    tree(low, program);
-    // A conditional jump has a distance of one byte. A larger table would need long jumps.
-    let distance = u8::try_from(program.len() - at - 1).expect("less than 60 ranges");
-    program[at] = op(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, high[0].0, distance, 0);
-    tree(high, program);
+    ]
 }
 
 #[cfg(test)]
@@ -113,7 +68,7 @@ mod tests {
 
     /// Runs the filter in a small interpreter of the instructions used here.
     fn run(arch: u32, number: u32, args: [u64; 6]) -> u32 {
-        interpret(&program(false), arch, number, args)
+        interpret(&program(), arch, number, args)
     }
 
     fn interpret(program: &[sock_filter], arch: u32, number: u32, args: [u64; 6]) -> u32 {
@@ -134,7 +89,6 @@ mod tests {
                 }
                 code if code == libc::BPF_RET => return op.k,
                 code if code == libc::BPF_JMP | libc::BPF_JEQ => acc == op.k,
-                code if code == libc::BPF_JMP | libc::BPF_JGE => acc >= op.k,
                 code if code == libc::BPF_JMP | libc::BPF_JSET => acc & op.k != 0,
                 code => panic!("instruction {code:#x}"),
             };
@@ -143,15 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn each_call_of_the_table_stops_unless_it_is_free() {
-        for call in table::all() {
-            let expected = if call.passage == Passage::Free { LET_RUN.k } else { STOP.k };
-            assert_eq!(run(X86_64, u32::from(call.number), [0; 6]), expected, "{}", call.name);
-            let all = interpret(&program(true), X86_64, u32::from(call.number), [0; 6]);
-            assert_eq!(all, STOP.k, "{} with a log", call.name);
+    fn each_call_stops() {
+        for number in (0..512).chain([STOPPING_CALL as u32, X32_BIT - 1]) {
+            assert_eq!(run(X86_64, number, [0; 6]), STOP.k, "{number}");
         }
-        assert_eq!(run(X86_64, STOPPING_CALL as u32, [0; 6]), STOP.k);
-        assert_eq!(run(X86_64, X32_BIT - 1, [0; 6]), STOP.k);
     }
 
     #[test]
@@ -162,19 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_mapped_stops() {
-        let map = |prot: i32| run(X86_64, libc::SYS_mmap as u32, [0, 4096, prot as u64, 2, 3, 0]);
-        assert_eq!(map(libc::PROT_READ | libc::PROT_EXEC), STOP.k);
-        assert_eq!(map(libc::PROT_READ | libc::PROT_WRITE), LET_RUN.k);
-    }
-
-    #[test]
     fn only_the_engine_changes_whether_cpuid_faults() {
         let call = |args| run(X86_64, libc::SYS_arch_prctl as u32, args);
         assert_eq!(call([sys::ARCH_SET_CPUID, 0, OWN_CALL, 0, 0, 0]), LET_RUN.k);
-        assert_eq!(call([sys::ARCH_SET_CPUID, 1, 0, 0, 0, 0]), NO_DEVICE.k);
-        assert_eq!(call([sys::ARCH_GET_CPUID, 0, 0, 0, 0, 0]), NO_DEVICE.k);
-        let others = if free(libc::SYS_arch_prctl as u32) { LET_RUN.k } else { STOP.k };
-        assert_eq!(call([0x1002, 0x7fff_0000, 0, 0, 0, 0]), others, "ARCH_SET_FS");
+        assert_eq!(call([sys::ARCH_SET_CPUID, 1, 0, 0, 0, 0]), STOP.k);
+        assert_eq!(call([sys::ARCH_GET_CPUID, 0, OWN_CALL, 0, 0, 0]), STOP.k);
+        assert_eq!(call([0x1002, 0x7fff_0000, OWN_CALL, 0, 0, 0]), STOP.k, "ARCH_SET_FS");
     }
 }

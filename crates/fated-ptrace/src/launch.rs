@@ -111,12 +111,12 @@ fn c_string(bytes: &[u8]) -> CString {
 }
 
 impl Preparation {
-    fn new(launch: &Launch, all_calls: bool, go: OwnedFd, report: OwnedFd) -> Preparation {
+    fn new(launch: &Launch, go: OwnedFd, report: OwnedFd) -> Preparation {
         Preparation {
             texts: Texts::new(launch),
             cwd: launch.cwd.as_ref().map(|cwd| c_string(cwd.as_os_str().as_bytes())),
             descriptors: launch.descriptors(),
-            filter: filter::program(all_calls),
+            filter: filter::program(),
             go,
             report,
         }
@@ -255,8 +255,8 @@ fn limits() -> i64 {
     }
 }
 
-/// Starts the child. Returns when it is stopped at the call that the exec replaces. With `all_calls`, every call of guests stops.
-pub(crate) fn start_child(launch: &Launch, all_calls: bool) -> Result<(RealTid, Texts), Error> {
+/// Starts the child. Returns when it is stopped at the call that the exec replaces.
+pub(crate) fn start_child(launch: &Launch) -> Result<(RealTid, Texts), Error> {
     launch.check()?;
     let pipe = || sys::pipe().map_err(start("make a pipe to the first guest"));
     let ((go_read, go_write), (report_read, report_write)) = (pipe()?, pipe()?);
@@ -267,7 +267,7 @@ pub(crate) fn start_child(launch: &Launch, all_calls: bool) -> Result<(RealTid, 
         None => Ok(own),
     };
     let (go_read, report_write) = (above(go_read)?, above(report_write)?);
-    let preparation = Preparation::new(launch, all_calls, go_read, report_write);
+    let preparation = Preparation::new(launch, go_read, report_write);
     // SAFETY: the child makes system calls only, as a fork of a process with several threads has to.
     let tid = match unsafe { libc::fork() } {
         -1 => {

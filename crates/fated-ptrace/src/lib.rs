@@ -15,6 +15,7 @@ mod driver;
 mod fault;
 mod files;
 mod filter;
+mod ids;
 mod launch;
 mod memory;
 mod process;

@@ -72,7 +72,7 @@ impl Engine {
     fn boot(&self) -> Result<(), Error> {
         // The kernel chooses the id when it boots.
         let unnamed = Tid::new(1).ok_or_else(|| start("name the first task")(Errno::EINVAL))?;
-        let (tid, texts) = launch::start_child(&self.launch, self.driver.sees_all())?;
+        let (tid, texts) = launch::start_child(&self.launch)?;
         let process = Rc::new(Process::new(tid, unnamed));
         self.start_program(&process, &texts).inspect_err(|_| process.kill())
     }

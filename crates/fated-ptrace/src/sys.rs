@@ -8,14 +8,13 @@ use fated_engine::sys::check;
 pub(crate) use fated_engine::sys::{Os, kill, last, poll, read, statx, write};
 use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
+use std::mem::offset_of;
 
 /// A real process or thread id.
 pub(crate) type RealTid = libc::pid_t;
 
 /// `ARCH_SET_CPUID` (arch_prctl(2)).
 pub(crate) const ARCH_SET_CPUID: u64 = 0x1012;
-/// `ARCH_GET_CPUID` (arch_prctl(2)).
-pub(crate) const ARCH_GET_CPUID: u64 = 0x1011;
 /// The regset of the extended state (`<elf.h>`).
 const NT_X86_XSTATE: usize = 0x202;
 
@@ -55,7 +54,31 @@ pub(crate) fn get_regs(tid: RealTid) -> Os<Regs> {
 /// Replaces the registers of a stopped tracee.
 pub(crate) fn set_regs(tid: RealTid, regs: &Regs) -> Os<()> {
     // SAFETY: `Regs` has the layout of `struct user_regs_struct`, which is what the request reads.
-    check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, 0, &raw const *regs) }).map(drop)
+    match check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, 0, &raw const *regs) }) {
+        Err(Errno::EIO) => set_each(tid, regs),
+        result => result.map(drop),
+    }
+}
+
+/// The same one by one. Segments and bases that a program has loaded itself stay where they are, if ptrace(2) doesn't accept them.
+fn set_each(tid: RealTid, regs: &Regs) -> Os<()> {
+    const WORD: usize = size_of::<u64>();
+    let own = [
+        offset_of!(Regs, gs_base),
+        offset_of!(Regs, ds),
+        offset_of!(Regs, es),
+        offset_of!(Regs, fs),
+        offset_of!(Regs, gs),
+    ];
+    // SAFETY: a structure of words alone.
+    let words: [u64; size_of::<Regs>() / WORD] = unsafe { std::mem::transmute(*regs) };
+    for (at, &word) in (0..).step_by(WORD).zip(&words) {
+        match ptrace(libc::PTRACE_POKEUSER, tid, at as u64, word) {
+            Err(Errno::EIO) if own.contains(&at) => {}
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 /// The signal that a tracee stopped for.
@@ -183,6 +206,18 @@ pub(crate) fn credentials() -> Os<([u32; 3], [u32; 3], Vec<u32>)> {
     let count = check(i64::from(unsafe { libc::getgroups(count as i32, groups.as_mut_ptr()) }))?;
     groups.truncate(count as usize);
     Ok((uid, gid, groups))
+}
+
+/// Sets the ids that the calling thread has for files; those of other threads stay (credentials(7)). What isn't permitted has no effect.
+pub(crate) fn set_file_ids(user: u32, group: u32, groups: &[u32]) {
+    // SAFETY: the first call gets a slice and its length, the others plain numbers.
+    unsafe {
+        // Only the privileged change groups: before the user changes away from root, and after it has changed back.
+        libc::syscall(libc::SYS_setfsuid, 0);
+        libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr());
+        libc::syscall(libc::SYS_setfsgid, group);
+        libc::syscall(libc::SYS_setfsuid, user);
+    }
 }
 
 /// A close-on-exec pipe: its reading end and its writing end.

@@ -39,7 +39,6 @@ All {} system calls of Linux 6.18 on x86-64:
         counts.refused
     );
     for (passage, meaning) in [
-        (Passage::Free, "no stop, unless the run keeps a log: not scheduled, takes no time"),
         (Passage::Seen, "one stop, then the kernel answers or Linux does it, unchanged"),
         (
             Passage::Virtualized,
@@ -66,7 +65,6 @@ All {} system calls of Linux 6.18 on x86-64:
 
 fn name(passage: Passage) -> &'static str {
     match passage {
-        Passage::Free => "free",
         Passage::Seen => "seen",
         Passage::Virtualized => "virtualized",
         Passage::Emulated => "emulated",

@@ -9,10 +9,11 @@ use crate::fs::host::carry_out::{PathArg, carry_out, pass};
 use crate::fs::inode::{FileStat, kind};
 use crate::fs::namei::{Found, lookup};
 use crate::fs::permission::is_busy;
+use crate::fs::size_limit::check_size;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::NOFOLLOW;
 use alloc::vec::Vec;
-use linux_raw_sys::general::{__NR_fchmod, __NR_fchown, AT_EMPTY_PATH};
+use linux_raw_sys::general::{__NR_fallocate, __NR_fchmod, __NR_fchown, AT_EMPTY_PATH, FALLOC_FL_KEEP_SIZE};
 
 /// Whether `path` is empty and the flags say that it then stands for the descriptor itself.
 pub fn means_descriptor(path: &[u8], flags: u32) -> bool {
@@ -64,6 +65,9 @@ pub fn on_path(cx: &Cx, call: Call, arg: PathArg, flags: u32, effect: Option<Eff
     {
         return Err(Errno::ETXTBSY);
     }
+    if let Effect::Touched = effect {
+        check_size(cx, stat.size, call.args[1])?;
+    }
     let value = carry_out(cx, call, &[(arg, &target)])?;
     note(cx, &stat, effect);
     Ok(value.into())
@@ -74,6 +78,16 @@ pub(super) fn real_descriptor(cx: &Cx, fd: i32) -> Result<FileStat, Errno> {
     match cx.file(fd) {
         Some(open) if !open.is_real() => Err(Errno::EINVAL),
         _ => cx.task.guest.stat(fd, b"", 0),
+    }
+}
+
+/// The size that ftruncate(2) or fallocate(2) asks for.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+fn new_size(call: &Call) -> u64 {
+    match call.number as u32 {
+        __NR_fallocate if call.args[1] & u64::from(FALLOC_FL_KEEP_SIZE) != 0 => 0,
+        __NR_fallocate => call.args[2].saturating_add(call.args[3]),
+        _ => call.args[1],
     }
 }
 
@@ -95,6 +109,9 @@ pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     let real = cx.task.guest.stat(fd, b"", 0)?;
     if matches!(effect, Effect::Changed) && cx.kernel.fs.is_device_of_host(cx, &real) {
         return Err(Errno::EPERM);
+    }
+    if let Effect::Touched = effect {
+        check_size(cx, real.size, new_size(&call))?;
     }
     let value = cx.native(call.number, call.args)?;
     note(cx, &real, effect);

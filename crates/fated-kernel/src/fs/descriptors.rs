@@ -5,7 +5,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::fdtable::HostFile;
 use crate::fs::file::{File, OpenFile, Slot};
-use crate::fs::host::carry_out::Borrowed;
+use crate::fs::host::borrowed::Borrowed;
 use crate::process::task::Task;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{

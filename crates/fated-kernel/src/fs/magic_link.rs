@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::fs::cwd;
 use crate::fs::file::OpenFile;
 use crate::fs::generated::MagicLink;
+use crate::fs::host::nameless::{is_nameless, virtual_name};
 use crate::process::task::Task;
 use alloc::{format, rc::Rc, vec::Vec};
 
@@ -52,22 +53,6 @@ fn real_name(cx: &Cx, task: &Task, fd: i32) -> Result<Vec<u8>, Errno> {
     }
     let real = task.guest.stat(fd, b"", 0)?;
     Ok(virtual_name(name, real.ino, cx.kernel.fs.number(real.dev, real.ino)))
-}
-
-/// What Linux appends to the name of a file that has none any more.
-const DELETED: &[u8] = b" (deleted)";
-
-/// Whether a name may be one that Linux has made of an inode number.
-fn is_nameless(name: &[u8]) -> bool {
-    name.ends_with(DELETED) && name.rsplit(|&byte| byte == b'/').next().is_some_and(|last| last.first() == Some(&b'#'))
-}
-
-/// The name of a file, with another number in place of its inode's if Linux has made it of that: `#NUMBER (deleted)`.
-pub(crate) fn virtual_name(name: Vec<u8>, real: u64, number: u64) -> Vec<u8> {
-    match name.strip_suffix(format!("/#{real} (deleted)").as_bytes()) {
-        Some(folder) => [folder, format!("/#{number} (deleted)").as_bytes()].concat(),
-        None => name,
-    }
 }
 
 fn same_files(cx: &Cx, task: &Rc<Task>) -> bool {

@@ -35,6 +35,7 @@ pub mod readdir;
 pub mod select;
 pub mod seq_file;
 mod shortcut;
+mod size_limit;
 pub mod splice;
 pub mod stat;
 pub mod statfs;

@@ -8,13 +8,14 @@ use crate::errno::Errno;
 use crate::fs::file::OpenFile;
 use crate::fs::host::file::NativeFile;
 use crate::fs::poll;
+use crate::fs::size_limit;
 use crate::mm::iov_iter::Buffers;
 use crate::net::socket::Socket;
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::ports::Awaited;
 use crate::sched::Woken;
 use crate::tty::input::BLOCK;
-use alloc::rc::Rc;
+use alloc::{rc::Rc, vec, vec::Vec};
 use linux_raw_sys::general as c;
 
 /// The end of what guests may address (`TASK_SIZE_MAX`).
@@ -38,6 +39,14 @@ pub enum UserBuffer {
 }
 
 impl UserBuffer {
+    /// The pieces of memory, each with its length.
+    fn pieces(self, cx: &Cx) -> Result<Vec<(u64, u64)>, Errno> {
+        match self {
+            UserBuffer::One(addr, len) => Ok(vec![(addr, len)]),
+            UserBuffer::Many(addr, count) => Buffers::many(cx.memory(), addr, count).map(Buffers::into_pieces),
+        }
+    }
+
     fn buffers(self, cx: &Cx) -> Result<Buffers, Errno> {
         match self {
             UserBuffer::One(addr, len) => {
@@ -117,7 +126,7 @@ pub fn write(cx: &Cx, fd: u64, buffer: UserBuffer, nowait: bool) -> Step {
     let Some(open) = cx.file(fd as i32) else { return Step::Pass };
     if open.file.is_native() {
         NativeFile::note_change(cx, &open);
-        return Step::Pass;
+        return write_native(cx, fd, buffer, None);
     }
     if !open.writable() {
         return Step::Failed(Errno::EBADF);
@@ -131,6 +140,12 @@ pub fn write(cx: &Cx, fd: u64, buffer: UserBuffer, nowait: bool) -> Step {
         Some(result) => Step::from(result),
         None => cx.later(write_later(cx.clone(), writing)),
     }
+}
+
+/// Lets the real Linux write to its own file, as far as the caller's limit allows.
+fn write_native(cx: &Cx, fd: u64, buffer: UserBuffer, offset: Option<u64>) -> Step {
+    let limited = |limit| size_limit::write(cx, limit, fd, buffer.pieces(cx).ok()?, offset);
+    size_limit::limit(cx).and_then(limited).map_or(Step::Pass, Step::from)
 }
 
 /// A write of which a part may be done.
@@ -193,7 +208,7 @@ pub fn write_at(cx: &Cx, fd: u64, buffer: UserBuffer, offset: u64) -> Step {
     let Some(open) = cx.file(fd as i32) else { return Step::Pass };
     if open.file.is_native() {
         NativeFile::note_change(cx, &open);
-        return Step::Pass;
+        return write_native(cx, fd, buffer, Some(offset));
     }
     let write = || {
         check_offset(cx, &open, offset)?;

@@ -58,6 +58,12 @@ impl Buffers {
         Ok(Buffers { memory, piece: (0, 0), more: parts.into_iter(), left })
     }
 
+    /// The pieces themselves.
+    #[must_use]
+    pub fn into_pieces(self) -> Vec<(u64, u64)> {
+        self.more.collect()
+    }
+
     /// How many bytes are still to come.
     #[must_use]
     pub fn left(&self) -> u64 {

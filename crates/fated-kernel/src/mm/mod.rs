@@ -1,6 +1,8 @@
 //! Guest memory.
 
 pub mod iov_iter;
+pub mod limits;
+pub mod sizes;
 
 /// An address space. Tasks with the same one share their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! Who a process is, and what it may do (credentials(7)).
 //!
-//! Credentials are bookkeeping of the kernel's own: real files keep the rights of the real user. Capabilities (`CAP_*`) are not kept one by one;
+//! The real process has the same ids, so that the real Linux decides about real files. Capabilities (`CAP_*`) are not kept one by one;
 //! all of them go with the effective user id 0. [`Credentials::may`] is the one place that decides what a process may do.
 
 use crate::errno::Errno;

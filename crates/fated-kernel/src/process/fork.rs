@@ -10,7 +10,7 @@ use crate::id::{Pid, Tid};
 use crate::ports::{RealTask, Spawn};
 use crate::process::credentials::Act;
 use crate::process::family::{ForkFlags, Signal};
-use crate::process::limits::DESCRIPTORS;
+use crate::process::limits::{DESCRIPTORS, INFINITY};
 use crate::process::pidfd::PidFd;
 use crate::process::task::{AltStack, MmId, Task};
 use crate::process::thread_group::Process;
@@ -89,6 +89,7 @@ impl Request {
 pub(crate) async fn fork(cx: Cx, request: Request) -> Result<Tid, Errno> {
     request.check()?;
     let kernel = &cx.kernel;
+    check_limit(&cx)?;
     let tid = match request.chosen {
         Some(id) => chosen_tid(&cx, id)?,
         None => kernel.new_tid()?,
@@ -117,6 +118,22 @@ pub(crate) async fn fork(cx: Cx, request: Request) -> Result<Tid, Errno> {
         }
     }
     Ok(tid)
+}
+
+/// `RLIMIT_NPROC`: how many tasks the user of the caller may have. It doesn't hold for root.
+fn check_limit(cx: &Cx) -> Result<(), Errno> {
+    let limit = cx.process().limits.soft(c::RLIMIT_NPROC);
+    let credentials = cx.process().credentials.borrow();
+    if limit == INFINITY || credentials.may(Act::Privileged) {
+        return Ok(());
+    }
+    let uid = credentials.uid[0];
+    let processes = cx.kernel.processes.borrow();
+    let tasks = |process: &Rc<Process>| {
+        if process.credentials.borrow().uid[0] == uid { process.tasks.borrow().len() as u64 } else { 0 }
+    };
+    let count: u64 = processes.values().map(tasks).sum();
+    if count < limit { Ok(()) } else { Err(Errno::EAGAIN) }
 }
 
 /// The id that the caller has chosen, which takes a right.
@@ -158,6 +175,7 @@ fn new_task(cx: &Cx, guest: Rc<dyn RealTask>, tid: Tid, request: &Request) -> Rc
         altstack: Cell::new(if keeps_altstack { parent.altstack.get() } else { AltStack::default() }),
         clear_child_tid: Cell::new(if clears_tid { request.child_tid } else { 0 }),
         comm: Cell::new(parent.comm.get()),
+        fault: Cell::new(parent.fault.get()),
         timer_slack: Cell::new(parent.timer_slack.get().inherited()),
         attributes: Cell::new(parent.attributes.get().inherited()),
         ..Task::new(kernel, tid, process, guest)

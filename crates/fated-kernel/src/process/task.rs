@@ -61,7 +61,7 @@ pub struct Task {
     pub saved_mask: Cell<Option<SigSet>>,
     /// The signals that sigtimedwait(2) waits for.
     pub(crate) sigwait: Cell<SigSet>,
-    /// The fault that the next signal frame reports: trap number, error code, address.
+    /// The last fault, which signal frames report: trap number, error code, address of the last page fault.
     pub(crate) fault: Cell<(u64, u64, u64)>,
     /// The alternate signal stack.
     pub altstack: Cell<AltStack>,

@@ -6,13 +6,14 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::process::task::AltStack;
 use crate::signal::altstack::{SS_AUTODISARM, SS_DISABLE};
-use crate::signal::{Action, SA_ONSTACK, SigInfo, SigSet};
+use crate::signal::{Action, SA_ONSTACK, SI_KERNEL, SigInfo, SigSet, nr};
 
 /// Offsets in the frame, which begins with the restorer's address; the `ucontext` follows.
 mod at {
     pub const UC: u64 = 8;
     pub const STACK: usize = 16;
     pub const REGS: usize = 40;
+    pub const SELECTORS: usize = 184;
     pub const FPSTATE: usize = 224;
     pub const MASK: usize = 296;
     pub const UC_SIZE: usize = 304;
@@ -55,7 +56,7 @@ pub(super) fn push(cx: &Cx, info: &SigInfo, action: &Action, mask: SigSet) -> bo
     put(&mut uc, at::STACK, alt.base);
     put(&mut uc, at::STACK + 8, u64::from(alt.status(regs.rsp)));
     put(&mut uc, at::STACK + 16, alt.size);
-    let (trap, error, fault_addr) = task.fault.take();
+    let (trap, error, fault_addr) = task.fault.get();
     let words = general(&regs).into_iter().chain([
         regs.rip,
         regs.eflags,
@@ -143,7 +144,23 @@ pub fn pop(cx: &Cx) -> Result<(), Errno> {
     }
     task.set_mask(SigSet(get(&uc, at::MASK)));
     task.guest.set_regs(&regs);
+    let selectors = get(&uc, at::SELECTORS);
+    check_selectors(cx, (selectors & 0xffff) | RPL, selectors >> 48 | RPL);
     Ok(())
+}
+
+/// The privilege level of user code, which Linux puts into selectors of a frame.
+const RPL: u64 = 3;
+
+/// A return to other segments than those of 64-bit user code faults (`iret`): there are no others.
+fn check_selectors(cx: &Cx, cs: u64, ss: u64) {
+    const GENERAL_PROTECTION: u64 = 13;
+    let bad = [(cs, USER_CS), (ss, USER_SS)].into_iter().find(|(selector, good)| selector != good);
+    if let Some((selector, _)) = bad {
+        let (.., last) = cx.task.fault.get();
+        cx.task.fault.set((GENERAL_PROTECTION, selector & !RPL, last));
+        cx.kernel.force_signal(&cx.task, SigInfo::new(nr::SEGV, SI_KERNEL));
+    }
 }
 
 /// The extended state in a frame; its header says how long it is.

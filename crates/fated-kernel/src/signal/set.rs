@@ -23,6 +23,7 @@ pub mod nr {
     pub const TTOU: i32 = 22;
     pub const URG: i32 = 23;
     pub const XCPU: i32 = 24;
+    pub const XFSZ: i32 = 25;
     pub const VTALRM: i32 = 26;
     pub const PROF: i32 = 27;
     pub const WINCH: i32 = 28;
@@ -44,7 +45,7 @@ impl SigSet {
     pub(super) const IGNORED: SigSet = SigSet::of(&[nr::CHLD, nr::CONT, nr::URG, nr::WINCH]);
     /// Those that end a process by default and would leave a core.
     pub(super) const CORE: SigSet =
-        SigSet::of(&[nr::QUIT, nr::ILL, nr::TRAP, nr::ABRT, nr::BUS, nr::FPE, nr::SEGV, nr::XCPU, 25, nr::SYS]);
+        SigSet::of(&[nr::QUIT, nr::ILL, nr::TRAP, nr::ABRT, nr::BUS, nr::FPE, nr::SEGV, nr::XCPU, nr::XFSZ, nr::SYS]);
     /// Those that an instruction raises: they are taken before all others.
     const SYNCHRONOUS: SigSet = SigSet::of(&[nr::SEGV, nr::BUS, nr::ILL, nr::TRAP, nr::FPE, nr::SYS]);
 

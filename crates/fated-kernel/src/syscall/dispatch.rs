@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::outcome::{Outcome, Step, SysResult, Waiting};
 use crate::record::{Ended, What};
 use crate::syscall::handlers::handler;
-use crate::syscall::{log, table};
+use crate::syscall::log;
 use crate::time::cpu;
 use core::task::{Context, Poll, Waker};
 
@@ -24,9 +24,6 @@ impl Cx {
     #[must_use]
     pub fn answer(&self, call: Call) -> Option<u64> {
         let (kernel, task) = (&self.kernel, &self.task);
-        if table::is_free(call.number) {
-            return self.answer_free(&call);
-        }
         let step = begin(self, &call);
         // Most calls end here.
         if let Step::Value(value) = step
@@ -37,12 +34,6 @@ impl Cx {
             return Some(value);
         }
         self.answer_at_length(&call, step)
-    }
-
-    #[cold]
-    fn answer_free(&self, call: &Call) -> Option<u64> {
-        let value = free(self, call)?;
-        self.conclude(value)
     }
 
     #[cold]
@@ -62,9 +53,6 @@ impl Cx {
 
 /// Handles a call that a task has made. `Some`: it has ended and returns this value.
 pub(crate) fn enter(cx: &Cx, call: &Call) -> Option<u64> {
-    if table::is_free(call.number) {
-        return free(cx, call);
-    }
     let step = begin(cx, call);
     end(cx, call, step)
 }
@@ -117,19 +105,6 @@ fn end(cx: &Cx, call: &Call, step: Step) -> Option<u64> {
     };
     cx.task.call.set(*call);
     finish(cx, result)
-}
-
-/// A call that stops for the log alone ([`table::Passage::Free`]). The run must be the same without a log, so this neither costs time nor
-/// counts towards the slice.
-fn free(cx: &Cx, call: &Call) -> Option<u64> {
-    cx.task.passing.set(true);
-    if !cx.kernel.config.log {
-        return Some(cx.task.guest.native(*call) as u64);
-    }
-    cx.kernel.stats.count(call.number);
-    note_arguments(cx, call);
-    cx.task.call.set(*call);
-    finish(cx, Ok(Outcome::Pass))
 }
 
 /// Polls a call that waits. `Some`: it has ended and returns this value.

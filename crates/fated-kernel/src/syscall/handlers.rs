@@ -5,7 +5,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::outcome::Step;
 use crate::syscall::{
-    change, clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, later, lock, now, open, path,
+    change, clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, later, lock, mm, now, open, path,
     pidfd, poll, prctl, resource, rw, sched, signal, signalfd, socket, sockopt, table, time, timer, timerfd, wait,
 };
 
@@ -99,6 +99,11 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_timer_getoverrun => |cx, call| now(timer::timer_getoverrun(cx, call.args)),
         __NR_timer_delete => |cx, call| now(timer::timer_delete(cx, call.args)),
         __NR_times => |cx, call| now(time::times(cx, call.args)),
+        // memory
+        __NR_mmap => |cx, call| now(mm::mmap(cx, call.args)),
+        __NR_mremap => |cx, call| now(mm::mremap(cx, call.args)),
+        __NR_brk => |cx, call| now(mm::brk(cx, call.args)),
+        __NR_mlock | __NR_mlock2 => |cx, call| now(mm::mlock(cx, call.args)),
         // information and limits
         __NR_uname => |cx, call| now(info::uname(cx, call.args)),
         __NR_sysinfo => |cx, call| now(info::sysinfo(cx, call.args)),

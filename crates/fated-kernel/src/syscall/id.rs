@@ -7,6 +7,8 @@ use crate::process::credentials::{Act, Credentials, IdKind};
 use crate::process::session;
 use crate::syscall::Args;
 use alloc::vec::Vec;
+use linux_raw_sys::general as c;
+use linux_raw_sys::prctl::PR_SET_DUMPABLE;
 
 pub fn getpid(cx: &Cx) -> Result<u64, Errno> {
     Ok(cx.process().pid.get().into())
@@ -99,13 +101,19 @@ pub fn getresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
     write_three(cx, a, cx.process().credentials.borrow().gid)
 }
 
-/// Changes the credentials of the calling process. fated-wait gets the real user id, which it reports in `siginfo_t`.
-fn change(cx: &Cx, how: impl FnOnce(&mut Credentials) -> Result<(), Errno>) -> Result<u64, Errno> {
-    let uid = {
-        let mut credentials = cx.process().credentials.borrow_mut();
-        how(&mut credentials)?;
-        credentials.uid[0]
-    };
+/// Changes the credentials of the calling process by call `number`. The real one changes as well, since Linux decides about real files.
+/// fated-wait gets the real user id, which it reports in `siginfo_t`.
+fn change(
+    cx: &Cx,
+    number: u32,
+    a: Args,
+    how: impl FnOnce(&mut Credentials) -> Result<(), Errno>,
+) -> Result<u64, Errno> {
+    let mut new = cx.process().credentials.borrow().clone();
+    how(&mut new)?;
+    change_real(cx, number, a)?;
+    let uid = new.uid[0];
+    cx.process().credentials.replace(new);
     for task in cx.process().tasks.borrow().iter() {
         // A task of the process is alive.
         let _ = cx.kernel.family.borrow_mut().set_uid(task.tid.get(), uid);
@@ -113,28 +121,35 @@ fn change(cx: &Cx, how: impl FnOnce(&mut Credentials) -> Result<(), Errno>) -> R
     Ok(0)
 }
 
+/// Has the real process make the call, too.
+fn change_real(cx: &Cx, number: u32, a: Args) -> Result<(), Errno> {
+    cx.native(number.into(), a)?;
+    // Linux takes the process for one that has secrets, and hides it from itself.
+    cx.native(c::__NR_prctl.into(), [PR_SET_DUMPABLE.into(), 1, 0, 0, 0, 0]).map(drop)
+}
+
 pub fn setuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_effective(IdKind::User, a[0] as u32))
+    change(cx, c::__NR_setuid, a, |it| it.set_effective(IdKind::User, a[0] as u32))
 }
 
 pub fn setgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_effective(IdKind::Group, a[0] as u32))
+    change(cx, c::__NR_setgid, a, |it| it.set_effective(IdKind::Group, a[0] as u32))
 }
 
 pub fn setreuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_real_and_effective(IdKind::User, a[0] as u32, a[1] as u32))
+    change(cx, c::__NR_setreuid, a, |it| it.set_real_and_effective(IdKind::User, a[0] as u32, a[1] as u32))
 }
 
 pub fn setregid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set_real_and_effective(IdKind::Group, a[0] as u32, a[1] as u32))
+    change(cx, c::__NR_setregid, a, |it| it.set_real_and_effective(IdKind::Group, a[0] as u32, a[1] as u32))
 }
 
 pub fn setresuid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set(IdKind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
+    change(cx, c::__NR_setresuid, a, |it| it.set(IdKind::User, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
 pub fn setresgid(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    change(cx, |it| it.set(IdKind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
+    change(cx, c::__NR_setresgid, a, |it| it.set(IdKind::Group, [a[0] as u32, a[1] as u32, a[2] as u32]))
 }
 
 /// setfsuid(2): the file system user id always equals the effective one.
@@ -174,7 +189,9 @@ pub fn setgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
     }
     let bytes = cx.read_vec(a[1], count as usize * 4)?;
     let groups = bytes.chunks_exact(4).map(|raw| raw.iter().rev().fold(0, |id, byte| id << 8 | u32::from(*byte)));
-    cx.process().credentials.borrow_mut().groups = groups.collect();
+    let groups = groups.collect();
+    change_real(cx, c::__NR_setgroups, a)?;
+    cx.process().credentials.borrow_mut().groups = groups;
     Ok(0)
 }
 

@@ -23,6 +23,7 @@ pub mod id;
 pub mod info;
 pub mod lock;
 pub mod log;
+pub mod mm;
 pub mod open;
 pub mod path;
 pub mod pidfd;

@@ -2,15 +2,16 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::host::borrowed::Borrowed;
 use crate::id::Tid;
 use crate::process::credentials::Act;
-use crate::process::limits::Limit;
+use crate::process::limits::{INFINITY, Limit};
 use crate::process::nice::{self, Whose};
 use crate::process::thread_group::Process;
 use crate::process::usage::{usage_of_children, usage_of_process};
 use crate::syscall::Args;
 use alloc::rc::Rc;
-use linux_raw_sys::general::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD};
+use linux_raw_sys::general::{__NR_prlimit64, RLIMIT_STACK, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD};
 
 /// getrusage(2).
 pub fn getrusage(cx: &Cx, a: Args) -> Result<u64, Errno> {
@@ -77,7 +78,22 @@ fn set(cx: &Cx, process: &Process, number: u32, new: Limit) -> Result<(), Errno>
     let limits = &process.limits;
     limits.check(number, new, cx.process().credentials.borrow().may(Act::Privileged))?;
     limits.set(number, new);
+    if number == RLIMIT_STACK && core::ptr::eq(process, &**cx.process()) {
+        limit_stack(cx, new.soft);
+    }
     Ok(())
+}
+
+/// The stack grows in the real process, which therefore has the limit, too: up to where it would move other memory.
+fn limit_stack(cx: &Cx, soft: u64) {
+    /// Mappings begin below a gap of 128 MiB.
+    const MOST: u64 = 120 << 20;
+    let words = [soft.min(MOST), INFINITY].map(u64::to_le_bytes);
+    if let Ok(memory) = Borrowed::new(cx, words.as_flattened()) {
+        // Without the right to it, the stack keeps its limit.
+        let _ = cx.native(__NR_prlimit64.into(), [0, RLIMIT_STACK.into(), memory.addr, 0, 0, 0]);
+        memory.restore(cx);
+    }
 }
 
 fn whose(a: Args) -> Whose {

@@ -26,8 +26,6 @@ pub enum Status {
 /// How a call gets past the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Passage {
-    /// Linux answers without the engine seeing the call, unless the run keeps a log. It is not scheduled and takes no time.
-    Free,
     /// One stop, on the way in; then the simulated kernel answers or lets Linux do it, unchanged.
     Seen,
     /// One or two stops: Linux answers, and the kernel virtualizes what depends on the machine.
@@ -167,23 +165,6 @@ pub fn place(number: u64) -> usize {
     (number as usize).min(PLACES - 1)
 }
 
-/// Whether a call is [`Passage::Free`], without a look into the table.
-#[must_use]
-#[inline]
-pub fn is_free(number: u64) -> bool {
-    FREE[place(number)]
-}
-
-static FREE: [bool; PLACES] = {
-    let mut free = [false; PLACES];
-    let mut i = 0;
-    while i < CALLS.len() {
-        free[CALLS[i].number as usize] = matches!(CALLS[i].passage, Passage::Free);
-        i += 1;
-    }
-    free
-};
-
 /// All calls, by ascending number.
 #[must_use]
 pub const fn all() -> &'static [CallInfo] {
@@ -230,11 +211,9 @@ mod tests {
     fn each_number_finds_its_call() {
         for info in all() {
             assert_eq!(call(u64::from(info.number)), Some(info));
-            assert_eq!(super::is_free(u64::from(info.number)), info.passage == super::Passage::Free);
         }
         for number in [337, 423, 470, 512, 0x4000_0000, u64::MAX] {
             assert_eq!(call(number), None);
-            assert!(!super::is_free(number));
         }
     }
 

@@ -255,11 +255,8 @@ impl Story {
         told.turns.push((tid, kernel.timers.now(), world.regs(tid), call));
         // A task starts its call with this, as Linux has it.
         world.set_regs(tid, Regs { rax: -38i64 as u64, orig_rax: call.number, ..world.regs(tid) });
-        let free = table::call(call.number).is_some_and(|info| info.passage == Passage::Free);
         let value = match self.engine {
             Engine::Answers => kernel.turn().expect("it runs").answer(call),
-            // The filter of such an engine doesn't show it this one.
-            Engine::Asks if free && !kernel.config.log => Some(world.native(tid, call) as u64),
             Engine::Asks => {
                 kernel.stopped(tid, Stop::Call(call));
                 None
@@ -276,14 +273,10 @@ impl Story {
         self.witness.0.borrow().len()
     }
 
-    /// The times of all but the first `records`. Not of calls that take no time: they happen when their task runs.
+    /// The times of all but the first `records`.
     pub fn times_of_records(&self, records: usize) -> Vec<u64> {
-        let takes_time = |what: &What| {
-            let What::Call { call, .. } = what else { return true };
-            table::call(call.number).is_none_or(|info| info.passage != Passage::Free)
-        };
         let log = self.witness.0.borrow();
-        log[records..].iter().filter(|record| takes_time(&record.what)).map(|record| record.time_ns).collect()
+        log[records..].iter().map(|record| record.time_ns).collect()
     }
 
     pub fn told(mut self) -> Told {

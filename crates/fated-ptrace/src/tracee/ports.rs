@@ -2,8 +2,9 @@
 //!
 //! Invariant: a task that has ended is never asked for by its real id, which may belong to another process.
 
-use super::Tracee;
+use super::{Place, Tracee};
 use crate::files::{self, At};
+use crate::ids::Assumed;
 use crate::{memory, sys, xstate};
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
@@ -13,7 +14,38 @@ use fated_kernel::ports::{Cpu, HostFiles, Memory, RealTask, Spawn};
 use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
 use std::rc::Rc;
 
+/// The calls that change with which ids Linux lets a task look at files.
+const CHANGE_IDS: [i64; 9] = [
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+];
+
 impl Tracee {
+    /// Has Linux itself access memory at `addr`, if that may be where the stack will grow, which only an access by the task makes it do.
+    /// The call reads a path there, or writes one byte. Returns whether it was possible.
+    fn grows_stack(&self, addr: u64, call: i64) -> bool {
+        /// No stack is larger.
+        const REACH: u64 = 1 << 30;
+        let sp = self.regs.get().rsp;
+        if addr >= sp || sp - addr > REACH {
+            return false;
+        }
+        let result = self.carry_out(Call { number: call.cast_unsigned(), args: [addr, 1, 0, 0, 0, 0] });
+        !matches!(result, Ok(value) if value == -i64::from(Errno::EFAULT.number())) && result.is_ok()
+    }
+
+    /// The ids with which the task looks at files, while the result lives.
+    fn ids(&self) -> Option<Assumed> {
+        if self.process.changed_ids.get() { Assumed::new(self.tid.get()) } else { None }
+    }
+
     /// Checks after a short transfer whether the task was killed from outside. The kernel takes a short transfer for a bad address.
     fn check_short(&self, count: usize, len: usize) {
         if count < len && sys::get_regs(self.tid.get()) == Err(Errno::ESRCH) {
@@ -27,7 +59,10 @@ impl Memory for Tracee {
         if self.is_gone() {
             return 0;
         }
-        let count = memory::read(self.tid.get(), addr, buf);
+        let mut count = memory::read(self.tid.get(), addr, buf);
+        if count < buf.len() && self.grows_stack(addr.wrapping_add(count as u64), libc::SYS_access) {
+            count += memory::read(self.tid.get(), addr.wrapping_add(count as u64), &mut buf[count..]);
+        }
         self.check_short(count, buf.len());
         count
     }
@@ -36,7 +71,10 @@ impl Memory for Tracee {
         if self.is_gone() {
             return 0;
         }
-        let count = memory::write(self.tid.get(), addr, data);
+        let mut count = memory::write(self.tid.get(), addr, data);
+        if count < data.len() && self.grows_stack(addr.wrapping_add(count as u64), libc::SYS_rt_sigpending) {
+            count += memory::write(self.tid.get(), addr.wrapping_add(count as u64), &data[count..]);
+        }
         self.check_short(count, data.len());
         count
     }
@@ -67,6 +105,7 @@ impl Cpu for Tracee {
 
 impl HostFiles for Tracee {
     fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
+        let _ids = self.ids();
         At::new(self.tid.get(), dirfd, path)?.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)
     }
 
@@ -75,10 +114,12 @@ impl HostFiles for Tracee {
     }
 
     fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        let _ids = self.ids();
         At::new(self.tid.get(), dirfd, path)?.read_link()
     }
 
     fn open_program(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
+        let _ids = self.ids();
         files::open_program(self.tid.get(), dirfd, path, flags)
     }
 
@@ -96,6 +137,9 @@ impl HostFiles for Tracee {
 
 impl RealTask for Tracee {
     fn native(&self, call: Call) -> i64 {
+        if CHANGE_IDS.contains(&call.number.cast_signed()) {
+            self.process.changed_ids.set(true);
+        }
         let result = self.carry_out(call).unwrap_or_else(|errno| -i64::from(errno.number()));
         if call.number == libc::SYS_mmap as u64 && result >= 0 {
             self.library_mapped(call, result.cast_unsigned());
@@ -103,7 +147,12 @@ impl RealTask for Tracee {
         result
     }
 
-    fn pass(&self, _call: Call) -> Option<i64> {
+    fn pass(&self, call: Call) -> Option<i64> {
+        // New text is searched for sensitive instructions before it runs. And once another call was made in its place, a call can't pass.
+        let maps_text = call.number == libc::SYS_mmap as u64 && call.args[2] & libc::PROT_EXEC as u64 != 0;
+        if maps_text || self.place.get() != Place::Entry {
+            return Some(self.native(call));
+        }
         self.pass.set(true);
         None
     }

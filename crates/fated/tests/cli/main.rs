@@ -10,6 +10,7 @@ mod bench;
 mod exec;
 mod fated;
 mod faults;
+mod files;
 mod inherited;
 mod input;
 mod journal;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         terminal::TESTS,
         faults::TESTS,
         input::TESTS,
+        files::TESTS,
         journal::TESTS,
         exec::TESTS,
         killed::TESTS,

@@ -25,6 +25,8 @@ use crate::protocol::layout::WINDOW;
 
 /// Flags that must be clear in the kernel: trap, direction, nested task, alignment check.
 const UNUSUAL: u32 = 0x4_4500;
+/// The flag for alignment checks.
+const ALIGNMENT_CHECK: i32 = 0x4_0000;
 
 /// What the code below needs to find the task that runs.
 #[repr(C)]
@@ -149,9 +151,19 @@ global_asm!(
     "mov \\reg, [rip + crossing_\\reg]",
     ".endr",
     "jmp enter_displaced",
-    // The handler of all signals, with Linux's arguments.
+    // The handlers of all signals, with Linux's arguments. Linux leaves a guest's alignment check on.
+    ".macro check_no_alignment",
+    "pushfq",
+    "and dword ptr [rsp], {aligned}",
+    "popfq",
+    ".endm",
+    ".globl on_signal_plain",
+    "on_signal_plain:",
+    "check_no_alignment",
+    "jmp on_signal",
     ".globl on_signal_keyed",
     "on_signal_keyed:",
+    "check_no_alignment",
     "mov r8, rdx",
     "set_rights {open}",
     "mov rdx, r8",
@@ -303,6 +315,7 @@ global_asm!(
     private = const keys::SCRATCH - WINDOW,
     vectors = const offset_of!(Context, vectors),
     unusual = const UNUSUAL,
+    aligned = const !ALIGNMENT_CHECK,
     open = const keys::OPEN,
     closed = const keys::CLOSED,
     features = const FEATURES,
@@ -337,6 +350,7 @@ unsafe extern "C" {
     fn enter_displaced();
     fn enter_keyed();
     fn enter_displaced_keyed();
+    fn on_signal_plain(signal: i32, info: *const u8, uc: *mut u64);
     fn on_signal_keyed(signal: i32, info: *const u8, uc: *mut u64);
     static leaves_by_jump: u8;
     static leaves_by_iret: u8;
@@ -352,10 +366,9 @@ pub fn displaced_entry() -> u64 {
     (if is_keyed() { enter_displaced_keyed } else { enter_displaced }) as *const () as u64
 }
 
-/// The signal handler for Linux: `then`, after write access to the arena is there.
-pub fn handler(then: unsafe extern "C" fn(i32, *const u8, *mut u64)) -> u64 {
-    let handler = if is_keyed() { on_signal_keyed } else { then };
-    handler as usize as u64
+/// The signal handler for Linux: `entry::on_signal`, after write access to the arena is there.
+pub fn handler() -> u64 {
+    (if is_keyed() { on_signal_keyed } else { on_signal_plain }) as *const () as u64
 }
 
 /// Whether this is the first instruction behind a call site.

@@ -47,7 +47,7 @@ const X32_BIT: u64 = 0x4000_0000;
 /// Installs the handler for calls and faults.
 pub fn handle_signals() {
     const FLAGS: u64 = 4 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
-    let action = [crossing::handler(on_signal), FLAGS, gate::gate_restorer as *const () as u64, 0];
+    let action = [crossing::handler(), FLAGS, gate::gate_restorer as *const () as u64, 0];
     for signal in [SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP] {
         sys::call(__NR_rt_sigaction, [signal as u64, action.as_ptr() as u64, 0, 8, 0, 0]);
     }

@@ -11,7 +11,7 @@ use fated_kernel::syscall::table::{Arg, Ret};
 use linux_raw_sys::general::*;
 
 use crate::enter::gate;
-use crate::memory::reserved::{is_reserved, range_starts};
+use crate::memory::reserved::{around, is_reserved, range_starts};
 use crate::process::descriptors::Descriptors;
 use crate::protocol::layout::ARENA;
 use crate::sys;
@@ -128,27 +128,48 @@ pub fn restrict(call: &mut Call, own: &Descriptors) -> Option<i64> {
     if call.number as u32 == __NR_close_range {
         return Some(close_range(call.args, own));
     }
-    if let Some(errno) = mapping(call) {
-        return Some(-i64::from(errno.number()));
+    if let Some(result) = mapping(call) {
+        return Some(result);
     }
     hide(call, own);
     None
 }
 
-/// The error of a call that would change the engine's mappings.
+/// The result of a call that would change the engine's mappings.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
-fn mapping(call: &Call) -> Option<Errno> {
+fn mapping(call: &Call) -> Option<i64> {
     let [a, b, c, d, e, _] = call.args;
+    let fails = |errno: Errno| Some(-i64::from(errno.number()));
     match call.number as u32 {
         // The address is a hint unless it is fixed.
         __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
         __NR_mremap if is_reserved(a, b) || d & u64::from(MREMAP_FIXED) != 0 && is_reserved(e, c) => {
-            Some(Errno::EFAULT)
+            fails(Errno::EFAULT)
         }
         __NR_mremap => None,
-        number if changes_mappings(number) && is_reserved(a, b) => Some(Errno::ENOMEM),
+        __NR_mmap if is_reserved(a, b) => fails(Errno::ENOMEM),
+        number if changes_mappings(number) && is_reserved(a, b) => in_pieces(call),
         _ => None,
     }
+}
+
+/// A call on a range that the engine has a part of: it is made for what lies around that, where to a guest nothing is mapped. `None`:
+/// Linux refuses the range as a whole.
+fn in_pieces(call: &Call) -> Option<i64> {
+    const PAGE: u64 = 4096;
+    let [at, len, rest @ ..] = call.args;
+    let end = at.checked_add(len.checked_next_multiple_of(PAGE)?).filter(|&end| end <= ADDRESSES && at % PAGE == 0)?;
+    let number = call.number as u32;
+    // These go on behind a gap; the others stop there.
+    let whole = matches!(number, __NR_munmap | __NR_madvise | __NR_msync);
+    for (from, to) in around(at, end).take(if whole { usize::MAX } else { 1 }).filter(|&(from, _)| whole || from == at)
+    {
+        let mut args = [from, to - from, 0, 0, 0, 0];
+        args[2..].copy_from_slice(&rest);
+        // What fails because of another gap fails here, too.
+        let _ = sys::call(number, args);
+    }
+    Some(if number == __NR_munmap { 0 } else { -i64::from(Errno::ENOMEM.number()) })
 }
 
 /// An address where nothing is mapped: below the arena.

@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use fated_engine::sensitive::Text;
 use fated_kernel::errno::Errno;
-use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK};
+use fated_kernel::process::exec::elf::{Headers, PT_GNU_STACK, Segment};
 use fated_kernel::process::exec::plan::Plan;
 use linux_raw_sys::general::*;
 
@@ -276,14 +276,13 @@ struct MemoryMap {
 fn set_mm(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), Errno> {
     const PR_SET_MM: u64 = 35;
     const PR_SET_MM_MAP: u64 = 14;
-    let span = |executable: bool| {
-        let kind = headers.loads().filter(|it| (it.flags & 1 != 0) == executable);
-        let ranges = kind.map(|it| (bias.wrapping_add(it.address), bias.wrapping_add(it.address + it.file_size)));
-        ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-    };
+    // As `load_elf_binary` has it: data begins with the last segment, and ends where the last contents of the file do.
+    let range = |it: &Segment| (bias.wrapping_add(it.address), bias.wrapping_add(it.address + it.file_size));
     let (low, high) = headers.span();
     let whole = (bias.wrapping_add(low), bias.wrapping_add(high));
-    let (code, data) = (span(true).unwrap_or(whole), span(false).unwrap_or(whole));
+    let texts = headers.loads().filter(|it| it.flags & 1 != 0).map(range);
+    let code = texts.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(whole);
+    let data = headers.loads().map(range).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))).unwrap_or(whole);
     let map = MemoryMap {
         addresses: [
             code.0,

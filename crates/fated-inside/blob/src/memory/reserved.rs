@@ -18,6 +18,18 @@ pub fn is_reserved(at: u64, len: u64) -> bool {
         || AREAS.iter().any(|&area| overlaps(at, len, area, area + AREA_SIZE))
 }
 
+/// The pieces of a range that don't belong to the engine, in order.
+pub fn around(at: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut own: [(u64, u64); 1 + AREAS.len()] = [(WINDOW, WINDOW + WINDOW_SIZE); 1 + AREAS.len()];
+    for (range, &area) in own.iter_mut().skip(1).zip(&AREAS) {
+        *range = (area, area + AREA_SIZE);
+    }
+    own.sort_unstable();
+    let begins = core::iter::once(at).chain(own.map(|(_, end)| end));
+    let ends = own.map(|(begin, _)| begin).into_iter().chain([end]);
+    begins.zip(ends).map(move |(from, to)| (from.max(at), to.min(end))).filter(|(from, to)| from < to)
+}
+
 /// The beginnings of the engine's ranges.
 pub fn range_starts() -> impl Iterator<Item = u64> {
     [WINDOW].into_iter().chain(AREAS)

@@ -184,19 +184,23 @@ fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     // lea rcx, [behind]
     code.extend([0x48, 0x8d, 0x0d]);
     code.extend(distance(stub + code.len() as u64 + 4, behind)?);
-    // lea r11, [the displaced instruction]; jmp [what follows]
-    code.extend([0x4c, 0x8d, 0x1d, 14, 0, 0, 0]);
-    code.extend([0xff, 0x25, 0, 0, 0, 0]);
-    code.extend(crossing::displaced_entry().to_le_bytes());
+    // lea r11, [the displaced instruction]; jmp [the address at the end, which is aligned: the guest may have that checked]
+    code.extend([0x4c, 0x8d, 0x1d, 6, 0, 0, 0]);
+    let behind_copy = old.len() as u64 + JUMP_LEN;
+    let address = (stub + DISPLACED_AT + behind_copy).next_multiple_of(8);
+    code.extend([0xff, 0x25]);
+    code.extend(distance(stub + DISPLACED_AT, address)?);
     code.extend(old);
     code.push(JUMP);
     code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
+    code.resize((address - stub) as usize, 0);
+    code.extend(crossing::displaced_entry().to_le_bytes());
     room.set(Room { high: stub + STUB_SIZE, ..room.get() });
     place(site, stub, &code)
 }
 
 /// The offset of the displaced instruction's copy in a stub of [`put_over`].
-const DISPLACED_AT: u64 = 28;
+const DISPLACED_AT: u64 = 20;
 
 /// Where a guest continues that has hit the trap in the jump before `rip`; `None` if there is no such jump.
 pub fn displaced(memory: &impl Memory, rip: u64) -> Option<u64> {

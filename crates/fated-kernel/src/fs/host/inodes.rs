@@ -117,6 +117,30 @@ impl Inodes {
         number.into()
     }
 
+    /// The times of inode `number`, if there are any yet.
+    #[must_use]
+    pub fn known_times(&self, number: u64) -> Option<Times> {
+        let index = usize::try_from(number.checked_sub(FIRST.into())?).ok()?;
+        let at = self.known.get(index)?.checked_sub(1)?;
+        self.times.get(at as usize).copied()
+    }
+
+    /// Changes times that lie at an old place behind `from` to the new one. `moves` is in order.
+    pub fn move_times(&mut self, from: i64, moves: &[(i64, i64)]) {
+        let moved = |time: &mut i64| {
+            let place = time.wrapping_sub(from);
+            if let Some(&(_, new)) =
+                moves.binary_search_by_key(&place, |&(old, _)| old).ok().and_then(|at| moves.get(at))
+            {
+                *time = from.saturating_add(new);
+            }
+        };
+        for times in &mut self.times {
+            let all = [&mut times.atime_ns, &mut times.mtime_ns, &mut times.ctime_ns, &mut times.btime_ns];
+            all.into_iter().for_each(moved);
+        }
+    }
+
     /// The times of inode `number`, which are `first` if there are none yet. `None`: no inode has this number.
     pub fn times(&mut self, number: u64, first: impl FnOnce() -> Times) -> Option<&mut Times> {
         let index = usize::try_from(number.checked_sub(FIRST.into())?).ok()?;

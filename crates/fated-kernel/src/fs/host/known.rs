@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::fs::dcache::Dcache;
 use crate::fs::host::inodes::Inodes;
 use crate::fs::host::text_busy::Uses;
+use crate::fs::host::time_line::TimeLine;
 use crate::fs::mount::FileSystem;
 use crate::ipc::pipe::Pipe;
 use alloc::{collections::BTreeMap, rc::Weak, vec::Vec};
@@ -16,6 +17,7 @@ pub struct HostFs {
     pub(super) real_start_ns: i64,
     /// Numbers and times of the real files that the run has met.
     pub(super) inodes: RefCell<Inodes>,
+    pub(super) time_line: RefCell<TimeLine>,
     /// The real devices in the order of first sight.
     pub(super) devices: RefCell<Vec<u64>>,
     /// The real devices at the roots of generated file systems, once asked for.
@@ -40,6 +42,7 @@ impl HostFs {
             epoch_ns: i64::try_from(config.epoch_ns).unwrap_or(i64::MAX),
             real_start_ns: config.real_start_ns,
             inodes: RefCell::default(),
+            time_line: RefCell::default(),
             devices: RefCell::default(),
             covered: OnceCell::new(),
             dcache: Dcache::default(),

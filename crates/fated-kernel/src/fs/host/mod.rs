@@ -15,15 +15,17 @@ use crate::fs::mount::FileSystem;
 use crate::host::Kernel;
 use crate::ipc::pipe::Pipe;
 use crate::ports::AT_FDCWD;
-use crate::time::timers::SECOND;
 use alloc::rc::{Rc, Weak};
 use known::HostFs;
 
+pub mod borrowed;
 pub mod carry_out;
 pub mod file;
 pub mod inodes;
 pub mod known;
+pub mod nameless;
 pub mod text_busy;
+mod time_line;
 pub mod view;
 
 impl HostFs {
@@ -72,13 +74,29 @@ impl HostFs {
 
     /// The times of a file, decided when they are first asked for.
     fn times_of(&self, kernel: &Kernel, number: u64, real_mtime_ns: i64) -> Times {
-        let first = || Times::all(self.first_time(kernel, real_mtime_ns));
-        self.inodes.borrow_mut().times(number, first).copied().unwrap_or_else(first)
+        if let Some(known) = self.inodes.borrow().known_times(number) {
+            return known;
+        }
+        let first = Times::all(self.first_time(kernel, real_mtime_ns));
+        self.inodes.borrow_mut().times(number, || first).copied().unwrap_or(first)
     }
 
-    /// The time of a file at first sight: of one that is newer than the run, the present one.
+    /// The time of a file at first sight: of one that is newer than the run, the present one. That of an old file is its own, and that of
+    /// any other lies in the minute before the epoch. So a source file is older than what the run builds from it, and a fresh copy of old
+    /// files doesn't show when it was copied.
     fn first_time(&self, kernel: &Kernel, real_mtime_ns: i64) -> i64 {
-        if real_mtime_ns >= self.real_start_ns { now(kernel) } else { squeeze(real_mtime_ns, self.epoch_ns) }
+        let limit = self.epoch_ns.saturating_sub(time_line::ROOM);
+        if real_mtime_ns >= self.real_start_ns {
+            return now(kernel);
+        }
+        if real_mtime_ns < limit {
+            return real_mtime_ns;
+        }
+        let (place, moves) = self.time_line.borrow_mut().place(real_mtime_ns);
+        if !moves.is_empty() {
+            self.inodes.borrow_mut().move_times(limit, &moves);
+        }
+        limit.saturating_add(place)
     }
 
     /// The number that stands for a real device.
@@ -172,20 +190,6 @@ impl HostFs {
     }
 }
 
-/// The time of a file that the run hasn't changed: its own if it is old enough, else squeezed, in order, into the minute before the
-/// epoch. So a source file is older than what the run builds from it, and a fresh copy of old files doesn't show when it was copied.
-fn squeeze(mtime_ns: i64, epoch_ns: i64) -> i64 {
-    const ROOM_NS: i64 = 60 * SECOND as i64;
-    const RANGE_NS: i128 = 200 * 365 * 86400 * SECOND as i128;
-    let limit = epoch_ns.saturating_sub(ROOM_NS);
-    if mtime_ns <= limit {
-        return mtime_ns;
-    }
-    let beyond = i128::from(mtime_ns) - i128::from(limit);
-    let squeezed = beyond * i128::from(ROOM_NS) / RANGE_NS;
-    limit.saturating_add(i64::try_from(squeezed).map_or(ROOM_NS - 1, |ns| ns.min(ROOM_NS - 1)))
-}
-
 fn now(kernel: &Kernel) -> i64 {
     i64::try_from(kernel.timers.now()).unwrap_or(i64::MAX)
 }
@@ -194,22 +198,4 @@ fn now(kernel: &Kernel) -> i64 {
 /// any path can be long.
 pub(crate) fn has_name(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && !path.ends_with(b" (deleted)")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn new_files_are_squeezed_in_order_into_the_minute_before_the_epoch() {
-        const YEAR: i64 = 365 * 86400 * SECOND as i64;
-        let epoch = 30 * YEAR;
-        let before = epoch - 60 * SECOND as i64;
-        assert_eq!(squeeze(before - 5, epoch), before - 5);
-        assert_eq!(squeeze(i64::MIN, epoch), i64::MIN);
-        let times = [before, before + 1, epoch, epoch + SECOND as i64, epoch + YEAR, epoch + 200 * YEAR, i64::MAX];
-        let squeezed = times.map(|time| squeeze(time, epoch));
-        assert!(squeezed.is_sorted() && squeezed.iter().all(|time| (before..epoch).contains(time)), "{squeezed:?}");
-        assert!(squeezed[3] > squeezed[2] && squeezed[4] > squeezed[3]);
-    }
 }

@@ -2,8 +2,8 @@
 
 use crate::cx::Cx;
 use crate::fs::cpumask;
-use crate::fs::proc::maps;
 use crate::id::Pid;
+use crate::mm::sizes::{locked, sizes};
 use crate::process::limits::{INFINITY, Resource};
 use crate::process::settings::Setting;
 use crate::process::task::Task;
@@ -73,14 +73,6 @@ fn state(task: &Task) -> (char, &'static str) {
     }
 }
 
-/// How much memory is locked, which the real Linux counts.
-fn locked_bytes(task: &Task) -> u64 {
-    let real = task.guest.proc_file("status").unwrap_or_default();
-    let real = String::from_utf8_lossy(&real).into_owned();
-    let field = real.lines().find_map(|line| line.strip_prefix("VmLck:"));
-    field.and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
-}
-
 /// Caught and ignored signals.
 fn dispositions(task: &Task) -> (u64, u64) {
     let actions = task.actions.borrow().clone();
@@ -109,7 +101,7 @@ pub(super) fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     const TICK: u64 = SECOND / 100;
     let process = &task.process;
     let Relations { parent, group, session, .. } = relations(cx, task);
-    let sizes = maps::sizes(cx, task);
+    let sizes = sizes(task);
     let (caught, ignored) = dispositions(task);
     let booted = cx.kernel.timers.of_uptime(0);
     let nice = process.nice.get();
@@ -148,8 +140,8 @@ pub(super) fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
 /// `tty_nr` of a session with a terminal: `/dev/tty`'s own number.
 const TTY: u64 = crate::fs::inode::device_number(5, 0);
 
-pub(super) fn statm(cx: &Cx, task: &Task) -> String {
-    let sizes = maps::sizes(cx, task);
+pub(super) fn statm(task: &Task) -> String {
+    let sizes = sizes(task);
     let pages = |bytes: u64| bytes / 4096;
     let data = pages(sizes.data + sizes.stack);
     format!("{} {} 0 {} 0 {data} 0\n", pages(sizes.total), pages(sizes.resident), pages(sizes.text))
@@ -161,7 +153,7 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let credentials = process.credentials.borrow().clone();
     let ids = |[real, effective, saved]: [u32; 3]| format!("{real}\t{effective}\t{saved}\t{effective}");
     let groups: String = credentials.groups.iter().map(|group| format!("{group} ")).collect();
-    let sizes = maps::sizes(cx, task);
+    let sizes = sizes(task);
     let (caught, ignored) = dispositions(task);
     let (letter, word) = state(task);
     let pid = process.pid;
@@ -184,7 +176,7 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     for (name, bytes) in [
         ("VmPeak", sizes.total),
         ("VmSize", sizes.total),
-        ("VmLck", locked_bytes(task)),
+        ("VmLck", locked(task)),
         ("VmPin", 0),
         ("VmHWM", sizes.resident),
         ("VmRSS", sizes.resident),

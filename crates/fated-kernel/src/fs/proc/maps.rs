@@ -3,8 +3,9 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::host::nameless::virtual_name;
 use crate::fs::inode::device_number;
-use crate::fs::magic_link::virtual_name;
+use crate::mm::sizes::{RESIDENT_SHARE, is_hidden};
 use crate::process::task::Task;
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write as _;
@@ -22,11 +23,6 @@ fn mappings(cx: &Cx, task: &Task) -> Result<Vec<Mapping>, Errno> {
     let text = task.guest.proc_file("maps")?;
     let mappings = String::from_utf8_lossy(&text).lines().filter_map(|line| virtualize(cx, line)).collect::<Vec<_>>();
     Ok(mappings.into_iter().filter(|it| !is_hidden(&it.name)).collect())
-}
-
-/// Whether the real Linux maps it into each program by itself. The vDSO is fated's and isn't hidden; the others differ between versions.
-fn is_hidden(name: &str) -> bool {
-    name == "[vsyscall]" || name.starts_with("[vvar")
 }
 
 /// `FROM-TO PERMS OFFSET MAJOR:MINOR INODE NAME`.
@@ -103,39 +99,4 @@ pub fn smaps(cx: &Cx, task: &Task, rollup: bool) -> Result<Vec<u8>, Errno> {
 fn flags(perms: &str) -> String {
     let names = [('r', "rd "), ('w', "wr "), ('x', "ex "), ('s', "sh ")];
     names.iter().filter(|(bit, _)| perms.contains(*bit)).map(|(_, name)| *name).collect::<String>() + "mr mw me"
-}
-
-/// One page in so many counts as resident.
-const RESIDENT_SHARE: u64 = 4;
-
-/// How large a process is, in bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sizes {
-    /// All mappings.
-    pub total: u64,
-    /// The part that counts as resident.
-    pub resident: u64,
-    /// Writable private mappings.
-    pub data: u64,
-    /// The stack.
-    pub stack: u64,
-    /// Executable mappings of files.
-    pub text: u64,
-}
-
-/// Sums up the mappings of a task; zero for one that has ended.
-pub fn sizes(cx: &Cx, task: &Task) -> Sizes {
-    let mut sizes = Sizes::default();
-    for mapping in mappings(cx, task).unwrap_or_default() {
-        sizes.total += mapping.bytes;
-        if mapping.name == "[stack]" {
-            sizes.stack += mapping.bytes;
-        } else if mapping.perms.contains('x') {
-            sizes.text += mapping.bytes;
-        } else if mapping.perms.starts_with("rw") && mapping.perms.ends_with('p') {
-            sizes.data += mapping.bytes;
-        }
-    }
-    sizes.resident = (sizes.total / RESIDENT_SHARE) & !0xfff;
-    sizes
 }

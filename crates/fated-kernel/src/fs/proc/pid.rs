@@ -83,7 +83,7 @@ const ROWS: &[Row] = rows! {
     "smaps" 0o444 |cx, task, _| maps::smaps(cx, task, false);
     "smaps_rollup" 0o444 |cx, task, _| maps::smaps(cx, task, true);
     "stat" 0o444 |cx, task, part| text(stat(cx, task, part));
-    "statm" 0o444 |cx, task, _| text(statm(cx, task));
+    "statm" 0o444 |_, task, _| text(statm(task));
     "status" 0o444 |cx, task, part| text(status(cx, task, part));
     "syscall" 0o400 |_, _, _| text("running\n");
     "timerslack_ns" 0o666 |_, task, _| text(format!("{}\n", task.timer_slack.get().now)), true;

@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::attr::means_descriptor;
-use crate::fs::host::carry_out::Borrowed;
+use crate::fs::host::borrowed::Borrowed;
 use crate::fs::namei::lookup;
 use crate::fs::own_tmp::Tree;
 use crate::ports::{AT_FDCWD, NOFOLLOW};

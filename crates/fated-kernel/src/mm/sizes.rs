@@ -1,0 +1,84 @@
+//! How large a process is, by its real memory map (`/proc/PID/maps`), which is the same in every run but for what Linux and the engine
+//! add.
+
+use crate::process::task::Task;
+use alloc::string::String;
+use core::ops::Range;
+
+/// One page in so many counts as resident: how much of the memory really is differs from run to run.
+pub const RESIDENT_SHARE: u64 = 4;
+
+/// How large a process is, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// All mappings.
+    pub total: u64,
+    /// The part that counts as resident.
+    pub resident: u64,
+    /// Writable private mappings.
+    pub data: u64,
+    /// The stack.
+    pub stack: u64,
+    /// Executable mappings of files.
+    pub text: u64,
+}
+
+/// A mapping of a task.
+struct Mapping<'a> {
+    range: Range<u64>,
+    perms: &'a str,
+    name: &'a str,
+}
+
+/// Whether the real Linux maps it into each program by itself. The vDSO is fated's and isn't hidden; the others differ between versions.
+#[must_use]
+pub fn is_hidden(name: &str) -> bool {
+    name == "[vsyscall]" || name.starts_with("[vvar")
+}
+
+fn parse(line: &str) -> Option<Mapping<'_>> {
+    let mut words = line.splitn(6, ' ');
+    let (from, to) = words.next()?.split_once('-')?;
+    let perms = words.next()?;
+    let name = words.nth(3).unwrap_or("").trim_start();
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    Some(Mapping { range: hex(from)?..hex(to)?, perms, name }).filter(|it| !is_hidden(it.name))
+}
+
+fn map_of(task: &Task) -> String {
+    String::from_utf8_lossy(&task.guest.proc_file("maps").unwrap_or_default()).into_owned()
+}
+
+/// Sums up the mappings of a task; zero for one that has ended.
+#[must_use]
+pub fn sizes(task: &Task) -> Sizes {
+    let mut sizes = Sizes::default();
+    for Mapping { range, perms, name } in map_of(task).lines().filter_map(parse) {
+        let bytes = range.end.saturating_sub(range.start);
+        sizes.total += bytes;
+        if name == "[stack]" {
+            sizes.stack += bytes;
+        } else if perms.contains('x') {
+            sizes.text += bytes;
+        } else if perms.starts_with("rw") && perms.ends_with('p') {
+            sizes.data += bytes;
+        }
+    }
+    sizes.resident = (sizes.total / RESIDENT_SHARE) & !0xfff;
+    sizes
+}
+
+/// Where the vDSO is mapped.
+#[must_use]
+pub fn vdso(task: &Task) -> Option<Range<u64>> {
+    map_of(task).lines().filter_map(parse).find(|it| it.name == "[vdso]").map(|it| it.range)
+}
+
+/// How much memory is locked, in bytes, which the real Linux counts.
+#[must_use]
+pub fn locked(task: &Task) -> u64 {
+    let real = task.guest.proc_file("status").unwrap_or_default();
+    let real = String::from_utf8_lossy(&real).into_owned();
+    let field = real.lines().find_map(|line| line.strip_prefix("VmLck:"));
+    field.and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+}

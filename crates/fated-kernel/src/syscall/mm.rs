@@ -1,0 +1,65 @@
+//! Calls on memory: mmap(2), mremap(2), brk(2), mlock(2) and their kin. The real Linux carries them out; the limits are kept here, as the
+//! real process has memory of the engine's, too.
+
+use crate::cx::Cx;
+use crate::errno::Errno;
+use crate::mm::limits::{Grows, check_growth, check_lock, is_unlimited};
+use crate::mm::sizes::vdso;
+use crate::outcome::{Outcome, SysResult};
+use crate::syscall::Args;
+use linux_raw_sys::auxvec::AT_SYSINFO_EHDR;
+use linux_raw_sys::general as c;
+
+/// mmap(2).
+pub fn mmap(cx: &Cx, a: Args) -> SysResult {
+    let [_, len, protection, flags, ..] = a;
+    let flags = flags as u32;
+    let writable = protection as u32 & c::PROT_WRITE != 0 && flags & c::MAP_TYPE == c::MAP_PRIVATE;
+    check_growth(cx, len, if writable { Grows::Data } else { Grows::Space })?;
+    if flags & c::MAP_LOCKED != 0 {
+        check_lock(cx, len, Errno::EAGAIN)?;
+    }
+    Ok(Outcome::Pass)
+}
+
+/// mremap(2).
+pub fn mremap(cx: &Cx, a: Args) -> SysResult {
+    let [old, old_len, len, flags, ..] = a;
+    if flags as u32 & c::MREMAP_MAYMOVE != 0 && moves_part_of_vdso(cx, old, len) {
+        return Err(Errno::EINVAL);
+    }
+    check_growth(cx, len.saturating_sub(old_len), Grows::Data)?;
+    Ok(Outcome::Pass)
+}
+
+/// The vDSO is moved as a whole or not at all (Linux: `vdso_mremap`).
+fn moves_part_of_vdso(cx: &Cx, old: u64, len: u64) -> bool {
+    let auxv = cx.task.guest.proc_file("auxv").unwrap_or_default();
+    let begin = auxv.chunks_exact(16).find_map(|pair| {
+        let word = |at: usize| Some(u64::from_le_bytes(pair.get(at..at + 8)?.try_into().ok()?));
+        (word(0)? == u64::from(AT_SYSINFO_EHDR)).then(|| word(8))?
+    });
+    // It has a few pages.
+    const REACH: u64 = 1 << 16;
+    let near = begin.is_some_and(|begin| (begin..begin.saturating_add(REACH)).contains(&old));
+    near && vdso(&cx.task).is_some_and(|vdso| vdso.contains(&old) && vdso.end - vdso.start != len)
+}
+
+/// brk(2): the end of the heap stays where it is if a limit is in the way.
+pub fn brk(cx: &Cx, a: Args) -> SysResult {
+    let number = u64::from(c::__NR_brk);
+    if is_unlimited(cx) || a[0] == 0 {
+        return Ok(Outcome::Pass);
+    }
+    let end = cx.native(number, [0; 6])?;
+    match check_growth(cx, a[0].saturating_sub(end), Grows::Data) {
+        Ok(()) => Ok(Outcome::Pass),
+        Err(_) => Ok(Outcome::Value(end)),
+    }
+}
+
+/// mlock(2), mlock2(2).
+pub fn mlock(cx: &Cx, a: Args) -> SysResult {
+    check_lock(cx, a[1], Errno::ENOMEM)?;
+    Ok(Outcome::Pass)
+}
