@@ -112,10 +112,11 @@ mod tests {
 
     #[test]
     fn only_the_engine_changes_whether_cpuid_faults() {
+        const ARCH_GET_CPUID: u64 = 0x1011;
         let call = |args| run(X86_64, libc::SYS_arch_prctl as u32, args);
         assert_eq!(call([sys::ARCH_SET_CPUID, 0, OWN_CALL, 0, 0, 0]), LET_RUN.k);
         assert_eq!(call([sys::ARCH_SET_CPUID, 1, 0, 0, 0, 0]), STOP.k);
-        assert_eq!(call([sys::ARCH_GET_CPUID, 0, OWN_CALL, 0, 0, 0]), STOP.k);
+        assert_eq!(call([ARCH_GET_CPUID, 0, OWN_CALL, 0, 0, 0]), STOP.k);
         assert_eq!(call([0x1002, 0x7fff_0000, OWN_CALL, 0, 0, 0]), STOP.k, "ARCH_SET_FS");
     }
 }

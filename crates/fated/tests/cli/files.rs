@@ -51,7 +51,7 @@ fn by_order_alone() {
 fn output_to_file() {
     let folder = Folder::new(&format!("output-{}", engine()));
     let out = folder.file("out");
-    let script = "echo text; stat -L -c '%s %F' /proc/self/fd/1 >&2";
+    let script = "echo text; stat -L -c '%s %F' /proc/self/fd/3 3>&1 >&2";
     let command = format!("{} run --engine {} -- sh -c \"{script}\" > {out}", env!("CARGO_BIN_EXE_fated"), engine());
     let ended = Running::start_program("sh", &["-c", &command]).end().code(0);
     assert_eq!(ended.guests_stderr(), "5 regular file\n");

@@ -161,7 +161,7 @@ fn in_pieces(call: &Call) -> Option<i64> {
     let end = at.checked_add(len.checked_next_multiple_of(PAGE)?).filter(|&end| end <= ADDRESSES && at % PAGE == 0)?;
     let number = call.number as u32;
     // These go on behind a gap; the others stop there.
-    let whole = matches!(number, __NR_munmap | __NR_madvise | __NR_msync);
+    let whole = [__NR_munmap, __NR_madvise, __NR_msync].contains(&number);
     for (from, to) in around(at, end).take(if whole { usize::MAX } else { 1 }).filter(|&(from, _)| whole || from == at)
     {
         let mut args = [from, to - from, 0, 0, 0, 0];
