@@ -97,7 +97,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if self.kept {
-            // Those that nothing is left in.
+            // The kernel's own link, and directories that nothing is left in.
+            for link in ["i", "ii"] {
+                let _ = fs::remove_file(self.root.join(link));
+            }
             for directory in DIRECTORIES.iter().chain(&["/var", "/dev"]) {
                 let _ = fs::remove_dir(self.path(directory));
             }

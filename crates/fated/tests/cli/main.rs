@@ -16,6 +16,7 @@ mod output;
 mod processor;
 mod same;
 mod terminal;
+mod tmp;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         processor::TESTS,
         same::TESTS,
         terminal::TESTS,
+        tmp::TESTS,
         faults::TESTS,
         journal::TESTS,
         exec::TESTS,

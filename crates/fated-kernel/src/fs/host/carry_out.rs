@@ -26,7 +26,8 @@ impl Borrowed {
         Borrowed::below(cx, cx.task.guest.regs().rsp, path)
     }
 
-    fn below(cx: &Cx, from: u64, path: &[u8]) -> Result<Borrowed, Errno> {
+    /// The same below an address.
+    pub fn below(cx: &Cx, from: u64, path: &[u8]) -> Result<Borrowed, Errno> {
         /// What a function may use below its stack pointer (x86-64 psABI).
         const RED_ZONE: u64 = 128;
         let text = [path, b"\0"].concat();
