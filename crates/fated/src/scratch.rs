@@ -232,7 +232,7 @@ mod tests {
         assert_eq!((scratch.report(), fs::metadata(root.join("var/tmp")).unwrap().mtime()), (None, 0));
         fs::create_dir_all(root.join("tmp/a/b")).unwrap();
         fs::write(root.join("dev/shm/c"), "").unwrap();
-        fs::set_permissions(root.join("tmp/a"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("tmp/a"), Permissions::from_mode(0o000)).unwrap();
         assert!(scratch.report().unwrap().contains("/tmp and /dev/shm"));
         drop(scratch);
         assert!(!root.exists());

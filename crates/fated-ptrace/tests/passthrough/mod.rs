@@ -232,13 +232,13 @@ impl Passthrough {
     }
 
     fn exec(&self, tid: u32, task: &Rc<Task>, dirfd: i32, [path_addr, argv, envp]: [u64; 3], flags: u32) -> Done {
-        let target = Target { dirfd, path: read_string(&*task.guest, path_addr), flags };
+        let target = Target { dirfd, path: read_string(&*task.guest, path_addr), flags, name: None };
         let strings = |name: &[u8]| Strings::read(&*task.guest, argv, envp, 8 << 20, name);
         let plan = match planner::make(&*task.guest, &NoRules, &target, strings) {
             Ok(plan) => plan,
             Err(refusal) => return Done::With(failed(refusal.errno())),
         };
-        let request = Request { dirfd, path: path_addr, argv, envp, flags };
+        let request = Request { dirfd, path: path_addr, argv, envp, flags, stands_for_name: false };
         let exec = Exec { plan, request, random: *b"0123456789abcdef" };
         let others: Vec<_> =
             self.tasks.borrow().iter().filter(|(_, other)| other.pid == task.pid).map(|(&other, _)| other).collect();
