@@ -85,10 +85,12 @@ impl Scratch {
         let places = places.join(" and ");
         match (count, self.kept) {
             (0, _) => None,
-            (_, true) => Some(format!("{things} that the run has left in its {places} are in {}", self.root.display())),
+            (_, true) => {
+                Some(format!("what the run has left in its own {places} is in {}: {things}", self.root.display()))
+            }
             (_, false) => Some(format!(
-                "the run's own {places} is dropped with {things}; --keep-tmp DIR keeps them, and with --tmp host the \
-                 host's is used"
+                "what the run has left in its own {places} is dropped: {things}; --keep-tmp DIR keeps it, and with \
+                 --tmp host the host's is used"
             )),
         }
     }
