@@ -107,6 +107,10 @@ pub trait RealTask: Cpu + Memory + HostFiles {
     /// Makes a new real task whose parent is the engine. It starts behind the call that its maker is in, with 0 in `rax`, and
     /// stays stopped until the kernel runs it.
     fn spawn(&self, spawn: &Spawn) -> Result<Rc<dyn RealTask>, Errno>;
+    /// Whether an exec is the real Linux's, by the paths in its request. If not, the engine loads the files of the plan itself.
+    fn has_linux_exec(&self) -> bool {
+        false
+    }
     /// Replaces the program as planned. The process has no other thread any more.
     ///
     /// # Errors

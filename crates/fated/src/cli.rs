@@ -58,6 +58,13 @@ see --fresh.
   The environment is inherited unless you say --clear-env, and it differs from one terminal to the next. To compare \
 runs between machines, use --clear-env, and --env for whatever the program needs.
 
+Temporary files:
+  /tmp, /var/tmp and /dev/shm are the run's own: empty at first, and what is left in them at the end is dropped, unless you say --keep-tmp. \
+With --tmp host they are the host's.
+  What you name below them is the host's all the same, up to its first component (/tmp/work of 'cd /tmp/work && make'): in the arguments, in --env, as the \
+working directory, and in PWD, OLDPWD, HOME, TMPDIR, PATH and LD_LIBRARY_PATH. Guests can change and remove these files. Paths that a program makes up, or reads \
+from a file, lead to its own directories.
+
 Which engine:
   The same program with the same seed is the same run on both. With --engine inside the simulated kernel runs in the guest's own process, so that calls are cheap; with --engine ptrace it runs in fated's, and a call costs some microseconds. Choose ptrace for a guest that scribbles over memory or checks its own machine code, and where fated says that the engine inside failed. By default fated takes the engine inside if this machine supports it.
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use fated_engine::Launch;
@@ -33,19 +33,13 @@ impl Names {
         Names { cwd: cwd.as_os_str().as_bytes().to_vec(), found: BTreeSet::new() }
     }
 
-    /// Adds those of a program: of its arguments, directory, variables and standard streams.
+    /// Adds those of a program: of its arguments, directory and variables. Its standard streams are open, and so need no name: the directory that
+    /// output goes to is not for the guest to list, still less to remove.
     pub fn add_launch(&mut self, launch: &Launch) {
         launch.words().for_each(|word| self.add_text(word));
         self.add_path(b".");
         for (_, value) in launch.env.iter().filter(|(name, _)| VARIABLES.iter().any(|it| name == it)) {
             value.as_bytes().split(|&byte| byte == b':').for_each(|path| self.add_path(path));
-        }
-        for fd in 0..3 {
-            let path = fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default().into_os_string().into_vec();
-            // One that has been removed has no name.
-            if path.first() == Some(&b'/') && !path.ends_with(b" (deleted)") {
-                self.add_path(&path);
-            }
         }
     }
 

@@ -85,10 +85,12 @@ impl Scratch {
         let places = places.join(" and ");
         match (count, self.kept) {
             (0, _) => None,
-            (_, true) => Some(format!("{things} that the run has left in its {places} are in {}", self.root.display())),
+            (_, true) => {
+                Some(format!("what the run has left in its own {places} is in {}: {things}", self.root.display()))
+            }
             (_, false) => Some(format!(
-                "the run's own {places} is dropped with {things}; --keep-tmp DIR keeps them, and with --tmp host the \
-                 host's is used"
+                "what the run has left in its own {places} is dropped: {things}; --keep-tmp DIR keeps it, and with \
+                 --tmp host the host's is used"
             )),
         }
     }
@@ -97,7 +99,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if self.kept {
-            // Those that nothing is left in.
+            // The kernel's own link, and directories that nothing is left in.
+            for link in ["i", "ii"] {
+                let _ = fs::remove_file(self.root.join(link));
+            }
             for directory in DIRECTORIES.iter().chain(&["/var", "/dev"]) {
                 let _ = fs::remove_dir(self.path(directory));
             }
@@ -229,7 +234,7 @@ mod tests {
         assert_eq!((scratch.report(), fs::metadata(root.join("var/tmp")).unwrap().mtime()), (None, 0));
         fs::create_dir_all(root.join("tmp/a/b")).unwrap();
         fs::write(root.join("dev/shm/c"), "").unwrap();
-        fs::set_permissions(root.join("tmp/a"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("tmp/a"), Permissions::from_mode(0o000)).unwrap();
         assert!(scratch.report().unwrap().contains("/tmp and /dev/shm"));
         drop(scratch);
         assert!(!root.exists());

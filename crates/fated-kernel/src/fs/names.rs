@@ -81,12 +81,14 @@ pub fn rename(cx: &Cx, call: Call, from: PathArg, to: PathArg, flags: u32) -> Sy
     let target = to.lookup_parent(cx, &call.args)?;
     let moved = *source.real(Errno::EXDEV)?;
     let victim = *target.real(Errno::EXDEV)?;
+    let busy = |it: &Lookup| cx.kernel.mounts.is_mount_point(&it.path);
+    // Before EXDEV: who gets that copies the directory and removes all that is in it, the host's files among it.
+    if busy(&source) || busy(&target) {
+        return Err(Errno::EBUSY);
+    }
     // Without the directories that they stand in, Linux has another error.
     if source.tree != target.tree && [&source, &target].iter().all(|it| it.parent(cx).is_some()) {
         return Err(Errno::EXDEV);
-    }
-    if [&source, &target].iter().any(|it| cx.kernel.mounts.is_mount_point(&it.path)) {
-        return Err(Errno::EBUSY);
     }
     // Before the call, since afterwards other directories may stand at these paths.
     let parents = [source.parent(cx), target.parent(cx)];

@@ -3,6 +3,7 @@
 use crate::stories::{Engine, Told, tell_by};
 use crate::world::config;
 use fated_kernel::config::{Config, Inherited, Policy};
+use fated_kernel::fs::own_tmp::OwnTmp;
 use fated_kernel::host::Ending;
 use fated_kernel::journal::entry::Entry;
 use fated_kernel::journal::header::{Checked, Header};
@@ -168,9 +169,14 @@ fn header() -> Header {
 
 #[test]
 fn a_head_is_what_was_written() {
-    let text = header().to_text() + "1 epoch 3/7\n# changed\n\n2 end\n";
+    let mut header = header();
+    let host = vec![b"/tmp/x y".to_vec()];
+    header.config.tmp = Some(OwnTmp { root: b"/tmp/root".to_vec(), host: host.clone() });
+    let text = header.to_text() + "1 epoch 3/7\n# changed\n\n2 end\n";
     let checked = Checked::new(text.as_bytes()).unwrap();
-    assert_eq!(checked.header.to_text(), header().to_text());
+    assert_eq!(checked.header.to_text(), header.to_text());
+    let expected = OwnTmp { root: Vec::new(), host };
+    assert_eq!(checked.header.config.tmp, Some(expected), "where the root was decides nothing");
     assert_eq!(checked.count, 2);
     assert!(text[checked.entries_at.0..].starts_with("1 epoch"));
     assert_eq!(text.lines().nth(checked.entries_at.1), Some("1 epoch 3/7"));

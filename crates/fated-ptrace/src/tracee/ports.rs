@@ -161,6 +161,10 @@ impl RealTask for Tracee {
         self.try_spawn(spawn)
     }
 
+    fn has_linux_exec(&self) -> bool {
+        true
+    }
+
     fn exec(&self, exec: Exec) -> Result<(), ExecError> {
         self.replace_program(&exec)
     }

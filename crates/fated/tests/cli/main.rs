@@ -22,6 +22,7 @@ mod outsiders;
 mod processor;
 mod same;
 mod terminal;
+mod tmp;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         processor::TESTS,
         same::TESTS,
         terminal::TESTS,
+        tmp::TESTS,
         faults::TESTS,
         input::TESTS,
         files::TESTS,

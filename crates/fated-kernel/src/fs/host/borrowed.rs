@@ -20,7 +20,7 @@ impl Borrowed {
     }
 
     /// The same below another address.
-    pub(super) fn below(cx: &Cx, from: u64, path: &[u8]) -> Result<Borrowed, Errno> {
+    pub fn below(cx: &Cx, from: u64, path: &[u8]) -> Result<Borrowed, Errno> {
         /// What a function may use below its stack pointer (x86-64 psABI).
         const RED_ZONE: u64 = 128;
         let text = [path, b"\0"].concat();

@@ -9,6 +9,7 @@ pub mod plan;
 pub mod planner;
 mod program;
 pub mod script;
+mod stand_in;
 pub mod strings;
 
 use crate::cx::Cx;
@@ -16,6 +17,7 @@ use crate::errno::Errno;
 use crate::fs::flock;
 use crate::fs::inode::FileStat;
 use crate::fs::locks::FileId;
+use crate::fs::own_tmp::Tree;
 use crate::ipc::futex::robust;
 use crate::outcome::{Outcome, SysResult};
 use crate::process::exec::plan::{Exec, ExecError, Plan, Request};
@@ -27,23 +29,31 @@ use alloc::{rc::Rc, vec::Vec};
 use core::cell::RefCell;
 use linux_raw_sys::general::{AT_FDCWD, RLIMIT_STACK};
 use program::Program;
+use stand_in::StandIn;
 
 /// Starts another program in the calling process.
 pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
-    let Program { name, path, path_addr, called, borrowed, elsewhere } =
+    let Program { name, path, path_addr, called, borrowed } =
         program::program(cx, request.dirfd, request.path, request.flags)?;
-    let request = Request { path: path_addr, stands_for_name: called.is_some(), ..request };
+    let mut request = Request { path: path_addr, ..request };
     // Drawn whatever comes of it, so that what is drawn later doesn't depend on that.
     let random = cx.kernel.auxv_random();
-    let result = plan(cx, &request, path, called).and_then(|plan| carry_out(cx, Exec { plan, request, random }));
-    // It may have no program any more, nor memory; the way back needs none.
-    elsewhere.into_iter().for_each(|elsewhere| elsewhere.leave(cx));
+    let mut stand_in = None;
+    let result = plan(cx, &request, &path, called.clone()).and_then(|plan| {
+        let real = plan.interpreter_path.as_ref().or(called.is_some().then_some(&path));
+        if let Some(real) = real.filter(|_| cx.task.guest.has_linux_exec()) {
+            stand_in = Some(StandIn::new(cx, &mut request, &plan, real).map_err(ExecError::Refused)?);
+        }
+        carry_out(cx, Exec { plan, request, random })
+    });
     match result {
         Ok(given_up) => {
+            stand_in.into_iter().for_each(|it| it.started(cx));
             begin_program(cx, &name, given_up);
             Ok(Outcome::Resume)
         }
         Err(ExecError::Refused(error)) => {
+            stand_in.into_iter().for_each(|it| it.refused(cx));
             borrowed.into_iter().for_each(|memory| memory.restore(cx));
             Err(error)
         }
@@ -54,9 +64,9 @@ pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
     }
 }
 
-fn plan(cx: &Cx, request: &Request, path: Vec<u8>, name: Option<Vec<u8>>) -> Result<Plan, ExecError> {
+fn plan(cx: &Cx, request: &Request, path: &[u8], name: Option<Vec<u8>>) -> Result<Plan, ExecError> {
     let guest = &cx.task.guest;
-    let target = Target { dirfd: request.dirfd, path, flags: request.flags, name };
+    let target = Target { dirfd: request.dirfd, path: path.to_vec(), flags: request.flags, name };
     let strings = |name: &[u8]| {
         let stack = cx.process().limits.soft(RLIMIT_STACK);
         Strings::read(&**guest, request.argv, request.envp, stack, name)
@@ -71,7 +81,11 @@ impl Rules for Cx {
     fn locate(&self, path: &[u8]) -> Result<Target, Errno> {
         let target = crate::fs::namei::lookup(self, AT_FDCWD, path, true)?;
         target.real(Errno::EACCES)?;
-        Ok(if target.rewritten { Target::at(&self.kernel.mounts.real(&target.path)) } else { Target::at(path) })
+        Ok(match target.tree {
+            _ if !target.rewritten => Target::at(path),
+            Tree::Host => Target::at(&target.path),
+            Tree::Own(_) => Target { name: Some(path.to_vec()), ..Target::at(&self.kernel.mounts.real(&target.path)) },
+        })
     }
 
     fn is_written(&self, file: &FileStat) -> bool {

@@ -39,6 +39,8 @@ pub struct Plan {
     pub interpreter: Option<Image>,
     /// The name behind `AT_EXECFN`.
     pub name: Vec<u8>,
+    /// The real path of the program, if it interprets a script and the real Linux doesn't find it by the names in scripts.
+    pub interpreter_path: Option<Vec<u8>>,
     /// The arguments.
     pub argv: Vec<Vec<u8>>,
     /// The environment.
@@ -83,8 +85,8 @@ pub struct Request {
     pub envp: u64,
     /// `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
     pub flags: u32,
-    /// The path stands for the plan's name of the program: it is as long, and an engine that passes it on puts the name in its place in the memory of
-    /// the new program.
+    /// The path stands for the plan's name of the program and is as long. An engine that passes it on puts the name in its place in the
+    /// memory of the new program.
     pub stands_for_name: bool,
 }
 

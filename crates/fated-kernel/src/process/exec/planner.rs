@@ -128,11 +128,13 @@ pub fn make(
     let mut strings = strings(&name)?;
     strings.complete();
     let mut script = name.clone();
+    let (mut last, mut is_elsewhere) = (Vec::new(), false);
     for depth in 0..=MAX_SCRIPTS {
         let head = head_of(&*file)?;
         if !script::is_script(&head) {
             let (program, interpreter) = elf(files, rules, file, &head)?;
-            return Ok(Plan { program, interpreter, name, argv: strings.argv, env: strings.env });
+            let interpreter_path = is_elsewhere.then_some(last);
+            return Ok(Plan { program, interpreter, name, interpreter_path, argv: strings.argv, env: strings.env });
         }
         let line = script::parse(&head).ok_or(Errno::ENOEXEC)?;
         if depth == 0 && target.begins_at_descriptor() && rules.is_closed_on_exec(target.dirfd) {
@@ -144,7 +146,10 @@ pub fn make(
             // It stands for the working directory.
             return Err(Errno::EACCES.into());
         }
-        file = open(files, rules, &rules.locate(line.interpreter)?)?;
+        let target = rules.locate(line.interpreter)?;
+        file = open(files, rules, &target)?;
+        is_elsewhere |= target.name.is_some();
+        last = target.path;
         script = line.interpreter.to_vec();
     }
     Err(Errno::ELOOP.into())
