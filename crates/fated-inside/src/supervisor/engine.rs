@@ -29,10 +29,15 @@ use crate::protocol::plan::{Plan, file};
 use crate::protocol::{record, stat};
 
 /// The remedy where a step of the start fails.
-const REMEDY: &str = "; --engine ptrace may work here";
+fn remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EAGAIN => "; raise the limit on processes (ulimit -u)",
+        _ => "; --engine ptrace may work here",
+    }
+}
 
 fn start(step: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
+    move |errno| Error::Start { step: step.into(), errno, remedy: remedy(errno) }
 }
 
 /// The descriptors of the first program, for the plan.
@@ -157,9 +162,7 @@ impl Engine {
         shared.control().place.store(place as u32, SeqCst);
         let at = |fd: i32| fd - TEXT_FD + BASES[place];
         let files = [(&blob.file, at(BLOB_FD)), (&arena, at(ARENA_FD)), (blob.text(), at(TEXT_FD))];
-        let remedy = "; if it is EAGAIN, raise the limit on processes (ulimit -u)";
-        let no_first = |errno| Error::Start { step: "start the first process".into(), errno, remedy };
-        let init = Init::start(files, place).map_err(no_first)?;
+        let init = Init::start(files, place).map_err(start("start the first process"))?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
         let store = journal.map(|(store, _)| store);
         Ok(Engine {
@@ -317,11 +320,7 @@ impl Engine {
             End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
             End::NoProgram(why) => Err(self.launch.not_run(why)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
-            End::NoStart(step, Errno::EAGAIN) => {
-                let remedy = "; raise the limit on processes (ulimit -u)";
-                Err(Error::Start { step: step.into(), errno: Errno::EAGAIN, remedy })
-            }
-            End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
+            End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: remedy(errno) }),
             End::GivenUp(..) => Ok(Ending::Broken("the run was given up without a request".into())),
         }
     }
