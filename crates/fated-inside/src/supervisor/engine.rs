@@ -206,6 +206,7 @@ impl Engine {
         if std::mem::take(&mut self.idle) {
             self.answer(0);
         }
+        let mut idle = false;
         loop {
             if let Some(signal) = signals::fatal() {
                 self.give_up();
@@ -223,7 +224,7 @@ impl Engine {
                 }
             }
             self.forward_signals();
-            if let Some(real) = self.dead_guest() {
+            if let Some(real) = self.dead_guest(idle) {
                 let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
                 return Ok(Progress::Ended(Ending::Broken(why)));
             }
@@ -237,7 +238,8 @@ impl Engine {
                 return self.spins(limit).map(Progress::Ended);
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
-            if self.shared.control().request.load(SeqCst) == 0 {
+            idle = self.shared.control().request.load(SeqCst) == 0;
+            if idle {
                 self.count_tick();
             }
         }
@@ -252,14 +254,14 @@ impl Engine {
     }
 
     /// The pid of a guest that died unexpectedly. During an exec its death doesn't wake the first process, so this
-    /// checks the process that runs.
-    fn dead_guest(&self) -> Option<u32> {
+    /// checks the process that runs, if there has been no request for a while.
+    fn dead_guest(&self, idle: bool) -> Option<u32> {
         let control = self.shared.control();
         let (died, running) = (control.died.load(SeqCst), control.running.load(SeqCst));
         if died != 0 {
             return Some(died);
         }
-        let is_gone = running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH);
+        let is_gone = idle && running != 0 && sys::has_ended(running);
         // A process that exits as it should has given up its turn before.
         (is_gone && control.running.load(SeqCst) == running).then_some(running)
     }
