@@ -4,6 +4,9 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+/// How many guests that have exited are waited for together.
+pub const EXITS: usize = 64;
+
 /// The control words.
 #[repr(C)]
 #[derive(Debug)]
@@ -28,6 +31,10 @@ pub struct Control {
     pub place: AtomicU32,
     /// The real pid of the guest that runs.
     pub running: AtomicU32,
+    /// The real pids of guests that exit on request, for the first process to wait for; 0 where there is none.
+    pub exits: [AtomicU32; EXITS],
+    /// Not 0 when the first process has been woken to wait for these.
+    pub called: AtomicU32,
     /// Not 0 when the first process is to end the run.
     pub over: AtomicU32,
     /// How often guests have entered the kernel. The supervisor sees progress by it.

@@ -30,10 +30,15 @@ use crate::protocol::plan::{Plan, file};
 use crate::protocol::{record, stat};
 
 /// The remedy where a step of the start fails.
-const REMEDY: &str = "; --engine ptrace may work here";
+fn remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EAGAIN => "; raise the limit on processes (ulimit -u)",
+        _ => "; --engine ptrace may work here",
+    }
+}
 
 fn start(step: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::Start { step: step.into(), errno, remedy: REMEDY }
+    move |errno| Error::Start { step: step.into(), errno, remedy: remedy(errno) }
 }
 
 /// The descriptors of the first program, for the plan.
@@ -161,9 +166,7 @@ impl Engine {
         shared.control().place.store(place as u32, SeqCst);
         let at = |fd: i32| fd - TEXT_FD + BASES[place];
         let files = [(&blob.file, at(BLOB_FD)), (&arena, at(ARENA_FD)), (blob.text(), at(TEXT_FD))];
-        let remedy = "; if it is EAGAIN, raise the limit on processes (ulimit -u)";
-        let no_first = |errno| Error::Start { step: "start the first process".into(), errno, remedy };
-        let init = Init::start(files, place).map_err(no_first)?;
+        let init = Init::start(files, place).map_err(start("start the first process"))?;
         let (launch, counters, ticks) = (launch.clone(), Counters::default(), Cell::new(0));
         let store = journal.map(|(store, _)| store);
         Ok(Engine {
@@ -208,6 +211,7 @@ impl Engine {
         if std::mem::take(&mut self.idle) {
             self.answer(0);
         }
+        let mut idle = false;
         loop {
             if let Some(signal) = signals::fatal() {
                 self.give_up();
@@ -225,7 +229,7 @@ impl Engine {
                 }
             }
             self.forward_signals();
-            if let Some(real) = self.dead_guest() {
+            if let Some(real) = self.dead_guest(idle) {
                 let why = format!("a guest (process {real} of this machine) was killed from outside of the run");
                 return Ok(Progress::Ended(Ending::Broken(why)));
             }
@@ -239,7 +243,8 @@ impl Engine {
                 return self.spins(limit).map(Progress::Ended);
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
-            if self.shared.control().request.load(SeqCst) == 0 {
+            idle = self.shared.control().request.load(SeqCst) == 0;
+            if idle {
                 self.count_tick();
             }
         }
@@ -254,14 +259,14 @@ impl Engine {
     }
 
     /// The pid of a guest that died unexpectedly. During an exec its death doesn't wake the first process, so this
-    /// checks the process that runs.
-    fn dead_guest(&self) -> Option<u32> {
+    /// checks the process that runs, if there has been no request for a while.
+    fn dead_guest(&self, idle: bool) -> Option<u32> {
         let control = self.shared.control();
         let (died, running) = (control.died.load(SeqCst), control.running.load(SeqCst));
         if died != 0 {
             return Some(died);
         }
-        let is_gone = running != 0 && sys::kill(running as i32, 0) == Err(Errno::ESRCH);
+        let is_gone = idle && running != 0 && sys::has_ended(running);
         // A process that exits as it should has given up its turn before.
         (is_gone && control.running.load(SeqCst) == running).then_some(running)
     }
@@ -322,11 +327,7 @@ impl Engine {
             End::LeftJournal(why) => Ok(Ending::LeftJournal(why)),
             End::NoProgram(why) => Err(self.launch.not_run(why)),
             End::NoDirectory(errno) => Err(self.launch.not_entered(errno)),
-            End::NoStart(step, Errno::EAGAIN) => {
-                let remedy = "; raise the limit on processes (ulimit -u)";
-                Err(Error::Start { step: step.into(), errno: Errno::EAGAIN, remedy })
-            }
-            End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: REMEDY }),
+            End::NoStart(step, errno) => Err(Error::Start { step: step.into(), errno, remedy: remedy(errno) }),
             End::GivenUp(..) => Ok(Ending::Broken("the run was given up without a request".into())),
         }
     }

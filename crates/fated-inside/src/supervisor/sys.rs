@@ -31,6 +31,17 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1, ptr::null::<libc::timespec>()) };
 }
 
+/// Whether a process has ended; it may not have been waited for.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat"));
+    // The state stands behind the name, which may contain anything.
+    let state = |stat: &[u8]| stat.iter().rposition(|&byte| byte == b')').and_then(|at| stat.get(at + 2).copied());
+    match stat {
+        Ok(stat) => matches!(state(&stat), Some(b'Z' | b'X')),
+        Err(_) => kill(pid as i32, 0) == Err(fated_kernel::errno::Errno::ESRCH),
+    }
+}
+
 /// The processor time that a process has used.
 pub(crate) fn processor_time(pid: libc::pid_t) -> Option<Duration> {
     let mut clock = 0;

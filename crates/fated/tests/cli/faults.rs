@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("machine_that_suits_one_engine", &[HARDENED], machine_that_suits_one_engine),
     ("limits_of_the_host", &["setpriv", "prlimit", "perl", ANOTHER_USER], limits_of_the_host),
     ("output_that_nobody_reads", &[], output_that_nobody_reads),
+    ("time_of_guests", &["bash", "perl"], time_of_guests),
 ];
 
 /// Two processes that wait for standard input, once they have said so.
@@ -189,4 +190,15 @@ fn output_that_nobody_reads() {
     running.close_output();
     // A shell dies of SIGPIPE, as natively.
     running.end().code(141);
+}
+
+/// `time fated run` shows the processor time of guests, of children that have exited, too.
+fn time_of_guests() {
+    let fated = env!("CARGO_BIN_EXE_fated");
+    let guest = "if (!fork) { 1 for 1 .. 2e7; exit } wait";
+    let script = format!("TIMEFORMAT=%3U; time {fated} run --engine {} -- perl -e '{guest}'", engine());
+    let outcome = Running::start_program("bash", &["-c", &script]).end().code(0);
+    let user: f64 = outcome.guests_stderr().trim().parse().expect("seconds");
+    // Far less than any processor takes for that, and far more than fated itself.
+    assert!(user > 0.05, "{user} s");
 }

@@ -3,7 +3,7 @@
 //! [`Process::enter`] moves the kernel to another process: it pushes the callee-saved registers on the kernel's
 //! stack, wakes the other process and sleeps. The other process pops them and continues.
 //!
-//! Linux reaps guests by itself, because their parent ignores `SIGCHLD`. So an exit costs the same however many
+//! Guests that exit are waited for by their id and many at a time ([`exits`]). So an exit costs the same however many
 //! guests there are. A process that dies unexpectedly wakes the parent: its robust list has the futex word that the
 //! parent sleeps on as its pending entry (`futex_exit_release` in Linux's `kernel/futex/core.c`). A process that
 //! exits on request unregisters the list first.
@@ -13,6 +13,7 @@
 //! [`Process`] after [`turn::GONE`].
 
 pub mod descriptors;
+pub mod exits;
 pub mod files;
 pub mod image;
 pub mod proc;
@@ -26,6 +27,7 @@ use core::cell::{Cell, RefCell, UnsafeCell};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
+use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
 use crate::arena::{self, Part, control, part};
@@ -278,6 +280,7 @@ impl Process {
         if self.ending.swap(true, SeqCst) {
             return;
         }
+        exits::note(self.real.load(SeqCst));
         if processes().current.get().is_some_and(|current| core::ptr::eq(current, self)) {
             self.continue_in_forker(blocks);
         } else {
@@ -322,11 +325,16 @@ impl Process {
         let top = self.stack_top() - 64;
         self.turn.store(turn::AWAKE, SeqCst);
         // SAFETY: nothing else uses the stack: it is the child's, and the previous real process has left it.
-        let real = unsafe {
+        let clone = || unsafe {
             *(top as *mut u64) = &raw const *self as u64;
             *((top + 8) as *mut u64) = begin_child as extern "C" fn(u64) -> ! as usize as u64;
             gate::gate_clone(flags, top)
         };
+        let mut real = clone();
+        // Those that nobody has waited for count, too.
+        if Errno::of_return(real) == Some(Errno::EAGAIN) && exits::settle() {
+            real = clone();
+        }
         match u32::try_from(real) {
             Ok(pid) => self.real.store(pid, SeqCst),
             Err(_) => {
@@ -376,11 +384,10 @@ fn take_signals() {
 
 /// The real pid of a process that died unexpectedly. The parent calls this while guests run.
 pub fn dead_guest() -> Option<u32> {
-    const ESRCH: i64 = -3;
     let mut next = processes().newest.get();
     while let Some(process) = next {
         let real = process.real.load(SeqCst);
-        let gone = real != 0 && sys::call(__NR_kill, [u64::from(real), 0, 0, 0, 0, 0]) == ESRCH;
+        let gone = real != 0 && exits::has_exited(real);
         // A reused entry gets its new pid before it stops being marked as ending.
         if gone && !process.is_ending() && process.real.load(SeqCst) == real {
             return Some(real);
