@@ -94,6 +94,18 @@ pub enum Error {
         /// The limit.
         limit: Duration,
     },
+    /// The run has taken too long.
+    #[error("the run has taken longer than {:?} of real time (--timeout)", limit)]
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The run has come to the end of its virtual time.
+    #[error("the run has taken longer than {:?} of virtual time (--max-virtual-time)", limit)]
+    Overran {
+        /// The limit.
+        limit: Duration,
+    },
     /// The user ended the run.
     #[error("ended by signal {signal}")]
     Interrupted {
@@ -122,7 +134,14 @@ impl Error {
     /// Whether the error ends a run that has begun.
     #[must_use]
     pub fn ends_a_run(&self) -> bool {
-        matches!(self, Error::Spins { .. } | Error::Interrupted { .. } | Error::NoTask { .. })
+        matches!(
+            self,
+            Error::Spins { .. }
+                | Error::Interrupted { .. }
+                | Error::TimedOut { .. }
+                | Error::Overran { .. }
+                | Error::NoTask { .. }
+        )
     }
 
     /// The exit status that a shell would return.
@@ -137,6 +156,18 @@ impl Error {
         }
     }
 }
+
+/// The line for a task that computes.
+#[must_use]
+pub fn computes(tid: impl std::fmt::Display, program: &str) -> String {
+    format!(
+        "{program} (pid {tid}) has run for {} s without a system call; virtual time stands still meanwhile, and no timer expires",
+        COMPUTES_AFTER.as_secs()
+    )
+}
+
+/// After how much real time the user gets this line.
+pub const COMPUTES_AFTER: Duration = Duration::from_secs(5);
 
 /// The error of a step of the start for which no remedy is known.
 pub fn start(step: &'static str) -> impl Fn(Errno) -> Error {

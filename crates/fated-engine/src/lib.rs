@@ -42,7 +42,7 @@ pub use {
     blocks::Blocks,
     console::{Captured, Standard, poll_set},
     cpu::OneCpu,
-    error::{Error, start},
+    error::{COMPUTES_AFTER, Error, computes, start},
     launch::{Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
     progress::Progress,

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser as _};
@@ -63,6 +64,8 @@ Which engine:
 
 Exit status:
   the program's own (fated dies of the signal that killed the program: 128 + n in a shell), or
+  121  the run has taken longer than --timeout
+  122  the run has taken longer than --max-virtual-time
   123  --verify found a difference, or a replayed run has left its journal
   124  the run was given up: all tasks wait forever, or one spins (--spin-limit)
   125  fated failed: wrong options, no permission to trace, a guest killed from outside
@@ -112,6 +115,14 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
     pub spin_limit: u64,
 
+    /// End the run after this much real time, like 90, 1.5s or 10m, with exit status 121
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub timeout: Option<Duration>,
+
+    /// End the run before it takes more than this much virtual time, with exit status 122
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub max_virtual_time: Option<Duration>,
+
     /// Write the journal of this run to FILE
     #[arg(long, value_name = "FILE", help_heading = "What to show")]
     pub record: Option<PathBuf>,
@@ -123,6 +134,10 @@ pub struct ReplayArgs {
     /// At the end, print calls by name, stops and times to standard error
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "What to show")]
     pub stats: Option<StatsFormat>,
+
+    /// Show no notices of fated's own, only why a run has failed
+    #[arg(long, short, help_heading = "What to show")]
+    pub quiet: bool,
 
     /// How guests are executed: the same run either way
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
@@ -223,6 +238,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
     pub spin_limit: u64,
 
+    /// End the run after this much real time, like 90, 1.5s or 10m, with exit status 121
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub timeout: Option<Duration>,
+
+    /// End the run before it takes more than this much virtual time, with exit status 122
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub max_virtual_time: Option<Duration>,
+
     /// Run twice and compare standard output, standard error, exit status and every call
     ///
     /// The first run's output is shown, the second one's only compared. All of standard input is read before the first
@@ -245,6 +268,10 @@ pub struct RunArgs {
     /// Also show notices about this machine
     #[arg(long, short, help_heading = "What to show")]
     pub verbose: bool,
+
+    /// Show no notices of fated's own, only why a run has failed
+    #[arg(long, short, conflicts_with = "verbose", help_heading = "What to show")]
+    pub quiet: bool,
 
     /// How guests are executed: the same run either way
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]

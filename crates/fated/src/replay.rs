@@ -32,8 +32,8 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<End> {
     }
     let seed = args.seed.unwrap_or(header.config.seed);
     let config = Config { seed, log: args.log.is_some(), ..header.config };
-    let settings = Settings::of_replay(config, launch, args.engine, Rc::new(journals));
-    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref() };
+    let settings = Settings::of_replay(config, launch, args, Rc::new(journals));
+    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref(), quiet: args.quiet };
     run::carry_out(&settings, &show)
 }
 

@@ -15,8 +15,17 @@ use anyhow::Context as _;
 use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
 use fated_kernel::config::{Config, Input};
 
-use crate::cli::{EngineName, InputName, RunArgs, WaitBy};
+use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, WaitBy};
 use crate::journal::{Journal, Journals};
+
+/// The most time that a run may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of the user's.
+    pub real_time: Option<Duration>,
+    /// Of its own.
+    pub virtual_time: Option<Duration>,
+}
 
 /// The settings of a run, which can be started any number of times.
 #[derive(Debug)]
@@ -27,6 +36,8 @@ pub struct Settings {
     pub launch: Launch,
     /// The engine that was asked for.
     pub engine: EngineName,
+    /// When the run is ended, whatever it does.
+    pub limits: Limits,
     /// Whether the user wants to know what this machine can't do.
     pub verbose: bool,
     /// What the run writes and obeys.
@@ -68,15 +79,18 @@ impl Settings {
             None => Journals::default(),
         };
         let journals = Rc::new(journals);
-        Ok(Settings { config, launch, engine: args.engine, verbose: args.verbose, journals, real_start_ns: None })
+        let limits = Limits { real_time: args.timeout, virtual_time: args.max_virtual_time };
+        let (engine, verbose) = (args.engine, args.verbose);
+        Ok(Settings { config, launch, engine, limits, verbose, journals, real_start_ns: None })
     }
 
     /// Those of a run that obeys a journal. It takes files for old or new as the run did that is repeated.
     #[must_use]
-    pub fn of_replay(config: Config, mut launch: Launch, engine: EngineName, journals: Rc<Journals>) -> Settings {
+    pub fn of_replay(config: Config, mut launch: Launch, args: &ReplayArgs, journals: Rc<Journals>) -> Settings {
         launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
         let real_start_ns = Some(config.real_start_ns);
-        Settings { config, launch, engine, verbose: false, journals, real_start_ns }
+        let limits = Limits { real_time: args.timeout, virtual_time: args.max_virtual_time };
+        Settings { config, launch, engine: args.engine, limits, verbose: false, journals, real_start_ns }
     }
 
     /// The configuration and the journal of a run that begins now.

@@ -11,12 +11,12 @@ use crate::run::{Cost, REAL_PROCESSOR};
 use crate::stderr;
 
 /// Prints the cost of a run to standard error; without a format, only the refused calls.
-pub fn print(format: Option<StatsFormat>, cost: &Cost) {
+pub fn print(format: Option<StatsFormat>, cost: &Cost, quiet: bool) {
     let refused = by_name(&cost.kernel.refused);
     let text = match format {
         Some(StatsFormat::Text) => text(cost),
         Some(StatsFormat::Json) => format!("{}\n", json(cost)),
-        None if refused.is_empty() => return,
+        None if refused.is_empty() || quiet => return,
         None => {
             stderr::say(format_args!("calls that fated refuses with ENOSYS so far: {}", list(&refused)));
             return;

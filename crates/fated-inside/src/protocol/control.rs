@@ -24,6 +24,8 @@ pub struct Control {
     pub died: AtomicU32,
     /// The real pid of the guest that runs.
     pub running: AtomicU32,
+    /// The kernel's id of the task that runs.
+    pub task: AtomicU32,
     /// Not 0 when the first process is to end the run.
     pub over: AtomicU32,
     /// How often guests have entered the kernel. The supervisor sees progress by it.

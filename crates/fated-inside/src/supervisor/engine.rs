@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OneCpu, Progress, poll_set};
+use fated_engine::{Error, Launch, OneCpu, Progress, computes, poll_set};
 use fated_kernel::config::Config;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
@@ -39,6 +39,8 @@ fn start(step: &'static str) -> impl Fn(Errno) -> Error {
 const TICK: Duration = Duration::from_millis(100);
 /// How long it waits for a run that it has given up, in steps of [`STEP`].
 const PATIENCE: u32 = 200;
+/// For how many ticks the user's signal waits for a guest that computes.
+const PATIENCE_TICKS: u32 = 10;
 const STEP: Duration = Duration::from_millis(5);
 /// After how many idle ticks the blob's file gets its debug information.
 const SYMBOLS_AFTER: u32 = 10;
@@ -76,6 +78,8 @@ pub struct Engine {
     spin: Spin,
     /// The host waits for a horizon.
     idle: bool,
+    /// The guests' progress and the signals they haven't taken, and for how many ticks both were the same.
+    not_taken: Cell<((u64, u64), u32)>,
     /// How many ticks passed without a request.
     ticks: Cell<u32>,
     _cpu: OneCpu,
@@ -157,6 +161,7 @@ impl Engine {
             counters,
             spin: Spin::default(),
             idle: false,
+            not_taken: Cell::default(),
             ticks,
             _cpu: cpu,
         })
@@ -216,11 +221,29 @@ impl Engine {
             {
                 return self.spins(limit).map(Progress::Ended);
             }
+            if let Some(signal) = self.is_not_taken() {
+                self.give_up();
+                return Err(Error::Interrupted { signal });
+            }
+            if let Some((tid, program)) = self.spin.is_notable(self.shared.control()) {
+                self.trace.notice(computes(tid, &program));
+            }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             if self.shared.control().request.load(SeqCst) == 0 {
                 self.count_tick();
             }
         }
+    }
+
+    /// The user's signal that no guest has taken for some time, since the one that runs computes.
+    fn is_not_taken(&self) -> Option<i32> {
+        let control = self.shared.control();
+        let asked = control.asked.load(SeqCst) & !GIVE_UP;
+        let now = (control.stops.load(SeqCst), asked);
+        let (before, ticks) = self.not_taken.get();
+        let ticks = if asked != 0 && before == now { ticks + 1 } else { 0 };
+        self.not_taken.set((now, ticks));
+        (ticks >= PATIENCE_TICKS).then_some(asked.trailing_zeros() as i32)
     }
 
     /// Counts a tick without a request.

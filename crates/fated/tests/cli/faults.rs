@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("limit_of_tasks", &["perl"], limit_of_tasks),
     ("fork_bomb", &["perl"], fork_bomb),
     ("guest_that_spins", &["perl"], guest_that_spins),
+    ("guest_that_computes", &["perl"], guest_that_computes),
     ("deadlock", &["perl"], deadlock),
     ("stopped_guest", &[], stopped_guest),
     ("orphans_end_with_the_run", &[], orphans),
@@ -47,6 +48,26 @@ fn killed_fated_leaves_no_guest() {
         }
         marker.gone();
     }
+}
+
+/// It is named after a while, and the first Ctrl-C ends it although it makes no call at which it could get the signal.
+fn guest_that_computes() {
+    let mut running = Running::start(&["run", "perl", "-e", "$| = 1; print qq(ready\\n); 1 while 1"]);
+    assert_eq!(running.line(), "ready");
+    let line = running.error_line();
+    assert!(line.contains("perl (pid 2) has run for 5 s without a system call"), "{line}");
+    running.signal("INT");
+    assert_eq!(running.end().signal, Some(2));
+    // One that makes calls gets the signal at the next one.
+    let mut running = Running::start(&[
+        "run",
+        "perl",
+        "-e",
+        "$SIG{INT} = sub { exit 7 }; $| = 1; print qq(ready\\n); kill 0, $$ while 1",
+    ]);
+    assert_eq!(running.line(), "ready");
+    running.signal("INT");
+    running.end().code(7);
 }
 
 /// One of the two waits for the other, and that one for standard input.

@@ -1,7 +1,9 @@
 //! What options do, and what fated exits with.
 
 use crate::Test;
-use crate::fated::{Folder, fated, run, with_input};
+use std::io::Write as _;
+
+use crate::fated::{Folder, Running, fated, is_there, run, with_input};
 
 pub const WITHOUT_A_RUN: &[Test] = &[
     ("help", &[], help),
@@ -21,6 +23,8 @@ pub const TESTS: &[Test] = &[
     ("seed", &[], seed),
     ("seeds_in_hex", &[], seeds_in_hex),
     ("policies", &[], policies),
+    ("limits_of_time", &[], limits_of_time),
+    ("quiet", &["python3"], quiet),
     ("spinning", &[], spinning),
     ("stacks_do_not_depend_on_the_order_of_variables", &[], order_of_variables),
 ];
@@ -218,6 +222,31 @@ fn policies() {
         assert!(orders.iter().any(|order| *order != orders[0]), "{policy}: no seed changes the order");
         assert_eq!(orders[3], order(seeds[3]), "{policy}");
     }
+}
+
+fn limits_of_time() {
+    for guest in [&["sh", "-c", "while :; do :; done"][..], &["sh", "-c", "while :; do kill -0 $$; done"], &["cat"]] {
+        let mut running = Running::start(&[&["run", "--quiet", "--timeout", "300ms"], guest].concat());
+        assert!(running.input().write_all(b"").is_ok());
+        let (outcome, lines) =
+            (running.end_later(), "fated: the run has taken longer than 300ms of real time (--timeout)\n");
+        assert_eq!((outcome.code, &*outcome.stderr), (121, lines), "{guest:?}");
+    }
+    let script = "while :; do echo 1; sleep 1; done";
+    let outcome = run(&["--quiet", "--max-virtual-time", "3.5", "sh", "-c", script]).code(122).stdout("1\n1\n1\n1\n");
+    assert_eq!(outcome.stderr, "fated: the run has taken longer than 3.5s of virtual time (--max-virtual-time)\n");
+    run(&["--max-virtual-time", "4s", "--timeout", "1h", "sh", "-c", "sleep 3; echo 3; exit 3"]).code(3).stdout("3\n");
+    // Who waits for ever doesn't wait until then.
+    let forever = "import os; os.read(os.pipe()[0], 1)";
+    if is_there("python3") {
+        run(&["--max-virtual-time", "1h", "python3", "-c", forever]).code(124);
+    }
+}
+
+fn quiet() {
+    let script = "import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)";
+    run(&["python3", "-c", script]).code(0).says(&["fated: "]);
+    assert_eq!(run(&["--quiet", "python3", "-c", script]).code(0).stderr, "");
 }
 
 /// Whoever spins until another one does something gets what it wants, whatever their priorities are.
