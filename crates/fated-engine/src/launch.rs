@@ -10,6 +10,7 @@ use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 
 use crate::cpuid;
 use crate::error::{Error, start};
+use crate::stdio::Stdio;
 use crate::sys;
 
 /// The files of descriptors 0, 1 and 2 of the first program.
@@ -33,6 +34,17 @@ pub enum Stream {
     Null,
     /// A pipe, in place of such a stream: the few calls that Linux carries out on a placeholder treat pipes differently.
     Pipe,
+}
+
+impl From<Stdio> for Streams {
+    /// Streams that look like something.
+    fn from(stdio: Stdio) -> Streams {
+        match stdio {
+            Stdio::Inherit => Streams::Inherit,
+            Stdio::Pipe => Streams::Each([Stream::Pipe; 3]),
+            Stdio::Tty | Stdio::Null => Streams::Each([Stream::Null; 3]),
+        }
+    }
 }
 
 impl Streams {

@@ -32,6 +32,8 @@ pub mod sensitive;
 #[cfg(feature = "std")]
 pub mod signals;
 #[cfg(feature = "std")]
+mod stdio;
+#[cfg(feature = "std")]
 pub mod sys;
 #[cfg(feature = "std")]
 mod terminal;
@@ -46,5 +48,6 @@ pub use {
     launch::{Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
     progress::Progress,
+    stdio::{Shown, Stdio},
     terminal::Terminal,
 };

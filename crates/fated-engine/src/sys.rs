@@ -56,6 +56,13 @@ pub fn statx(dirfd: RawFd, path: &CStr, flags: i32) -> Os<FileStat> {
     })
 }
 
+/// The user and the group that fated acts as.
+#[must_use]
+pub fn user() -> (u32, u32) {
+    // SAFETY: both take nothing.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
 /// read(2).
 pub fn read(fd: RawFd, buf: &mut [u8]) -> Os<usize> {
     // SAFETY: at most `buf.len()` bytes are written to `buf`.

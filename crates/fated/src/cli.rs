@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::styling::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fated_engine::Stdio;
 use fated_kernel::config::Policy;
 
 const STYLES: Styles =
@@ -84,7 +85,7 @@ What a journal holds:
   Every decision of the run, all input that came through standard streams, and the signals of the user, one entry a line; \
 and at its head program, arguments, environment, directory and options. So the same run needs neither the seed nor the \
 input, and an editor can change it: change an entry, then obey the journal up to that one, and see where the run goes from there.
-  Files are not in it: the run must find the same ones. Standard streams that were regular files have to be redirected again.
+  Files are not in it: the run must find the same ones. Standard streams that were regular files with --stdio inherit have to be redirected again.
 
 Exit status:
   as of fated run, and 123 if the run does something else than its journal says
@@ -217,6 +218,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
+    /// What standard input, output and error look like to guests, so that a run doesn't depend on what they are
+    #[arg(long, value_name = "KIND", default_value = "pipe", help_heading = "The program")]
+    pub stdio: StdioName,
+
     /// How standard input comes in; blocks unless it is a terminal
     #[arg(long, value_name = "HOW", help_heading = "The program")]
     pub input: Option<InputName>,
@@ -249,7 +254,7 @@ pub struct RunArgs {
     /// Run twice and compare standard output, standard error, exit status and every call
     ///
     /// The first run's output is shown, the second one's only compared. All of standard input is read before the first
-    /// run starts, and given to both. Guests see pipes instead of your terminal. Both runs must find the same files: see --fresh.
+    /// run starts, and given to both. Both runs must find the same files: see --fresh.
     #[arg(long, help_heading = "What to show")]
     pub verify: bool,
 
@@ -320,6 +325,32 @@ pub enum EngineName {
     Inside,
     /// The kernel answers from fated's process: some microseconds a call; for guests that may overwrite the kernel's memory
     Ptrace,
+}
+
+/// `--stdio KIND`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StdioName {
+    /// What they are: a terminal, pipes, files. For programs that use a terminal, like editors and interactive shells
+    Inherit,
+    /// Pipes
+    Pipe,
+    /// A terminal of 80 columns; input comes line by line
+    Tty,
+    /// /dev/null: there is no input, and output is shown
+    Null,
+}
+
+impl StdioName {
+    /// As the engine names it.
+    #[must_use]
+    pub fn stdio(self) -> Stdio {
+        match self {
+            StdioName::Inherit => Stdio::Inherit,
+            StdioName::Pipe => Stdio::Pipe,
+            StdioName::Tty => Stdio::Tty,
+            StdioName::Null => Stdio::Null,
+        }
+    }
 }
 
 /// `--input HOW`.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fated_engine::processor::{self, ProcessorTime};
-use fated_engine::{Blocks, Error, Launch, Observer, Progress, Standard, Terminal, signals};
+use fated_engine::{Blocks, Error, Launch, Observer, Progress, Shown, Standard, Terminal, signals};
 use fated_kernel::config::Input;
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::journal::Journal;
@@ -102,6 +102,7 @@ pub fn once(
     if settings.verbose && !hides_processor {
         trace.notice(REAL_PROCESSOR.into());
     }
+    let console: Rc<dyn Console> = Rc::new(Shown::new(console, settings.stdio.stdio()));
     let console: Rc<dyn Console> = match settings.config.input {
         Input::Blocks => {
             let trace = trace.clone();

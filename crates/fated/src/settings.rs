@@ -11,11 +11,11 @@ use std::io::IsTerminal as _;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
-use fated_engine::{Launch, NO_CPUID_FAULTING, Stream, Streams};
+use anyhow::{Context as _, bail};
+use fated_engine::{Launch, NO_CPUID_FAULTING};
 use fated_kernel::config::{Config, Input};
 
-use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, WaitBy};
+use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, StdioName, WaitBy};
 use crate::journal::{Journal, Journals};
 
 /// The most time that a run may take.
@@ -36,6 +36,8 @@ pub struct Settings {
     pub launch: Launch,
     /// The engine that was asked for.
     pub engine: EngineName,
+    /// What the standard streams look like.
+    pub stdio: StdioName,
     /// When the run is ended, whatever it does.
     pub limits: Limits,
     /// Whether the user wants to know what this machine can't do.
@@ -49,12 +51,15 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment and fills in what `args` don't set.
     pub fn resolve(args: &RunArgs) -> anyhow::Result<Settings> {
+        if args.verify && args.stdio == StdioName::Inherit {
+            bail!("--verify gives both runs the same streams, so they can't be inherited: choose another --stdio");
+        }
         let (program, arguments) = args.command.split_first().context("no program to run: name one")?;
         let mut launch = Launch::new(program.clone());
         launch.args = arguments.to_vec();
         launch.env = environment(args);
         launch.cwd.clone_from(&args.cwd);
-        launch.streams = if args.verify { Streams::Each([Stream::Pipe; 3]) } else { Streams::Inherit };
+        launch.streams = args.stdio.stdio().into();
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
         launch.cpuid_faulting = !args.no_cpuid_faulting && !is_set(NO_CPUID_FAULTING);
@@ -80,17 +85,23 @@ impl Settings {
         };
         let journals = Rc::new(journals);
         let limits = Limits { real_time: args.timeout, virtual_time: args.max_virtual_time };
-        let (engine, verbose) = (args.engine, args.verbose);
-        Ok(Settings { config, launch, engine, limits, verbose, journals, real_start_ns: None })
+        let (engine, verbose, stdio) = (args.engine, args.verbose, args.stdio);
+        Ok(Settings { config, launch, engine, stdio, limits, verbose, journals, real_start_ns: None })
     }
 
     /// Those of a run that obeys a journal. It takes files for old or new as the run did that is repeated.
     #[must_use]
-    pub fn of_replay(config: Config, mut launch: Launch, args: &ReplayArgs, journals: Rc<Journals>) -> Settings {
+    pub fn of_replay(
+        config: Config,
+        mut launch: Launch,
+        args: &ReplayArgs,
+        stdio: StdioName,
+        journals: Rc<Journals>,
+    ) -> Settings {
         launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
         let real_start_ns = Some(config.real_start_ns);
         let limits = Limits { real_time: args.timeout, virtual_time: args.max_virtual_time };
-        Settings { config, launch, engine: args.engine, limits, verbose: false, journals, real_start_ns }
+        Settings { config, launch, engine: args.engine, stdio, limits, verbose: false, journals, real_start_ns }
     }
 
     /// The configuration and the journal of a run that begins now.
@@ -99,7 +110,7 @@ impl Settings {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
         let now = self.real_start_ns.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
         let config = Config { real_start_ns: now, ..self.config.clone() };
-        let journal = self.journals.begin(&config, launch);
+        let journal = self.journals.begin(&config, launch, self.stdio);
         (config, journal)
     }
 }

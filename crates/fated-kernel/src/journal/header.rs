@@ -24,6 +24,8 @@ pub struct Header {
     pub env: Vec<Vec<u8>>,
     /// Where it was started.
     pub cwd: Vec<u8>,
+    /// What the standard streams look like, in the command's words.
+    pub stdio: String,
     /// Standard streams that are regular files, which the real Linux reads and writes: number, path and position.
     pub files: Vec<(i32, Vec<u8>, u64)>,
 }
@@ -96,6 +98,7 @@ impl Header {
             config.real_start_ns,
         );
         let _ = writeln!(text, "cwd {}", Quoted(&self.cwd));
+        let _ = writeln!(text, "stdio {}", self.stdio);
         for (word, list) in [("arg", &self.command), ("env", &self.env)] {
             for item in list {
                 let _ = writeln!(text, "{word} {}", Quoted(item));
@@ -126,6 +129,7 @@ impl Header {
                 config.hostname = name.map_err(|_| words.wrong("a name has printable characters"))?;
             }
             "real-start" => config.real_start_ns = words.number("nanoseconds since 1970")?,
+            "stdio" => self.stdio = words.word("what the standard streams look like")?.into(),
             "cwd" => self.cwd = words.quoted()?,
             "arg" => self.command.push(words.quoted()?),
             "env" => self.env.push(words.quoted()?),
@@ -153,7 +157,14 @@ impl Header {
             real_start_ns: 0,
             log: false,
         };
-        Header { config, command: Vec::new(), env: Vec::new(), cwd: Vec::new(), files: Vec::new() }
+        Header {
+            config,
+            command: Vec::new(),
+            env: Vec::new(),
+            cwd: Vec::new(),
+            stdio: String::new(),
+            files: Vec::new(),
+        }
     }
 
     /// What a run can't be without.
