@@ -1,7 +1,7 @@
 //! What goes wrong: nothing hangs, nothing is left, and the message says what happened.
 
 use crate::Test;
-use crate::fated::{ANOTHER_USER, HARDENED, Marker, Running, as_user, engine, hardened, kill, run};
+use crate::fated::{ANOTHER_USER, Folder, HARDENED, Marker, Running, as_user, engine, hardened, kill, run};
 
 pub const TESTS: &[Test] = &[
     ("killed_fated_leaves_no_guest", &[], killed_fated_leaves_no_guest),
@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("guest_that_spins", &["perl"], guest_that_spins),
     ("guest_that_computes", &["perl"], guest_that_computes),
     ("deadlock", &["perl"], deadlock),
+    ("deadlock_by_a_lock", &["perl"], deadlock_by_a_lock),
     ("stopped_guest", &[], stopped_guest),
     ("orphans_end_with_the_run", &[], orphans),
     ("fated_under_fated", &[], fated_under_fated),
@@ -158,8 +159,16 @@ fn deadlock() {
     let marker = Marker::new();
     let script = "pipe(R, W); if (!fork) { sleep 5; wait; <R>; exit } <R>";
     let outcome = run(&["perl", "-e", script, marker.word()]).code(124);
-    outcome.says(&["every task waits", "perl in read("]);
+    outcome.says(&["every task waits", "perl in read(3 <pipe:["]);
     marker.gone();
+}
+
+fn deadlock_by_a_lock() {
+    let folder = Folder::new(&format!("deadlock-{}", engine()));
+    let path = folder.write("lock", "");
+    let script = "open(F, $ARGV[0]); flock(F, 2); if (!fork) { open(G, $ARGV[0]); flock(G, 2) } wait";
+    let outcome = run(&["perl", "-e", script, &path]).code(124);
+    outcome.says(&["perl in wait4(-1, 0)", &format!("perl in flock(4 <{path}>")]);
 }
 
 fn stopped_guest() {
@@ -174,7 +183,10 @@ fn orphans() {
 
 /// The simulated kernel has no ptrace, which looks to fated like a machine that forbids it.
 fn fated_under_fated() {
-    run(&[env!("CARGO_BIN_EXE_fated"), "run", "true"]).code(125).says(&["fated: failed to "]);
+    for engine in ["any", "inside", "ptrace"] {
+        let args = [env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "true"];
+        run(&args).code(125).says(&["fated: fated can't run inside of fated"]);
+    }
 }
 
 /// Linux can say that it is an old one (personality(2), `UNAME26`).

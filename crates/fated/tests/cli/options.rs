@@ -71,6 +71,9 @@ fn wrong_use() {
 }
 
 fn wrong_use_is_met_with_advice() {
+    fated(&["run", "--cpu", "9999", "true"])
+        .code(125)
+        .says(&["failed to run on CPU 9999: EINVAL (Invalid argument); fated may use "]);
     fated(&["ls"]).code(125).says(&["unrecognized subcommand 'ls'", "fated run -- ls"]);
     fated(&["run", "--seed", "abc", "true"]).code(125).says(&["invalid value 'abc'", "a whole number", "0x"]);
 }
@@ -123,7 +126,21 @@ fn programs_that_do_not_run() {
     outcome.says(&["a guest has tried to start a 32-bit program", "ENOEXEC"]);
     let script = folder.write("script", "#!/nowhere/interpreter\n");
     executable(&script);
-    run(&[&script]).code(127);
+    run(&[&script]).code(127).says(&[&script, "names the interpreter /nowhere/interpreter"]);
+    let script = folder.write("script", "#!/bin/sh\r\necho\r\n");
+    executable(&script);
+    run(&[&script]).code(127).says(&["CRLF", "sed -i"]);
+    run(&["echo hi"]).code(127).says(&["fated run -- sh -c 'echo hi'"]);
+    let numbers = "syscall(999); syscall(451); syscall(29, 0, 1, 0)";
+    let outcome = run(&["perl", "-e", numbers]).code(0);
+    let refused: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("refused")).collect();
+    assert_eq!(
+        refused,
+        [
+            "fated: refused with ENOSYS: shmget (1): not yet: System V IPC",
+            "fated: refused with ENOSYS: call 999 (1): fated doesn't know the call",
+        ]
+    );
     let script = folder.write("script", "#!/bin/sh\necho $# \"$2\"; exit 5\n");
     executable(&script);
     run(&[&script, "a", "b c"]).code(5).stdout("2 b c\n");
