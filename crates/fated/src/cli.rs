@@ -1,5 +1,7 @@
 //! The command line as the user types it. [`crate::settings`] resolves it to what a run needs.
 
+mod names;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -7,9 +9,10 @@ use std::time::Duration;
 
 use clap::builder::styling::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use fated_engine::Stdio;
+use clap::{Args, Parser, Subcommand};
 use fated_kernel::config::Policy;
+
+pub use names::{EngineName, InputName, StatsFormat, StdioName, WaitBy};
 
 const STYLES: Styles =
     Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold());
@@ -305,71 +308,6 @@ pub struct RunArgs {
 
 /// A name and a value; without a value, the variable is passed on from fated's own environment.
 pub type Variable = (OsString, Option<OsString>);
-
-/// `--stats=FORMAT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StatsFormat {
-    /// Tables.
-    Text,
-    /// One JSON object on one line.
-    Json,
-}
-
-/// `--engine NAME`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// The engine inside if this machine supports it, else ptrace
-    #[default]
-    Any,
-    /// The kernel answers in the guest's own process: much cheaper calls
-    Inside,
-    /// The kernel answers from fated's process: some microseconds a call; for guests that may overwrite the kernel's memory
-    Ptrace,
-}
-
-/// `--stdio KIND`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StdioName {
-    /// What they are: a terminal, pipes, files. For programs that use a terminal, like editors and interactive shells
-    Inherit,
-    /// Pipes
-    Pipe,
-    /// A terminal of 80 columns; input comes line by line
-    Tty,
-    /// /dev/null: there is no input, and output is shown
-    Null,
-}
-
-impl StdioName {
-    /// As the engine names it.
-    #[must_use]
-    pub fn stdio(self) -> Stdio {
-        match self {
-            StdioName::Inherit => Stdio::Inherit,
-            StdioName::Pipe => Stdio::Pipe,
-            StdioName::Tty => Stdio::Tty,
-            StdioName::Null => Stdio::Null,
-        }
-    }
-}
-
-/// `--input HOW`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum InputName {
-    /// A read gets all that it asks for (at most 64 KiB), or what is left before the end: the run doesn't depend on when input arrives
-    Blocks,
-    /// A read gets what there is: for a program on the other side that waits for answers
-    Live,
-}
-
-/// `--wait HOW`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WaitBy {
-    /// In constant time.
-    Index,
-    /// In time that grows with the number of children.
-    Scan,
-}
 
 /// `fated bench`.
 #[derive(Debug, Subcommand)]

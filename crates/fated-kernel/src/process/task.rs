@@ -17,6 +17,7 @@ use crate::sched::Rest;
 use crate::sched::attributes::Attributes;
 use crate::sched::entity::{Entity, Scheduled};
 use crate::signal::{Actions, Pending, SigSet};
+use crate::time::polling::Readings;
 use alloc::{
     rc::{Rc, Weak},
     string::String,
@@ -86,6 +87,8 @@ pub struct Task {
     pub(crate) attributes: Cell<Attributes>,
     /// The virtual CPU time that it has used.
     pub cpu_ns: Cell<u64>,
+    /// Its latest readings of a clock.
+    pub(crate) readings: Cell<Readings>,
     /// A signal has stopped it. It doesn't run until it is continued.
     pub halted: Cell<bool>,
     /// It would run if it were not halted.
@@ -148,6 +151,7 @@ impl Task {
             entity: Entity::default(),
             attributes: Cell::default(),
             cpu_ns: Cell::new(0),
+            readings: Cell::default(),
             halted: Cell::new(false),
             parked: Cell::new(false),
         }
