@@ -165,7 +165,10 @@ impl Kernel {
     /// When the next call of the task ends at the latest.
     fn next_call_ends(&self, task: &Task) -> u64 {
         let cost = self.config.call_cost_ns;
-        self.timers.now().saturating_add(cost.max(STAMP_NS)).saturating_add(task.next_extra_ns(cost))
+        self.timers
+            .now()
+            .saturating_add(cost.max(STAMP_NS))
+            .saturating_add(task.readings.get().next_extra_ns(task.cpu_ns.get(), cost))
     }
 
     fn note_horizon(&self) {

@@ -3,9 +3,6 @@
 //!
 //! Invariant: what a reading takes depends on the calls of its task alone.
 
-use crate::cx::Cx;
-use crate::process::task::Task;
-
 /// How many readings in a row take no longer than any other call.
 const PATIENCE: u64 = 10_000;
 /// After how many more a reading takes as long as one call more.
@@ -22,6 +19,26 @@ pub(crate) struct Readings {
 }
 
 impl Readings {
+    /// So many more, the last of which ended at `cpu_ns`; the first began at `began_ns`.
+    pub(crate) fn more(self, count: u64, began_ns: u64, cpu_ns: u64) -> Readings {
+        Readings { count: self.so_far(began_ns) + count, cpu_ns }
+    }
+
+    /// How much longer than any other call the last one takes.
+    pub(crate) fn extra_ns(self, call_cost_ns: u64) -> u64 {
+        extra_ns(self.count, call_cost_ns)
+    }
+
+    /// The last one has taken so much longer.
+    pub(crate) fn later(self, extra: u64) -> Readings {
+        Readings { cpu_ns: self.cpu_ns + extra, ..self }
+    }
+
+    /// How much longer than any other call the next call of the task may take.
+    pub(crate) fn next_extra_ns(self, cpu_ns: u64, call_cost_ns: u64) -> u64 {
+        extra_ns(self.so_far(cpu_ns) + 1, call_cost_ns)
+    }
+
     /// How many there are, as the task's CPU time is now.
     fn so_far(self, cpu_ns: u64) -> u64 {
         if self.cpu_ns == cpu_ns { self.count } else { 0 }
@@ -36,40 +53,6 @@ impl Readings {
 /// How much longer than any other call the reading takes that makes them `count`.
 fn extra_ns(count: u64, call_cost_ns: u64) -> u64 {
     (count.saturating_sub(PATIENCE) / STEP).min(MOST) * call_cost_ns
-}
-
-impl Cx {
-    /// The running task has made so many readings, whose cost it has been charged.
-    pub(crate) fn note_readings(&self, count: u64) {
-        let (task, cost) = (&self.task, self.kernel.config.call_cost_ns);
-        let now = task.cpu_ns.get();
-        let before = task.readings.get().so_far(now.saturating_sub(count * cost));
-        task.readings.set(Readings { count: before + count, cpu_ns: now });
-    }
-
-    /// The running task reads a clock: notes that, and lets the time pass that this takes longer than any other call.
-    pub(crate) fn begin_reading(&self) {
-        self.note_readings(1);
-        let (task, kernel) = (&self.task, &self.kernel);
-        let readings = task.readings.get();
-        let extra = extra_ns(readings.count, kernel.config.call_cost_ns);
-        if extra > 0 {
-            let cpu_ns = readings.cpu_ns + extra;
-            task.cpu_ns.set(cpu_ns);
-            task.readings.set(Readings { cpu_ns, ..readings });
-            kernel.pass_time(extra);
-            if kernel.timers.horizon().is_some() {
-                kernel.watch();
-            }
-        }
-    }
-}
-
-impl Task {
-    /// How much longer than any other call its next call may take.
-    pub(crate) fn next_extra_ns(&self, call_cost_ns: u64) -> u64 {
-        extra_ns(self.readings.get().so_far(self.cpu_ns.get()) + 1, call_cost_ns)
-    }
 }
 
 #[cfg(test)]
