@@ -5,7 +5,7 @@
 
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
-use fated_kernel::fs::inode::FileStat;
+use fated_kernel::fs::inode::{FileStat, kind};
 use fated_kernel::fs::poll;
 use fated_kernel::ports::Console;
 use fated_kernel::tty::input::BLOCK;
@@ -13,6 +13,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+/// `TCGETS`.
+const TCGETS: u32 = 0x5401;
 /// `FIONREAD`.
 const FIONREAD: u32 = 0x541b;
 /// How often a wait looks whether the user ends the run.
@@ -43,6 +45,17 @@ struct Input {
     failed: Option<Errno>,
 }
 
+/// What ends a read before it has all that it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// Only the end.
+    Bytes,
+    /// The end of a line.
+    Line,
+    /// Any character.
+    Character,
+}
+
 /// Guests wait for a block, of which so many bytes are there.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
@@ -63,17 +76,41 @@ impl Blocks {
         Blocks { streams, input: RefCell::default(), waits: Cell::new(None), notice, noticed: Cell::new(false) }
     }
 
-    /// Takes what has arrived, up to `want` bytes.
-    fn fill(&self, input: &mut Input, want: usize) {
-        while input.bytes.len() < want && !input.ended {
+    /// What ends a read. Terminals give lines, or, where a program has set them so, single characters.
+    fn unit(&self) -> Unit {
+        const LOCAL_MODES: usize = 12;
+        const ICANON: u8 = 2;
+        let mut termios = [0; 36];
+        let is_device = self.streams.stat(0).is_ok_and(|stat| stat.is(kind::CHARACTER));
+        match self.streams.ioctl(0, TCGETS, &mut termios) {
+            Ok(_) if is_device && termios[LOCAL_MODES] & ICANON == 0 => Unit::Character,
+            Ok(_) if is_device => Unit::Line,
+            _ => Unit::Bytes,
+        }
+    }
+
+    /// Takes what has arrived. `Some`: it makes a block of so many bytes for a read of `want`; 0 at the end.
+    fn fill(&self, input: &mut Input, want: usize) -> Option<usize> {
+        let unit = self.unit();
+        loop {
+            let bytes = &input.bytes[..input.bytes.len().min(want)];
+            let block = match unit {
+                Unit::Bytes => None,
+                Unit::Line => bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1),
+                Unit::Character => bytes.first().map(|_| 1),
+            };
+            if block.is_some() || bytes.len() == want || input.ended {
+                self.waits.set(None);
+                return Some(block.unwrap_or(bytes.len()));
+            }
             if self.streams.poll(0, 1) & (poll::IN | poll::HUP | poll::ERR | poll::NVAL) == 0 {
-                break;
+                return None;
             }
             let mut more = vec![0; want - input.bytes.len()];
             match self.streams.read(0, &mut more) {
                 Ok(0) => input.ended = true,
                 Ok(len) => input.bytes.extend_from_slice(&more[..len]),
-                Err(Errno::EAGAIN) => break,
+                Err(Errno::EAGAIN) => return None,
                 Err(errno) => (input.ended, input.failed) = (true, Some(errno)),
             }
         }
@@ -82,18 +119,15 @@ impl Blocks {
     /// Blocks for `want` bytes, or the end.
     fn await_block(&self, input: &mut Input, want: usize) -> Result<(), Errno> {
         loop {
-            self.fill(input, want);
-            let there = input.bytes.len();
-            if there >= want || input.ended {
-                self.waits.set(None);
-                input.offered = there.min(want);
+            if let Some(block) = self.fill(input, want) {
+                input.offered = block;
                 return Ok(());
             }
             // The user ends the run. The guest won't see this error.
             if signals::fatal().is_some() {
                 return Err(Errno::EIO);
             }
-            self.note_wait(there, want);
+            self.note_wait(input.bytes.len(), want);
             // EINTR is expected; nothing else can fail.
             let _ = sys::poll(&mut [libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 }], TICK_MS);
         }
@@ -144,18 +178,16 @@ impl Console for Blocks {
         }
         let want = want.clamp(1, BLOCK) as usize;
         let input = &mut *self.input.borrow_mut();
-        self.fill(input, want);
-        let there = input.bytes.len();
-        if there < want && !input.ended {
-            self.note_wait(there, want);
+        let Some(block) = self.fill(input, want) else {
+            self.note_wait(input.bytes.len(), want);
             return 0;
-        }
-        self.waits.set(None);
-        input.offered = there.min(want);
+        };
+        input.offered = block;
         match input.failed {
             _ if input.offered > 0 => poll::IN,
             Some(_) => poll::IN | poll::ERR,
-            None => poll::HUP,
+            None if self.unit() == Unit::Bytes => poll::HUP,
+            None => poll::IN,
         }
     }
 

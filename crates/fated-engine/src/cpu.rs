@@ -3,7 +3,7 @@
 use fated_kernel::ports::Trace;
 use std::cell::Cell;
 
-use crate::error::Error;
+use crate::error::{Error, in_words};
 use crate::sys::{self, Os};
 
 thread_local! {
@@ -26,17 +26,29 @@ impl OneCpu {
         }
         match (cpu, stay(cpu)) {
             (_, Ok(())) => {}
-            (Some(_), Err(errno)) => {
-                let remedy = "; choose one that fated may use with --cpu";
-                return Err(Error::Start { step: "run on one CPU".into(), errno, remedy });
+            (Some(cpu), Err(errno)) => {
+                return Err(Error::Cpu { cpu, errno, allowed: before.as_ref().map_or_else(String::new, ranges) });
             }
             (None, Err(errno)) => trace.notice(format!(
-                "guests and fated can't be kept on one CPU ({errno}): each stop takes several times as long"
+                "guests and fated can't be kept on one CPU ({}): each stop takes several times as long",
+                in_words(errno)
             )),
         }
         KEPT.set((runs + 1, before));
         Ok(OneCpu(()))
     }
+}
+
+/// The CPUs of a set, as `0-3,6`.
+fn ranges(set: &libc::cpu_set_t) -> String {
+    // SAFETY: the number is inside the set.
+    let has = |cpu: usize| cpu < 8 * size_of_val(set) && unsafe { libc::CPU_ISSET(cpu, set) };
+    let begins = (0..8 * size_of_val(set)).filter(|&cpu| has(cpu) && (cpu == 0 || !has(cpu - 1)));
+    let range = |begin: usize| match (begin..).take_while(|&cpu| has(cpu)).last() {
+        Some(end) if end > begin => format!("{begin}-{end}"),
+        _ => begin.to_string(),
+    };
+    begins.map(range).collect::<Vec<_>>().join(",")
 }
 
 fn stay(cpu: Option<usize>) -> Os<()> {

@@ -5,15 +5,39 @@ use std::time::Duration;
 
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
+use fated_kernel::syscall::log::names;
 
 /// Why a run could not be started, or had to be given up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such program. A shell exits with 127.
-    #[error("failed to run {program}: no such program; name one that exists, or set PATH with --env")]
+    #[error("failed to run {program}: no such program; {hint}")]
     NotFound {
         /// The program as it was asked for.
         program: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The program is there, but not what it names as its interpreter. A shell exits with 127, too.
+    #[error("failed to run {program}: {why}")]
+    NoInterpreter {
+        /// The path of the program.
+        program: String,
+        /// What it names.
+        why: String,
+    },
+    /// fated is a guest of fated.
+    #[error("fated can't run inside of fated: run the program itself here, or start this fated outside")]
+    Nested,
+    /// The CPU that was asked for isn't fated's to use.
+    #[error("failed to run on CPU {cpu}: {}; fated may use {allowed}: choose one of these with --cpu", in_words(*errno))]
+    Cpu {
+        /// Its number.
+        cpu: usize,
+        /// Linux's answer.
+        errno: Errno,
+        /// Those that it may use.
+        allowed: String,
     },
     /// The program can't be executed. A shell exits with 126.
     #[error("failed to run {program}: {why}")]
@@ -32,7 +56,7 @@ pub enum Error {
         program: String,
     },
     /// The working directory of the guest can't be entered.
-    #[error("failed to enter {directory}: {errno}; choose another --cwd")]
+    #[error("failed to enter {directory}: {}; choose another --cwd", in_words(*errno))]
     Directory {
         /// The directory as it was asked for.
         directory: String,
@@ -61,15 +85,16 @@ pub enum Error {
     },
     /// The engine isn't allowed to trace its own children.
     #[error(
-        "failed to trace a child of fated: {errno}; ptrace is forbidden here. Look at /proc/sys/kernel/yama/ptrace_scope \
-         (0 to 2 will do, 2 for root only), and start containers with --cap-add SYS_PTRACE or a seccomp profile that permits ptrace"
+        "failed to trace a child of fated: {}; ptrace is forbidden here. Look at /proc/sys/kernel/yama/ptrace_scope \
+         (0 to 2 will do, 2 for root only), and start containers with --cap-add SYS_PTRACE or a seccomp profile that permits ptrace",
+        in_words(*errno)
     )]
     NoPtrace {
         /// Linux's answer.
         errno: Errno,
     },
     /// A step of the start failed.
-    #[error("failed to {step}: {errno}{remedy}")]
+    #[error("failed to {step}: {}{remedy}", in_words(*errno))]
     Start {
         /// What the step does, in the infinitive.
         step: Cow<'static, str>,
@@ -100,6 +125,18 @@ pub enum Error {
         /// The limit.
         limit: Duration,
     },
+    /// The run has taken too long.
+    #[error("the run has taken longer than {:?} of real time (--timeout)", limit)]
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The run has come to the end of its virtual time.
+    #[error("the run has taken longer than {:?} of virtual time (--max-virtual-time)", limit)]
+    Overran {
+        /// The limit.
+        limit: Duration,
+    },
     /// The user ended the run.
     #[error("ended by signal {signal}")]
     Interrupted {
@@ -120,7 +157,7 @@ impl Error {
     pub fn of_machine(&self) -> Option<String> {
         match self {
             Error::Unsuited { why } => Some(why.clone()),
-            Error::Start { step, errno, .. } => Some(format!("failed to {step}: {errno}")),
+            Error::Start { step, errno, .. } => Some(format!("failed to {step}: {}", in_words(*errno))),
             _ => None,
         }
     }
@@ -128,20 +165,45 @@ impl Error {
     /// Whether the error ends a run that has begun.
     #[must_use]
     pub fn ends_a_run(&self) -> bool {
-        matches!(self, Error::Spins { .. } | Error::Interrupted { .. } | Error::NoTask { .. })
+        matches!(
+            self,
+            Error::Spins { .. }
+                | Error::Interrupted { .. }
+                | Error::TimedOut { .. }
+                | Error::Overran { .. }
+                | Error::NoTask { .. }
+        )
     }
 
     /// The exit status that a shell would return.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::NotFound { .. } => 127,
+            Error::NotFound { .. } | Error::NoInterpreter { .. } => 127,
             Error::NotExecutable { .. } => 126,
             Error::Lost { .. } => 128 + 11,
             Error::Interrupted { signal } => 128_u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
             _ => 125,
         }
     }
+}
+
+/// The line for a task that computes.
+#[must_use]
+pub fn computes(tid: impl std::fmt::Display, program: &str) -> String {
+    format!(
+        "{program} (pid {tid}) has run for {} s without a system call; virtual time stands still meanwhile, and no timer expires",
+        COMPUTES_AFTER.as_secs()
+    )
+}
+
+/// After how much real time the user gets this line.
+pub const COMPUTES_AFTER: Duration = Duration::from_secs(5);
+
+/// An error number and what it means: `EINVAL (Invalid argument)`.
+#[must_use]
+pub fn in_words(errno: Errno) -> String {
+    format!("{errno} ({})", names::error(errno.number()))
 }
 
 /// The error of a step of the start for which no remedy is known.

@@ -1,6 +1,8 @@
 //! What to run, and how.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,9 +10,13 @@ use std::time::Duration;
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::planner::{NotStarted, Refusal};
 
+use fated_kernel::machine;
+use fated_kernel::process::exec::script::{self, HEAD};
+
 use crate::cpuid;
-use crate::error::{Error, start};
+use crate::error::{Error, in_words, start};
 use crate::limits;
+use crate::stdio::Stdio;
 use crate::sys;
 
 /// The files of descriptors 0, 1 and 2 of the first program.
@@ -45,6 +51,17 @@ pub struct Descriptor {
     pub flags: u32,
     /// What stands there.
     pub file: Stream,
+}
+
+impl From<Stdio> for Streams {
+    /// Streams that look like something.
+    fn from(stdio: Stdio) -> Streams {
+        match stdio {
+            Stdio::Inherit => Streams::Inherit,
+            Stdio::Pipe => Streams::Each([Stream::Pipe; 3]),
+            Stdio::Tty | Stdio::Null => Streams::Each([Stream::Null; 3]),
+        }
+    }
 }
 
 /// What to run, and how.
@@ -115,6 +132,9 @@ impl Launch {
     /// # Errors
     /// The need that isn't met.
     pub fn check(&self) -> Result<(), Error> {
+        if sys::linux_release().is_ok_and(|release| release == machine::RELEASE) {
+            return Err(Error::Nested);
+        }
         let (major, minor) = sys::linux_version().map_err(start("ask for Linux's version"))?;
         if (major, minor) < OLDEST_LINUX {
             return Err(Error::OldLinux { major, minor });
@@ -180,7 +200,7 @@ impl Launch {
         let program = self.program.to_string_lossy().into_owned();
         let why = match why {
             NotStarted::Lost => return Error::Lost { program },
-            NotStarted::Refused(Refusal::Linux(Errno::ENOENT | Errno::ENOTDIR)) => return Error::NotFound { program },
+            NotStarted::Refused(Refusal::Linux(Errno::ENOENT | Errno::ENOTDIR)) => return self.not_found(program),
             NotStarted::Refused(Refusal::Linux(Errno::EACCES)) => {
                 "permission denied; it must be a regular file with the right to execute it (chmod +x)".into()
             }
@@ -191,9 +211,40 @@ impl Launch {
             NotStarted::Refused(Refusal::Linux(Errno::ENOEXEC)) => {
                 "Linux doesn't know its format; it must be a program for x86-64 or a script that begins with #!".into()
             }
-            NotStarted::Refused(Refusal::Linux(errno)) => errno.to_string(),
+            NotStarted::Refused(Refusal::Linux(errno)) => in_words(errno),
         };
         Error::NotExecutable { program, why }
+    }
+
+    /// The error of a program that Linux doesn't find: itself, or the interpreter that it names.
+    fn not_found(&self, program: String) -> Error {
+        let here = self.cwd.as_deref().unwrap_or(Path::new("."));
+        let paths = self.candidates().into_iter().map(|path| here.join(OsStr::from_bytes(&path)));
+        let Some(path) = paths.into_iter().find(|path| path.is_file()) else {
+            let is_line = program.contains(char::is_whitespace);
+            let hint = if is_line {
+                format!("for a command line of the shell, say: fated run -- sh -c '{program}'")
+            } else {
+                "name one that exists, or set PATH with --env".into()
+            };
+            return Error::NotFound { program, hint };
+        };
+        let program = path.display().to_string();
+        let mut head = [0; HEAD];
+        let _ = File::open(&path).and_then(|mut file| file.read(&mut head));
+        let why = match script::parse(&head).filter(|_| script::is_script(&head)) {
+            Some(line) if line.interpreter.ends_with(b"\r") => {
+                "its lines end with carriage returns (CRLF), so that Linux looks for an interpreter whose name ends with one; convert it \
+                 with: sed -i 's/\\r$//' FILE"
+                    .replace("FILE", &program)
+            }
+            Some(line) => {
+                let name = String::from_utf8_lossy(line.interpreter);
+                format!("its first line names the interpreter {name}, which isn't there")
+            }
+            None => "the file is there, but not the dynamic linker that it names (readelf -l shows its path)".into(),
+        };
+        Error::NoInterpreter { program, why }
     }
 
     /// The error of a directory that can't be entered.

@@ -36,6 +36,8 @@ pub mod sensitive;
 #[cfg(feature = "std")]
 pub mod signals;
 #[cfg(feature = "std")]
+mod stdio;
+#[cfg(feature = "std")]
 pub mod sys;
 #[cfg(feature = "std")]
 mod terminal;
@@ -46,9 +48,10 @@ pub use {
     blocks::Blocks,
     console::{Captured, Standard, poll_set},
     cpu::OneCpu,
-    error::{Error, start},
+    error::{COMPUTES_AFTER, Error, computes, start},
     launch::{Descriptor, Launch, NO_CPUID_FAULTING, Stream, Streams},
     observer::Observer,
     progress::{OUTSIDER_MS, Progress},
+    stdio::{Shown, Stdio},
     terminal::Terminal,
 };

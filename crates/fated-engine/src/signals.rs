@@ -8,16 +8,24 @@ use crate::sys::{self, Os};
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Signals that are passed on to the guests the first time, and end the run the second time.
 const ASKED: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM];
+/// The signal of the limit of real time.
+pub const TIMEOUT: i32 = libc::SIGALRM;
+/// How long a signal may wait for a guest to stop. Then it ends the run.
+const PATIENCE_NS: u64 = 1_000_000_000;
 /// The signal of the tick. It is ignored by default, so that a late one does no harm.
 const TICK: i32 = libc::SIGURG;
 
 /// How often each signal of [`ASKED`] has arrived since the handlers were installed.
 static COUNTS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+/// The time of the run is over.
+static TIMED_OUT: AtomicBool = AtomicBool::new(false);
+/// When the first signal has arrived that no kernel has got yet, in nanoseconds of the monotonic clock; 0 if there is none. And which.
+static WAITING: (AtomicU64, AtomicI32) = (AtomicU64::new(0), AtomicI32::new(0));
 /// The number of runs of this process that use the handlers, and the actions that the handlers replaced.
 static INSTALLED: Mutex<(usize, Vec<(i32, SavedAction)>)> = Mutex::new((0, Vec::new()));
 
@@ -29,7 +37,32 @@ unsafe impl Send for SavedAction {}
 extern "C" fn count(signal: i32) {
     if let Some(at) = ASKED.iter().position(|&asked| asked == signal) {
         COUNTS[at].fetch_add(1, Relaxed);
+        if WAITING.0.load(Relaxed) == 0 {
+            WAITING.1.store(signal, Relaxed);
+            WAITING.0.store(now_ns(), Relaxed);
+        }
     }
+    if signal == TIMEOUT {
+        TIMED_OUT.store(true, Relaxed);
+    }
+}
+
+/// The monotonic clock. A handler may call this.
+fn now_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is what the call fills.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
+}
+
+/// Ends all runs of this process after some real time; `None` takes that back.
+pub fn set_timeout(limit: Option<Duration>) {
+    TIMED_OUT.store(false, Relaxed);
+    let limit = limit.map_or(Duration::ZERO, |limit| limit.max(Duration::from_micros(1)));
+    let value = libc::timeval { tv_sec: limit.as_secs() as i64, tv_usec: i64::from(limit.subsec_micros()) };
+    let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
+    // SAFETY: the timer's value is valid for the call.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, ptr::null_mut()) };
 }
 
 fn action(handler: usize, flags: i32) -> libc::sigaction {
@@ -55,8 +88,10 @@ fn install() {
         return;
     }
     COUNTS.iter().for_each(|count| count.store(0, Relaxed));
+    WAITING.0.store(0, Relaxed);
     let counting = action(count as extern "C" fn(i32) as usize, 0);
-    let mut saved: Vec<_> = ASKED.iter().chain([&TICK]).filter_map(|&signal| replace(signal, &counting)).collect();
+    let mut saved: Vec<_> =
+        ASKED.iter().chain([&TICK, &TIMEOUT]).filter_map(|&signal| replace(signal, &counting)).collect();
     // Some parents leave SIGCHLD ignored. Linux would then reap fated's children itself.
     saved.extend(replace(libc::SIGCHLD, &action(libc::SIG_DFL, libc::SA_NOCLDSTOP)));
     installed.1 = saved;
@@ -72,8 +107,16 @@ fn uninstall() {
     }
 }
 
-/// The signal that ends all runs of this process at once: `SIGTERM`, or any that has arrived twice.
+/// The signal that ends all runs of this process at once: `SIGTERM`, any that has arrived twice, or one that no guest has taken for
+/// some time, since the guest that runs computes. [`TIMEOUT`] stands for the limit of real time.
 pub fn fatal() -> Option<i32> {
+    if TIMED_OUT.load(Relaxed) {
+        return Some(TIMEOUT);
+    }
+    let since = WAITING.0.load(Relaxed);
+    if since != 0 && now_ns().saturating_sub(since) > PATIENCE_NS {
+        return Some(WAITING.1.load(Relaxed));
+    }
     let now = counts();
     (0..4).find(|&at| now[at] >= if ASKED[at] == libc::SIGTERM { 1 } else { 2 }).map(|at| ASKED[at])
 }
@@ -144,7 +187,10 @@ impl Signals {
     /// Takes a signal that the kernel hasn't got yet.
     pub fn next(&self) -> Option<i32> {
         let (now, mut passed) = (counts(), self.passed.get());
-        let at = (0..4).find(|&at| now[at] != passed[at])?;
+        let Some(at) = (0..4).find(|&at| now[at] != passed[at]) else {
+            WAITING.0.store(0, Relaxed);
+            return None;
+        };
         passed[at] = now[at];
         self.passed.set(passed);
         Some(ASKED[at])

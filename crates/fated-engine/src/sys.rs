@@ -62,6 +62,13 @@ pub fn statx(dirfd: RawFd, path: &CStr, flags: i32) -> Os<FileStat> {
     })
 }
 
+/// The user and the group that fated acts as.
+#[must_use]
+pub fn user() -> (u32, u32) {
+    // SAFETY: both take nothing.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
 /// read(2).
 pub fn read(fd: RawFd, buf: &mut [u8]) -> Os<usize> {
     // SAFETY: at most `buf.len()` bytes are written to `buf`.
@@ -137,14 +144,19 @@ pub fn only_cpu(cpu: usize) -> libc::cpu_set_t {
     set
 }
 
-/// Linux's version: major and minor.
-pub fn linux_version() -> Os<(u32, u32)> {
+/// The release of Linux (uname(2)).
+pub fn linux_release() -> Os<String> {
     // SAFETY: all bytes zero are a valid `utsname`.
     let mut name: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: `name` is what the call fills.
     check(i64::from(unsafe { libc::uname(&raw mut name) }))?;
     // SAFETY: Linux ends the field with a NUL.
-    let release = unsafe { CStr::from_ptr(name.release.as_ptr()) }.to_string_lossy().into_owned();
+    Ok(unsafe { CStr::from_ptr(name.release.as_ptr()) }.to_string_lossy().into_owned())
+}
+
+/// Its version: major and minor.
+pub fn linux_version() -> Os<(u32, u32)> {
+    let release = linux_release()?;
     let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     Ok((parts.next().unwrap_or(0), parts.next().unwrap_or(0)))
 }

@@ -151,15 +151,30 @@ impl Kernel {
     /// It is the turn of this task: now, or with a later horizon if its next call might end beyond this one.
     #[inline]
     fn run_or_idle(&self, task: &Task) -> Next {
-        let waits = self.timers.is_at_horizon();
+        let waits = self.is_at_horizon(task);
         task.passing.set(waits);
-        if waits { self.idle_until_next_call() } else { Next::Run(task.tid.get()) }
+        if waits { self.idle_until_next_call(task) } else { Next::Run(task.tid.get()) }
     }
 
     #[cold]
-    fn idle_until_next_call(&self) -> Next {
+    fn idle_until_next_call(&self, task: &Task) -> Next {
         self.note_horizon();
-        Next::Idle { until: Some(self.timers.now().saturating_add(self.config.call_cost_ns.max(STAMP_NS))) }
+        Next::Idle { until: Some(self.next_call_ends(task)) }
+    }
+
+    /// Whether the next call of the task might end beyond the horizon.
+    #[inline]
+    fn is_at_horizon(&self, task: &Task) -> bool {
+        self.timers.is_at_horizon() || self.timers.horizon().is_some_and(|at| self.next_call_ends(task) > at)
+    }
+
+    /// When the next call of the task ends at the latest.
+    fn next_call_ends(&self, task: &Task) -> u64 {
+        let cost = self.config.call_cost_ns;
+        self.timers
+            .now()
+            .saturating_add(cost.max(STAMP_NS))
+            .saturating_add(task.readings.get().next_extra_ns(task.cpu_ns.get(), cost))
     }
 
     fn note_horizon(&self) {
@@ -190,7 +205,7 @@ impl Kernel {
     /// Whether the running task continues behind its call: its turn isn't over, and no signal comes before. This counts the call,
     /// so it is asked once.
     pub(crate) fn runs_on(&self, task: &Task) -> bool {
-        if !task.is_undisturbed() || self.run.ending.get() || self.timers.is_at_horizon() || self.streams.is_due() {
+        if !task.is_undisturbed() || self.run.ending.get() || self.is_at_horizon(task) || self.streams.is_due() {
             return false;
         }
         if self.scheduler.slice_over(task) || self.journal.has_failed() {
@@ -367,10 +382,21 @@ impl Kernel {
         let describe = |task: &Rc<Task>| {
             let exe = String::from_utf8_lossy(&task.process.exe.borrow()).into_owned();
             let stopped = if task.halted.get() { ", stopped by a signal" } else { "" };
-            format!("task {} of {exe} in {}{stopped}", task.tid.get(), syscall::log::call_line(task.call.get()))
+            format!(
+                "task {} of {exe} in {}{stopped}",
+                task.tid.get(),
+                syscall::log::waiting_line(task.call.get(), |fd| descriptor_name(task, fd))
+            )
         };
         tasks.values().map(describe).collect()
     }
+}
+
+/// What stands at a descriptor: a path, or what kind of object it is.
+fn descriptor_name(task: &Task, fd: i32) -> Option<String> {
+    let known = task.files.borrow().get(fd).map(|open| open.file.name()).filter(|name| !name.is_empty());
+    let name = known.or_else(|| task.guest.proc_link(&format!("fd/{fd}")).ok())?;
+    Some(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// A task has woken in a call: continues it.

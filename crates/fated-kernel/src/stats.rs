@@ -2,14 +2,16 @@
 
 use crate::syscall::table;
 use crate::syscall::table::PLACES;
-use alloc::vec::Vec;
-use core::cell::Cell;
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use core::cell::{Cell, RefCell};
 
 /// Counts of calls, tasks and programs.
 #[derive(Debug)]
 pub struct Stats {
     calls: [Cell<u64>; PLACES],
     refused: [Cell<u64>; PLACES],
+    /// Refused calls that have no place of their own, by number.
+    unknown: RefCell<BTreeMap<u64, u64>>,
     natives: Cell<u64>,
     tasks: Cell<u64>,
     programs: Cell<u64>,
@@ -38,6 +40,7 @@ impl Default for Stats {
         Stats {
             calls: zeros(),
             refused: zeros(),
+            unknown: RefCell::default(),
             natives: Cell::default(),
             tasks: Cell::default(),
             programs: Cell::default(),
@@ -58,7 +61,14 @@ impl Stats {
 
     /// A call was refused.
     pub(crate) fn refuse(&self, number: u64) {
-        bump(&self.refused, number, 1);
+        /// How many numbers are told apart.
+        const UNKNOWN: usize = 100;
+        let mut unknown = self.unknown.borrow_mut();
+        if table::place(number) == PLACES - 1 && (unknown.len() < UNKNOWN || unknown.contains_key(&number)) {
+            *unknown.entry(number).or_default() += 1;
+        } else {
+            bump(&self.refused, number, 1);
+        }
     }
 
     /// The real Linux has carried out a call.
@@ -81,7 +91,7 @@ impl Stats {
     pub fn counters(&self, virtual_ns: u64) -> Counters {
         Counters {
             calls: counted(&self.calls),
-            refused: counted(&self.refused),
+            refused: counted(&self.refused).into_iter().chain(self.unknown.borrow().clone()).collect(),
             natives: self.natives.get(),
             tasks: self.tasks.get(),
             programs: self.programs.get(),
@@ -103,8 +113,12 @@ fn counted(counters: &[Cell<u64>; PLACES]) -> Vec<(u64, u64)> {
 
 /// Counts of calls with the calls' names: the most frequent first, then by name.
 #[must_use]
-pub fn by_name(counts: &[(u64, u64)]) -> Vec<(&'static str, u64)> {
-    let name = |number| table::call(number).map_or("unknown", |info| info.name);
+pub fn by_name(counts: &[(u64, u64)]) -> Vec<(String, u64)> {
+    let name = |number| match table::call(number) {
+        Some(info) => info.name.into(),
+        None if number == PLACES as u64 - 1 => "others".into(),
+        None => format!("call {number}"),
+    };
     let mut list: Vec<_> = counts.iter().map(|&(number, count)| (name(number), count)).collect();
     list.sort_by(|(name, count), (other, more)| more.cmp(count).then(name.cmp(other)));
     list
@@ -121,7 +135,13 @@ mod tests {
             stats.count(number);
         }
         let counters = stats.counters(0);
-        assert_eq!(by_name(&counters.calls), [("read", 2), ("unknown", 2), ("getpid", 1), ("write", 1)]);
+        let named = [("others", 2), ("read", 2), ("getpid", 1), ("write", 1)];
+        assert_eq!(by_name(&counters.calls), named.map(|(name, count)| (name.into(), count)));
         assert_eq!(counters.refused, []);
+        for number in [999, 41, 500, 999] {
+            stats.refuse(number);
+        }
+        let named = [("call 999", 2), ("call 500", 1), ("socket", 1)];
+        assert_eq!(by_name(&stats.counters(0).refused), named.map(|(name, count)| (name.into(), count)));
     }
 }

@@ -109,6 +109,11 @@ impl Shared {
         }
     }
 
+    /// Gives the user a line.
+    pub(crate) fn tell(&self, line: String) {
+        self.trace.notice(line);
+    }
+
     /// Records that a task was killed from outside while it was stopped.
     pub(crate) fn note_killed(&self, key: Tid) {
         self.killed.set(Some(key));

@@ -1,13 +1,18 @@
 //! The command line as the user types it. [`crate::settings`] resolves it to what a run needs.
 
+mod names;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use fated_kernel::config::Policy;
+
+pub use names::{EngineName, InputName, StatsFormat, StdioName, TmpOf, WaitBy};
 
 const STYLES: Styles =
     Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold());
@@ -70,6 +75,8 @@ Which engine:
 
 Exit status:
   the program's own (fated dies of the signal that killed the program: 128 + n in a shell), or
+  121  the run has taken longer than --timeout
+  122  the run has taken longer than --max-virtual-time
   123  --verify found a difference, or a replayed run has left its journal
   124  the run was given up: all tasks wait forever, or one spins (--spin-limit)
   125  fated failed: wrong options, no permission to trace, a guest killed from outside
@@ -88,7 +95,7 @@ What a journal holds:
   Every decision of the run, all input that came through standard streams, and the signals of the user, one entry a line; \
 and at its head program, arguments, environment, directory and options. So the same run needs neither the seed nor the \
 input, and an editor can change it: change an entry, then obey the journal up to that one, and see where the run goes from there.
-  Files are not in it: the run must find the same ones. Standard streams that were regular files have to be redirected again, and so have descriptors from 3 on.
+  Files are not in it: the run must find the same ones. With --stdio inherit, standard streams that were regular files have to be redirected again, and so have descriptors from 3 on.
 
 Exit status:
   as of fated run, and 123 if the run does something else than its journal says
@@ -123,6 +130,14 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
     pub spin_limit: u64,
 
+    /// End the run after this much real time, like 90, 1.5s or 10m, with exit status 121
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub timeout: Option<Duration>,
+
+    /// End the run before it takes more than this much virtual time, with exit status 122
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub max_virtual_time: Option<Duration>,
+
     /// Write the journal of this run to FILE
     #[arg(long, value_name = "FILE", help_heading = "What to show")]
     pub record: Option<PathBuf>,
@@ -134,6 +149,10 @@ pub struct ReplayArgs {
     /// At the end, print calls by name, stops and times to standard error
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "What to show")]
     pub stats: Option<StatsFormat>,
+
+    /// Show no notices of fated's own, only why a run has failed
+    #[arg(long, short, help_heading = "What to show")]
+    pub quiet: bool,
 
     /// How guests are executed: the same run either way
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
@@ -213,6 +232,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cwd", help_heading = "The program")]
     pub fresh: Option<PathBuf>,
 
+    /// What standard input, output and error look like to guests, so that a run doesn't depend on what they are
+    #[arg(long, value_name = "KIND", default_value = "pipe", help_heading = "The program")]
+    pub stdio: StdioName,
+
     /// How standard input comes in; blocks unless it is a terminal
     #[arg(long, value_name = "HOW", help_heading = "The program")]
     pub input: Option<InputName>,
@@ -248,10 +271,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Scheduling and time")]
     pub spin_limit: u64,
 
+    /// End the run after this much real time, like 90, 1.5s or 10m, with exit status 121
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub timeout: Option<Duration>,
+
+    /// End the run before it takes more than this much virtual time, with exit status 122
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse, help_heading = "Scheduling and time")]
+    pub max_virtual_time: Option<Duration>,
+
     /// Run twice and compare standard output, standard error, exit status and every call
     ///
     /// The first run's output is shown, the second one's only compared. All of standard input is read before the first
-    /// run starts, and given to both. Guests see pipes instead of your terminal. Both runs must find the same files: see --fresh.
+    /// run starts, and given to both. Both runs must find the same files: see --fresh.
     #[arg(long, help_heading = "What to show")]
     pub verify: bool,
 
@@ -270,6 +301,10 @@ pub struct RunArgs {
     /// Also show notices about this machine
     #[arg(long, short, help_heading = "What to show")]
     pub verbose: bool,
+
+    /// Show no notices of fated's own, only why a run has failed
+    #[arg(long, short, conflicts_with = "verbose", help_heading = "What to show")]
+    pub quiet: bool,
 
     /// How guests are executed: the same run either way
     #[arg(long, value_name = "NAME", default_value = "any", help_heading = "Inside fated")]
@@ -298,54 +333,6 @@ pub struct RunArgs {
 
 /// A name and a value; without a value, the variable is passed on from fated's own environment.
 pub type Variable = (OsString, Option<OsString>);
-
-/// `--stats=FORMAT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StatsFormat {
-    /// Tables.
-    Text,
-    /// One JSON object on one line.
-    Json,
-}
-
-/// `--tmp WHOSE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TmpOf {
-    /// The run's own: empty at first, dropped at the end
-    Own,
-    /// The host's: what earlier runs have left is an input
-    Host,
-}
-
-/// `--engine NAME`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// The engine inside if this machine supports it, else ptrace
-    #[default]
-    Any,
-    /// The kernel answers in the guest's own process: much cheaper calls
-    Inside,
-    /// The kernel answers from fated's process: some microseconds a call; for guests that may overwrite the kernel's memory
-    Ptrace,
-}
-
-/// `--input HOW`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum InputName {
-    /// A read gets all that it asks for (at most 64 KiB), or what is left before the end: the run doesn't depend on when input arrives
-    Blocks,
-    /// A read gets what there is: for a program on the other side that waits for answers
-    Live,
-}
-
-/// `--wait HOW`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WaitBy {
-    /// In constant time.
-    Index,
-    /// In time that grows with the number of children.
-    Scan,
-}
 
 /// `fated bench`.
 #[derive(Debug, Subcommand)]

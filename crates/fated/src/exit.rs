@@ -1,10 +1,14 @@
-//! How the command ends, by the convention of env(1) and of shells: as the guest did. Exit codes from 123 on are fated's.
+//! How the command ends, by the convention of env(1) and of shells: as the guest did. Exit codes from 121 on are fated's.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use fated_engine::signals;
 
+/// The run has taken longer than `--timeout`.
+pub const TIMED_OUT: u8 = 121;
+/// The run has come to the end of `--max-virtual-time`.
+pub const OVERRAN: u8 = 122;
 /// `--verify` found two runs that differ, or a run has left the journal that it obeyed.
 pub const DIFFERENT: u8 = 123;
 /// fated gave the run up: all tasks wait forever, or one spins.
@@ -92,6 +96,8 @@ pub fn of_error(error: &anyhow::Error) -> End {
 fn of_engine(error: &fated_engine::Error) -> End {
     match error {
         fated_engine::Error::Spins { .. } => End::Code(GIVEN_UP),
+        fated_engine::Error::TimedOut { .. } => End::Code(TIMED_OUT),
+        fated_engine::Error::Overran { .. } => End::Code(OVERRAN),
         fated_engine::Error::Interrupted { signal } => End::Signal(*signal),
         other => End::Code(other.exit_code()),
     }

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum as _;
 use fated_engine::{Descriptor, Launch, Stream, Streams};
 use fated_kernel::config::{Config, Inherited};
 use fated_kernel::journal::Mode;
 use fated_kernel::journal::header::{Checked, Header};
 use fated_kernel::ports::Store;
+
+use crate::cli::StdioName;
 
 /// How much of a journal the kernel gets at a time.
 const PIECE: usize = 64 << 10;
@@ -95,7 +98,7 @@ impl Journals {
     }
 
     /// A run begins: what the kernel does with its journal. An earlier attempt is forgotten.
-    pub fn begin(self: &Rc<Self>, config: &Config, launch: &Launch) -> Option<Journal> {
+    pub fn begin(self: &Rc<Self>, config: &Config, launch: &Launch, stdio: StdioName) -> Option<Journal> {
         let mut mode = Mode { write: self.output.is_some(), ..Mode::default() };
         if let Some(input) = &self.input {
             let (bytes, lines) = input.checked.entries_at;
@@ -104,7 +107,7 @@ impl Journals {
             mode.begin_line = lines as u64;
         }
         if let Some(output) = &self.output {
-            let head = header(config, launch).to_text();
+            let head = header(config, launch, stdio).to_text();
             output.keep(|file| {
                 file.rewind()?;
                 file.get_ref().set_len(0)?;
@@ -149,7 +152,7 @@ impl Store for Journals {
 }
 
 /// What a run depends on, for the head of its journal.
-fn header(config: &Config, launch: &Launch) -> Header {
+fn header(config: &Config, launch: &Launch, stdio: StdioName) -> Header {
     let files = files(launch.descriptors().iter().map(|it| it.fd));
     let here = || std::env::current_dir().unwrap_or_default();
     Header {
@@ -157,7 +160,8 @@ fn header(config: &Config, launch: &Launch) -> Header {
         command: launch.words().map(|word| word.as_bytes().to_vec()).collect(),
         env: launch.variables(),
         cwd: launch.cwd.clone().map_or_else(here, |cwd| here().join(cwd)).into_os_string().into_vec(),
-        files: if launch.streams == Streams::Inherit { files.clone() } else { Vec::new() },
+        stdio: stdio.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned()),
+        files: files.iter().filter(|(fd, ..)| *fd > 2 || launch.streams == Streams::Inherit).cloned().collect(),
         inherited: launch
             .inherited
             .iter()

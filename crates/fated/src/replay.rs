@@ -3,12 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use clap::ValueEnum as _;
 use fated_engine::inherit::{self, Kind};
 use fated_kernel::config::Config;
 use fated_kernel::journal::header::Header;
 
-use crate::cli::ReplayArgs;
+use crate::cli::{ReplayArgs, StdioName};
 use crate::exit::End;
 use crate::journal::{self, Journals};
 use crate::run::{self, Show};
@@ -32,10 +33,12 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<End> {
         }
         journals = journals.record(path)?;
     }
+    let stdio = StdioName::from_str(&header.stdio, false)
+        .map_err(|_| anyhow!("failed to read the journal: the streams of a run can't look like {:?}", header.stdio))?;
     let seed = args.seed.unwrap_or(header.config.seed);
     let config = Config { seed, log: args.log.is_some(), ..header.config };
-    let settings = Settings::of_replay(config, launch, args, Rc::new(journals));
-    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref() };
+    let settings = Settings::of_replay(config, launch, args, stdio, Rc::new(journals));
+    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref(), quiet: args.quiet };
     run::carry_out(&settings, &show)
 }
 

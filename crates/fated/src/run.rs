@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fated_engine::processor::{self, ProcessorTime};
-use fated_engine::{Blocks, Error, Launch, Observer, Terminal};
+use fated_engine::{Blocks, Error, Launch, Observer, Progress, Shown, Terminal, signals};
 use fated_kernel::config::Input;
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::journal::Journal;
@@ -16,7 +16,7 @@ use crate::cli::{EngineName, RunArgs, StatsFormat};
 use crate::exit::{self, End, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
-use crate::settings::{Settings, Tmp};
+use crate::settings::{Limits, Settings, Tmp};
 use crate::{stats, stderr, verify};
 
 /// Runs the program; returns how fated ends.
@@ -25,7 +25,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<End> {
     if args.verify {
         return verify::run(args, &settings, log_file(args.log.as_deref(), args.epoch)?);
     }
-    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref() };
+    let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref(), quiet: args.quiet };
     carry_out(&settings, &show)
 }
 
@@ -36,6 +36,8 @@ pub struct Show<'a> {
     pub log: Option<&'a Path>,
     /// How counts and times are printed.
     pub stats: Option<StatsFormat>,
+    /// Without notices.
+    pub quiet: bool,
     /// The directory to copy.
     pub fresh: Option<&'a Path>,
 }
@@ -47,7 +49,7 @@ fn log_file(path: Option<&Path>, epoch_ns: u64) -> anyhow::Result<Option<Rc<LogF
 /// Runs once, with fated's own streams; the result is how fated ends.
 pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<End> {
     let log = log_file(show.log, settings.config.epoch_ns)?;
-    let observer = Observer { record: to_log(log.clone()), notice: Box::new(|line| stderr::say(line)) };
+    let observer = Observer { record: to_log(log.clone()), notice: notices(show.quiet) };
     let fresh = show.fresh.map(Fresh::copy_of).transpose()?;
     // Counting costs each guest a little time.
     let processor = show.stats.and_then(|_| ProcessorTime::of_children().ok());
@@ -57,7 +59,7 @@ pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<End> {
     let (ended, mut cost) = run?;
     let of_guests = processor.and_then(|processor| processor.so_far().ok());
     cost.processor = of_guests.map(|of_guests| of_guests + processor::own_time());
-    stats::print(show.stats, &cost);
+    stats::print(show.stats, &cost, show.quiet);
     let code = code(ended?)?;
     logged?;
     Ok(code)
@@ -100,6 +102,7 @@ pub fn once(
     if settings.verbose && !hides_processor {
         trace.notice(REAL_PROCESSOR.into());
     }
+    let console: Rc<dyn Console> = Rc::new(Shown::new(console, settings.stdio.stdio()));
     let console: Rc<dyn Console> = match settings.config.input {
         Input::Blocks => {
             let trace = trace.clone();
@@ -110,21 +113,11 @@ pub fn once(
     let tmp = settings.own_tmp(launch)?;
     let tmp = tmp.as_ref();
     let terminal = Terminal::save();
-    let (ended, cost) = match settings.engine {
-        EngineName::Inside => inside(settings, launch, tmp, console, trace.clone())?,
-        EngineName::Ptrace => traced(settings, launch, tmp, console, trace.clone())?,
-        EngineName::Any => match inside(settings, launch, tmp, console.clone(), trace.clone()) {
-            Ok(ran) => ran,
-            // The program has not run yet.
-            Err(error) => match error.of_machine() {
-                Some(why) => {
-                    trace.notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
-                    traced(settings, launch, tmp, console, trace.clone())?
-                }
-                None => return Err(error.into()),
-            },
-        },
-    };
+    signals::set_timeout(settings.limits.real_time);
+    let ran = by_engine(settings, launch, tmp, console, trace.clone());
+    signals::set_timeout(None);
+    let (ended, cost) = ran.map_err(|error| timed_out(settings, error))?;
+    let ended = ended.map_err(|error| timed_out(settings, error));
     // A guest that exits leaves the terminal in the state that it wants. One that is killed can't, so its settings are
     // restored, as a shell does.
     if !matches!(ended, Ok(Ending::Exited(status)) if status & 0x7f == 0) {
@@ -134,6 +127,39 @@ pub fn once(
         trace.notice(line);
     }
     Ok((ended, Cost { hides_processor, real: start.elapsed(), ..cost }))
+}
+
+/// An error that stands for the limit of real time says so.
+fn timed_out(settings: &Settings, error: Error) -> Error {
+    match (settings.limits.real_time, error) {
+        (Some(limit), Error::Interrupted { signal: signals::TIMEOUT }) => Error::TimedOut { limit },
+        (_, error) => error,
+    }
+}
+
+/// Runs with the engine that was asked for.
+fn by_engine(
+    settings: &Settings,
+    launch: &Launch,
+    tmp: Option<&Tmp>,
+    console: Rc<dyn Console>,
+    trace: Rc<dyn Trace>,
+) -> Result<(Ended, Cost), Error> {
+    match settings.engine {
+        EngineName::Inside => inside(settings, launch, tmp, console, trace),
+        EngineName::Ptrace => traced(settings, launch, tmp, console, trace),
+        EngineName::Any => match inside(settings, launch, tmp, console.clone(), trace.clone()) {
+            // The program has not run yet.
+            Err(error) => match error.of_machine() {
+                Some(why) => {
+                    trace.notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
+                    traced(settings, launch, tmp, console, trace)
+                }
+                None => Err(error),
+            },
+            ran => ran,
+        },
+    }
 }
 
 /// Runs under the engine inside the guest. The outer error means that the run hasn't begun.
@@ -147,7 +173,7 @@ fn inside(
     let (config, journal) = settings.begin(launch, tmp);
     let launch = tmp.map_or(launch, |tmp| &tmp.launch);
     let mut engine = fated_inside::Engine::launch_with_journal(launch, &config, console, trace, journal)?;
-    let ended = match engine.run() {
+    let ended = match within(settings, |horizon| engine.run_until(horizon)) {
         Err(error) if !error.ends_a_run() => return Err(error),
         ended => ended,
     };
@@ -168,9 +194,24 @@ fn traced(
     let journal = journal.map_or_else(Journal::off, |(store, mode)| Journal::new(store, mode));
     let kernel = Kernel::with_journal(config, console.clone(), trace.clone(), journal);
     let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), console, trace)?;
-    let ended = engine.run();
+    let ended = within(settings, |horizon| engine.run_until(horizon));
     let stats = engine.stats();
     Ok((ended, cost(kernel.counters(), stats.stops, stats.traps)))
+}
+
+/// Drives a run to its end, or to that of its virtual time.
+fn within(settings: &Settings, mut run_until: impl FnMut(Option<u64>) -> Result<Progress, Error>) -> Ended {
+    let Limits { virtual_time, .. } = settings.limits;
+    let ns = virtual_time.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+    let mut horizon = ns.map(|ns| settings.config.epoch_ns.saturating_add(ns));
+    loop {
+        match (run_until(horizon)?, virtual_time) {
+            (Progress::Ended(ending), _) => return Ok(ending),
+            (Progress::Idle { until: Some(_) }, Some(limit)) => return Err(Error::Overran { limit }),
+            // Nothing happens any more, so no time passes.
+            (Progress::Idle { .. }, _) => horizon = None,
+        }
+    }
 }
 
 /// The cost of a run by the engine's counters.
@@ -185,6 +226,15 @@ pub fn launch(settings: &Settings, fresh: Option<&Fresh>) -> Launch {
         launch.cwd = Some(fresh.path().to_owned());
     }
     launch
+}
+
+/// Where notices go.
+pub fn notices(quiet: bool) -> Box<dyn Fn(&str)> {
+    Box::new(move |line| {
+        if !quiet {
+            stderr::say(line)
+        }
+    })
 }
 
 /// Passes calls on to the log, if there is one.

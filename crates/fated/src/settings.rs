@@ -14,15 +14,24 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use fated_engine::{Launch, NO_CPUID_FAULTING, Standard, Stream, Streams, inherit};
+use fated_engine::{Launch, NO_CPUID_FAULTING, Standard, inherit};
 use fated_kernel::config::{Config, Input};
 use fated_kernel::fs::own_tmp::OwnTmp;
 
-use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, TmpOf, WaitBy};
+use crate::cli::{EngineName, InputName, ReplayArgs, RunArgs, StdioName, TmpOf, WaitBy};
 use crate::journal::{Journal, Journals};
 use crate::named::Names;
 use crate::scratch::{self, Scratch};
 use crate::stderr;
+
+/// The most time that a run may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of the user's.
+    pub real_time: Option<Duration>,
+    /// Of its own.
+    pub virtual_time: Option<Duration>,
+}
 
 /// The settings of a run, which can be started any number of times.
 #[derive(Clone, Debug)]
@@ -33,6 +42,10 @@ pub struct Settings {
     pub launch: Launch,
     /// The engine that was asked for.
     pub engine: EngineName,
+    /// What the standard streams look like.
+    pub stdio: StdioName,
+    /// When the run is ended, whatever it does.
+    pub limits: Limits,
     /// Whether the user wants to know what this machine can't do.
     pub verbose: bool,
     /// What the run writes and obeys.
@@ -48,6 +61,9 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment and fills in what `args` don't set.
     pub fn resolve(args: &RunArgs) -> anyhow::Result<Settings> {
+        if args.verify && args.stdio == StdioName::Inherit {
+            bail!("--verify gives both runs the same streams, so they can't be inherited: choose another --stdio");
+        }
         let (program, arguments) = args.command.split_first().context("no program to run: name one")?;
         let mut launch = Launch::new(program.clone());
         launch.args = arguments.to_vec();
@@ -58,7 +74,7 @@ impl Settings {
         if let Some(line) = inheritance.notice() {
             stderr::say(line);
         }
-        launch.streams = if args.verify { Streams::Each([Stream::Pipe; 3]) } else { Streams::Inherit };
+        launch.streams = args.stdio.stdio().into();
         launch.cpu = args.cpu;
         launch.cpus = args.cpus;
         launch.cpuid_faulting = !args.no_cpuid_faulting && !is_set(NO_CPUID_FAULTING);
@@ -85,10 +101,13 @@ impl Settings {
             None => Journals::default(),
         };
         let journals = Rc::new(journals);
+        let limits = Limits { real_time: args.timeout, virtual_time: args.max_virtual_time };
         Ok(Settings {
             config,
             launch,
             engine: args.engine,
+            stdio: args.stdio,
+            limits,
             verbose: args.verbose,
             journals,
             names_files: true,
@@ -99,14 +118,23 @@ impl Settings {
 
     /// Those of a run that obeys a journal. It takes files for old or new as the run did that is repeated.
     #[must_use]
-    pub fn of_replay(config: Config, mut launch: Launch, args: &ReplayArgs, journals: Rc<Journals>) -> Settings {
+    pub fn of_replay(
+        config: Config,
+        mut launch: Launch,
+        args: &ReplayArgs,
+        stdio: StdioName,
+        journals: Rc<Journals>,
+    ) -> Settings {
         launch.cpuid_faulting = !is_set(NO_CPUID_FAULTING);
         launch.cache = cache();
         let real_start_ns = Some(config.real_start_ns);
+        let limits = Limits { real_time: args.timeout, virtual_time: args.max_virtual_time };
         Settings {
             config,
             launch,
             engine: args.engine,
+            stdio,
+            limits,
             verbose: false,
             journals,
             names_files: !args.command.is_empty(),
@@ -146,7 +174,7 @@ impl Settings {
         let now = self.real_start_ns.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
         let tmp = tmp.map(|tmp| tmp.own.clone());
         let config = Config { real_start_ns: now, tmp, ..self.config.clone() };
-        let journal = self.journals.begin(&config, launch);
+        let journal = self.journals.begin(&config, launch, self.stdio);
         (config, journal)
     }
 }

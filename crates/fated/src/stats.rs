@@ -1,9 +1,10 @@
-//! `--stats`, and the line about refused calls that is printed without it.
+//! `--stats`, and the lines about refused calls that are printed without it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use fated_kernel::stats::by_name;
+use fated_kernel::syscall::table::{self, Status};
 use serde_json::{Value, json};
 
 use crate::cli::StatsFormat;
@@ -11,18 +12,27 @@ use crate::run::{Cost, REAL_PROCESSOR};
 use crate::stderr;
 
 /// Prints the cost of a run to standard error; without a format, only the refused calls.
-pub fn print(format: Option<StatsFormat>, cost: &Cost) {
-    let refused = by_name(&cost.kernel.refused);
+pub fn print(format: Option<StatsFormat>, cost: &Cost, quiet: bool) {
     let text = match format {
         Some(StatsFormat::Text) => text(cost),
         Some(StatsFormat::Json) => format!("{}\n", json(cost)),
-        None if refused.is_empty() => return,
         None => {
-            stderr::say(format_args!("calls that fated refuses with ENOSYS so far: {}", list(&refused)));
+            if !quiet {
+                cost.kernel.refused.iter().filter(|(number, _)| !table::is_probe(*number)).for_each(say_refused);
+            }
             return;
         }
     };
     stderr::print(&text);
+}
+
+fn say_refused((number, count): &(u64, u64)) {
+    let name = list(&by_name(&[(*number, *count)]));
+    let why = match table::call(*number).map(|info| info.status) {
+        Some(Status::Refused(why)) => why,
+        _ => "fated doesn't know the call",
+    };
+    stderr::say(format_args!("refused with ENOSYS: {name}: {why}"));
 }
 
 fn virtual_time(cost: &Cost) -> Duration {
@@ -73,8 +83,8 @@ programs      {:>16}
 }
 
 fn json(cost: &Cost) -> Value {
-    let counts = |list: Vec<(&'static str, u64)>| -> Value {
-        list.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect::<serde_json::Map<_, _>>().into()
+    let counts = |list: Vec<(String, u64)>| -> Value {
+        list.into_iter().map(|(name, count)| (name, count.into())).collect::<serde_json::Map<_, _>>().into()
     };
     json!({
         "virtual_ns": u64::try_from(virtual_time(cost).as_nanos()).unwrap_or(u64::MAX),
@@ -91,7 +101,7 @@ fn json(cost: &Cost) -> Value {
     })
 }
 
-fn list(calls: &[(&'static str, u64)]) -> String {
+fn list(calls: &[(String, u64)]) -> String {
     let each: Vec<String> = calls.iter().map(|(name, count)| format!("{name} ({count})")).collect();
     each.join(", ")
 }

@@ -41,12 +41,12 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
         sink.borrow_mut().push(&line::text(record, epoch_ns));
         to_log(record);
     };
-    let observer = Observer { record: Box::new(call), notice: Box::new(|line| stderr::say(line)) };
+    let observer = Observer { record: Box::new(call), notice: run::notices(args.quiet) };
     let (first, cost, first_output) = once(args, settings, input.console(true), observer)?;
     if let Some(log) = log {
         log.finish()?;
     }
-    stats::print(args.stats, &cost);
+    stats::print(args.stats, &cost, args.quiet);
     // After an error (a task spins, or the user has ended the run) there is nothing to compare.
     let first = first?;
 

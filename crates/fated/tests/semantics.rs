@@ -45,7 +45,7 @@ fn check(source: &Path) -> Result<(), Failed> {
     }
     let native = passed("natively", &run(&[program], on_terminal))?;
     for engine in ["inside", "ptrace"] {
-        let fated = [env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "--", program];
+        let fated = [env!("CARGO_BIN_EXE_fated"), "run", "--stdio", "inherit", "--engine", engine, "--", program];
         let virtual_ = passed(&format!("with --engine {engine}"), &run(&fated, on_terminal))?;
         same(&native, engine, &virtual_)?;
     }

@@ -35,6 +35,8 @@ pub struct Control {
     pub exits: [AtomicU32; EXITS],
     /// Not 0 when the first process has been woken to wait for these.
     pub called: AtomicU32,
+    /// The kernel's id of the task that runs.
+    pub task: AtomicU32,
     /// Not 0 when the first process is to end the run.
     pub over: AtomicU32,
     /// How often guests have entered the kernel. The supervisor sees progress by it.

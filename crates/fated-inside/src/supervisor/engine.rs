@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, Stream, poll_set};
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, Stream, computes, poll_set};
 use fated_kernel::config::{Config, Inherited};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
@@ -55,6 +55,8 @@ fn descriptors(launch: &Launch) -> Vec<(Inherited, u8)> {
 const TICK: Duration = Duration::from_millis(100);
 /// How long it waits for a run that it has given up, in steps of [`STEP`].
 const PATIENCE: u32 = 200;
+/// For how many ticks the user's signal waits for a guest that computes.
+const PATIENCE_TICKS: u32 = 10;
 const STEP: Duration = Duration::from_millis(5);
 /// After how many idle ticks the blob's file gets its debug information.
 const SYMBOLS_AFTER: u32 = 10;
@@ -93,6 +95,8 @@ pub struct Engine {
     cache: Cache,
     /// The host waits for a horizon.
     idle: bool,
+    /// The guests' progress and the signals they haven't taken, and for how many ticks both were the same.
+    not_taken: Cell<((u64, u64), u32)>,
     /// How many ticks passed without a request.
     ticks: Cell<u32>,
     _cpu: OneCpu,
@@ -182,6 +186,7 @@ impl Engine {
             spin: Spin::default(),
             cache,
             idle: false,
+            not_taken: Cell::default(),
             ticks,
             _cpu: cpu,
         })
@@ -242,12 +247,30 @@ impl Engine {
             {
                 return self.spins(limit).map(Progress::Ended);
             }
+            if let Some(signal) = self.is_not_taken() {
+                self.give_up();
+                return Err(Error::Interrupted { signal });
+            }
+            if let Some((tid, program)) = self.spin.is_notable(self.shared.control()) {
+                self.trace.notice(computes(tid, &program));
+            }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             idle = self.shared.control().request.load(SeqCst) == 0;
             if idle {
                 self.count_tick();
             }
         }
+    }
+
+    /// The user's signal that no guest has taken for some time, since the one that runs computes.
+    fn is_not_taken(&self) -> Option<i32> {
+        let control = self.shared.control();
+        let asked = control.asked.load(SeqCst) & !GIVE_UP;
+        let now = (control.stops.load(SeqCst), asked);
+        let (before, ticks) = self.not_taken.get();
+        let ticks = if asked != 0 && before == now { ticks + 1 } else { 0 };
+        self.not_taken.set((now, ticks));
+        (ticks >= PATIENCE_TICKS).then_some(asked.trailing_zeros() as i32)
     }
 
     /// Counts a tick without a request.

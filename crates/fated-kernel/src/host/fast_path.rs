@@ -38,7 +38,7 @@ impl Kernel {
 
 impl Cx {
     /// How many times the running task may read a clock before the kernel has to be asked again: for a timer, the horizon, the end
-    /// of its slice, or a log. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
+    /// of its slice, or a log, or since it polls the clock. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
     #[must_use]
     pub fn readings_ahead(&self) -> u64 {
         let (kernel, task) = (&self.kernel, &self.task);
@@ -46,7 +46,8 @@ impl Cx {
             return 0;
         }
         let until = kernel.timers.undisturbed_ns();
-        task.entity.left().min(until.checked_div(kernel.config.call_cost_ns).unwrap_or(u64::MAX))
+        let in_a_row = task.readings.get().left(task.cpu_ns.get());
+        task.entity.left().min(in_a_row).min(until.checked_div(kernel.config.call_cost_ns).unwrap_or(u64::MAX))
     }
 
     /// Charges the running task for `count` readings of a clock, at most as many as [`Cx::readings_ahead`] allowed.
@@ -55,6 +56,7 @@ impl Cx {
         let time = count * kernel.config.call_cost_ns;
         kernel.stats.count_all(u64::from(__NR_clock_gettime), count);
         task.cpu_ns.set(task.cpu_ns.get() + time);
+        self.note_readings(count);
         task.entity.count(count as u32);
         kernel.pass_time(time);
     }

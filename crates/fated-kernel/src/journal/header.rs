@@ -24,6 +24,8 @@ pub struct Header {
     pub env: Vec<Vec<u8>>,
     /// Where it was started.
     pub cwd: Vec<u8>,
+    /// What the standard streams look like, in the command's words.
+    pub stdio: String,
     /// Descriptors that are regular files, which the real Linux reads and writes: number, path and position.
     pub files: Vec<(i32, Vec<u8>, u64)>,
     /// The other descriptors from 3 on that the run had from outside.
@@ -108,6 +110,7 @@ impl Header {
                 let _ = writeln!(text, "host-path {}", Quoted(path));
             }
         }
+        let _ = writeln!(text, "stdio {}", self.stdio);
         for (word, list) in [("arg", &self.command), ("env", &self.env)] {
             for item in list {
                 let _ = writeln!(text, "{word} {}", Quoted(item));
@@ -141,6 +144,7 @@ impl Header {
                 config.hostname = name.map_err(|_| words.wrong("a name has printable characters"))?;
             }
             "real-start" => config.real_start_ns = words.number("nanoseconds since 1970")?,
+            "stdio" => self.stdio = words.word("what the standard streams look like")?.into(),
             "cwd" => self.cwd = words.quoted()?,
             "own-tmp" => drop(config.tmp.get_or_insert_default()),
             "host-path" => config.tmp.get_or_insert_default().host.push(words.quoted()?),
@@ -180,6 +184,7 @@ impl Header {
             command: Vec::new(),
             env: Vec::new(),
             cwd: Vec::new(),
+            stdio: String::new(),
             files: Vec::new(),
             inherited: Vec::new(),
         }

@@ -18,6 +18,7 @@ use crate::sched::Rest;
 use crate::sched::attributes::Attributes;
 use crate::sched::entity::{Entity, Scheduled};
 use crate::signal::{Actions, Pending, SigSet};
+use crate::time::polling::Readings;
 use alloc::{
     rc::{Rc, Weak},
     string::String,
@@ -89,6 +90,8 @@ pub struct Task {
     pub cpu_ns: Cell<u64>,
     /// Its timer slack, which moves no timer.
     pub(crate) timer_slack: Cell<TimerSlack>,
+    /// Its latest readings of a clock.
+    pub(crate) readings: Cell<Readings>,
     /// A signal has stopped it. It doesn't run until it is continued.
     pub halted: Cell<bool>,
     /// It would run if it were not halted.
@@ -152,6 +155,7 @@ impl Task {
             attributes: Cell::default(),
             cpu_ns: Cell::new(0),
             timer_slack: Cell::default(),
+            readings: Cell::default(),
             halted: Cell::new(false),
             parked: Cell::new(false),
         }

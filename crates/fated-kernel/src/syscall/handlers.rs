@@ -215,7 +215,9 @@ fn other(cx: &Cx, call: Call) -> Step {
     match table::call(call.number).map(|info| info.status) {
         Some(table::Status::Native) => Step::Pass,
         _ => {
-            cx.kernel.stats.refuse(call.number);
+            if !socket::is_lookup(&call) {
+                cx.kernel.stats.refuse(call.number);
+            }
             Step::Failed(Errno::ENOSYS)
         }
     }

@@ -86,6 +86,21 @@ pub fn call_line(call: Call) -> String {
     format!("{}({})", info.name, args.join(", "))
 }
 
+/// A call that waits: what it waits with, without addresses. `name` tells what stands at a descriptor.
+#[must_use]
+pub fn waiting_line(call: Call, name: impl Fn(i32) -> Option<String>) -> String {
+    let Some(info) = table::call(call.number) else { return call_line(call) };
+    let show = |(index, (&kind, &value)): (usize, (&Arg, &u64))| match kind {
+        Arg::Path | Arg::Str | Arg::Strs | Arg::In | Arg::Out => None,
+        Arg::Ptr if call.number != u64::from(c::__NR_futex) => None,
+        Arg::Fd => Some(name(value as i32).map_or(raw(kind, value), |name| format!("{} <{name}>", value as i32))),
+        kind => Some(symbolic(call, index).unwrap_or_else(|| raw(kind, value))),
+    };
+    let args = info.args.iter().zip(&call.args).enumerate().filter(|(index, _)| is_used(call, *index));
+    let shown: Vec<String> = args.filter_map(show).collect();
+    format!("{}({})", info.name, shown.join(", "))
+}
+
 /// Whether the call looks at the argument: some only do with certain flags.
 fn is_used(call: Call, index: usize) -> bool {
     const MAKES: u64 = 0o100 | 0o20_000_000;

@@ -158,6 +158,24 @@ pub fn call(number: u64) -> Option<&'static CallInfo> {
 /// The number of places in an array with one for each call. All numbers of calls are below this.
 pub const PLACES: usize = 512;
 
+/// Whether programs and libraries make a refused call only to find out what there is, and do without.
+#[must_use]
+pub fn is_probe(number: u64) -> bool {
+    const PROBES: [&str; 10] = [
+        "pkey_alloc",
+        "get_mempolicy",
+        "cachestat",
+        "map_shadow_stack",
+        "statmount",
+        "listmount",
+        "lsm_get_self_attr",
+        "lsm_set_self_attr",
+        "lsm_list_modules",
+        "mseal",
+    ];
+    call(number).is_some_and(|info| PROBES.contains(&info.name))
+}
+
 /// The place of a number. Those that Linux doesn't have share the last one, which it hasn't either.
 #[must_use]
 #[inline]

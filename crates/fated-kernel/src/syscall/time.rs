@@ -20,6 +20,7 @@ const COARSE_NS: u64 = 4_000_000;
 /// clock_gettime(2).
 pub fn clock_gettime(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [clock, to, ..] = a;
+    cx.begin_reading();
     cx.write_timespec(to, cx.clock(clock)?.now(&cx.kernel.timers))?;
     Ok(0)
 }
@@ -51,6 +52,7 @@ pub fn clock_settime(cx: &Cx, a: Args) -> Result<u64, Errno> {
 /// gettimeofday(2).
 pub fn gettimeofday(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [to, zone, ..] = a;
+    cx.begin_reading();
     if to != 0 {
         cx.write_timeval(to, cx.kernel.timers.now())?;
     }
@@ -63,6 +65,7 @@ pub fn gettimeofday(cx: &Cx, a: Args) -> Result<u64, Errno> {
 
 /// time(2).
 pub fn time(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    cx.begin_reading();
     let seconds = cx.kernel.timers.now() / crate::time::timers::SECOND;
     if a[0] != 0 {
         cx.write_words(a[0], &[seconds])?;

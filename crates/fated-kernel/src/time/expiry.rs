@@ -1,5 +1,6 @@
-//! Time passes, and timers expire.
+//! Time passes, and timers expire. Readings of a clock may take more than their call costs ([`polling`](super::polling)).
 
+use crate::cx::Cx;
 use crate::host::Kernel;
 use alloc::rc::Rc;
 
@@ -41,6 +42,31 @@ impl Kernel {
         if self.timers.is_at_horizon() {
             // The end of the call has to see that.
             self.watch();
+        }
+    }
+}
+
+impl Cx {
+    /// The running task has made so many readings, whose cost it has been charged.
+    pub(crate) fn note_readings(&self, count: u64) {
+        let (task, cost) = (&self.task, self.kernel.config.call_cost_ns);
+        let now = task.cpu_ns.get();
+        task.readings.set(task.readings.get().more(count, now.saturating_sub(count * cost), now));
+    }
+
+    /// The running task reads a clock: notes that, and lets the time pass that this takes longer than any other call.
+    pub(crate) fn begin_reading(&self) {
+        self.note_readings(1);
+        let (task, kernel) = (&self.task, &self.kernel);
+        let readings = task.readings.get();
+        let extra = readings.extra_ns(kernel.config.call_cost_ns);
+        if extra > 0 {
+            task.cpu_ns.set(task.cpu_ns.get() + extra);
+            task.readings.set(readings.later(extra));
+            kernel.pass_time(extra);
+            if kernel.timers.horizon().is_some() {
+                kernel.watch();
+            }
         }
     }
 }

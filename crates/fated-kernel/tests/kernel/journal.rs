@@ -162,6 +162,7 @@ fn header() -> Header {
         command: vec![b"sh".to_vec(), b"-c".to_vec(), b"echo \"\xff\"\n".to_vec()],
         env: vec![b"A=b".to_vec()],
         cwd: b"/tmp/x y".to_vec(),
+        stdio: "pipe".into(),
         files: vec![(0, b"/etc/passwd".to_vec(), 5)],
         inherited: vec![Inherited { fd: 7, flags: 0o100_001 }],
     }

@@ -19,12 +19,14 @@ use crate::sys::{self, Os, RealTid};
 use calls::call_of;
 use fated_engine::notice::Notice;
 use fated_engine::signals;
+use fated_engine::{COMPUTES_AFTER, computes};
 use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
 use fated_kernel::ports::Stop;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// Stops as wait(2) reports them, without the low byte.
 pub(crate) const SECCOMP_STOP: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8;
@@ -256,6 +258,11 @@ impl Tracee {
             match sys::wait(self.tid.get()) {
                 Ok(status) => return Some((status, spun)),
                 Err(Errno::EINTR) if self.still_there() => {
+                    if spin.is_notable() {
+                        let name =
+                            std::fs::read_to_string(format!("/proc/{}/comm", self.tid.get())).unwrap_or_default();
+                        self.shared.tell(computes(self.key.get(), name.trim_end()));
+                    }
                     if !spun && spin.tick(self.tid.get(), self.shared.spin_ticks) {
                         // If the task stops by itself at this moment, the wait returns that stop.
                         sys::ptrace(libc::PTRACE_INTERRUPT, self.tid.get(), 0, 0).ok()?;
@@ -268,15 +275,31 @@ impl Tracee {
     }
 }
 
-/// The processor time of a task at the first tick of a run.
+/// The first tick of a run.
 #[derive(Default)]
-struct Spin(Option<u64>);
+struct Spin {
+    /// The processor time of the task.
+    used: Option<u64>,
+    since: Option<Instant>,
+    /// The user has been told.
+    told: bool,
+}
 
 impl Spin {
+    /// Whether it has run for so long that the user is to be told, once.
+    #[expect(clippy::disallowed_methods, reason = "the user is told after some real time; guests don't see it")]
+    fn is_notable(&mut self) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        !self.told && {
+            self.told = since.elapsed() >= COMPUTES_AFTER;
+            self.told
+        }
+    }
+
     /// Whether the task has used `limit` since the first tick.
     fn tick(&mut self, tid: RealTid, limit: Option<u64>) -> bool {
         let (Some(limit), Ok(stat)) = (limit, files::task_stat(tid)) else { return false };
-        let start = *self.0.get_or_insert(stat.cpu_ticks);
+        let start = *self.used.get_or_insert(stat.cpu_ticks);
         stat.cpu_ticks.saturating_sub(start) >= limit
     }
 }

@@ -186,6 +186,12 @@ impl Running {
     #[track_caller]
     pub fn end(mut self) -> Outcome {
         drop(self.child.stdin.take());
+        self.end_later()
+    }
+
+    /// Waits for the end.
+    #[track_caller]
+    pub fn end_later(mut self) -> Outcome {
         let stderr = self.child.stderr.take().expect("it is a pipe");
         let stderr = std::thread::spawn(move || text(stderr));
         let stdout = self.child.stdout.take();

@@ -1,7 +1,7 @@
 //! What goes wrong: nothing hangs, nothing is left, and the message says what happened.
 
 use crate::Test;
-use crate::fated::{ANOTHER_USER, HARDENED, Marker, Running, as_user, engine, hardened, kill, run};
+use crate::fated::{ANOTHER_USER, Folder, HARDENED, Marker, Running, as_user, engine, hardened, kill, run};
 
 pub const TESTS: &[Test] = &[
     ("killed_fated_leaves_no_guest", &[], killed_fated_leaves_no_guest),
@@ -12,7 +12,9 @@ pub const TESTS: &[Test] = &[
     ("limit_of_tasks", &["perl"], limit_of_tasks),
     ("fork_bomb", &["perl"], fork_bomb),
     ("guest_that_spins", &["perl"], guest_that_spins),
+    ("guest_that_computes", &["perl"], guest_that_computes),
     ("deadlock", &["perl"], deadlock),
+    ("deadlock_by_a_lock", &["perl"], deadlock_by_a_lock),
     ("stopped_guest", &[], stopped_guest),
     ("orphans_end_with_the_run", &[], orphans),
     ("fated_under_fated", &[], fated_under_fated),
@@ -48,6 +50,26 @@ fn killed_fated_leaves_no_guest() {
         }
         marker.gone();
     }
+}
+
+/// It is named after a while, and the first Ctrl-C ends it although it makes no call at which it could get the signal.
+fn guest_that_computes() {
+    let mut running = Running::start(&["run", "perl", "-e", "$| = 1; print qq(ready\\n); 1 while 1"]);
+    assert_eq!(running.line(), "ready");
+    let line = running.error_line();
+    assert!(line.contains("perl (pid 2) has run for 5 s without a system call"), "{line}");
+    running.signal("INT");
+    assert_eq!(running.end().signal, Some(2));
+    // One that makes calls gets the signal at the next one.
+    let mut running = Running::start(&[
+        "run",
+        "perl",
+        "-e",
+        "$SIG{INT} = sub { exit 7 }; $| = 1; print qq(ready\\n); kill 0, $$ while 1",
+    ]);
+    assert_eq!(running.line(), "ready");
+    running.signal("INT");
+    running.end().code(7);
 }
 
 /// One of the two waits for the other, and that one for standard input.
@@ -138,8 +160,16 @@ fn deadlock() {
     let marker = Marker::new();
     let script = "pipe(R, W); if (!fork) { sleep 5; wait; <R>; exit } <R>";
     let outcome = run(&["perl", "-e", script, marker.word()]).code(124);
-    outcome.says(&["every task waits", "perl in read("]);
+    outcome.says(&["every task waits", "perl in read(3 <pipe:["]);
     marker.gone();
+}
+
+fn deadlock_by_a_lock() {
+    let folder = Folder::new(&format!("deadlock-{}", engine()));
+    let path = folder.write("lock", "");
+    let script = "open(F, $ARGV[0]); flock(F, 2); if (!fork) { open(G, $ARGV[0]); flock(G, 2) } wait";
+    let outcome = run(&["perl", "-e", script, &path]).code(124);
+    outcome.says(&["perl in wait4(-1, 0)", &format!("perl in flock(4 <{path}>")]);
 }
 
 fn stopped_guest() {
@@ -154,7 +184,10 @@ fn orphans() {
 
 /// The simulated kernel has no ptrace, which looks to fated like a machine that forbids it.
 fn fated_under_fated() {
-    run(&[env!("CARGO_BIN_EXE_fated"), "run", "true"]).code(125).says(&["fated: failed to "]);
+    for engine in ["any", "inside", "ptrace"] {
+        let args = [env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine, "true"];
+        run(&args).code(125).says(&["fated: fated can't run inside of fated"]);
+    }
 }
 
 /// Linux can say that it is an old one (personality(2), `UNAME26`).

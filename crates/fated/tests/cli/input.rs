@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("input_in_blocks", &["seq", "cat"], in_blocks),
     ("input_of_who_polls", &["python3"], of_who_polls),
     ("input_is_repeated", &["python3"], is_repeated),
+    ("streams_look_alike", &["stat", "stty"], looks),
     ("input_for_a_dialogue", &["python3"], for_a_dialogue),
     ("input_that_is_not_read_stays", &["head"], that_is_not_read_stays),
 ];
@@ -92,6 +93,37 @@ fn is_repeated() {
         fated(&["replay", "--engine", engine, &journal]).code(0).stdout(&first.stdout);
     }
     with_input(&[&["run", "--verify"][..], &guest].concat(), &text).code(0).stdout(&first.stdout);
+}
+
+/// What the guest sees of its streams, and the log, don't depend on what they are.
+fn looks() {
+    let folder = Folder::new(&format!("looks-{}", engine()));
+    let (fated, engine) = (env!("CARGO_BIN_EXE_fated"), engine());
+    let (log, output, input) = (folder.file("log"), folder.file("output"), folder.write("input", "one\ntwo\nthree\n"));
+    let guest = "for fd in 0 1 2; do stat -Lc '%F %t %s' /dev/fd/$fd; readlink /proc/self/fd/$fd; test -t $fd; echo $?; done; \
+                 stty -a; read x; echo $x; head -c 5; echo error >&2; date +%N";
+    for (stdio, first) in
+        [("pipe", "fifo 0 0"), ("tty", "character special file 5 0"), ("null", "character special file 1 0")]
+    {
+        let run = format!("{fated} run --quiet --stdio {stdio} --engine {engine} --log {log} -- sh -c \"$1\"");
+        let ways = [
+            format!("{run} <{input} >{output} 2>&1"),
+            format!("cat {input} | {run} 2>&1 | cat >{output}"),
+            format!("(cat {input}; sleep 0.05) | {run} 2>&1 >>{output} | cat >>{output}"),
+        ];
+        let mut runs = Vec::new();
+        for way in &ways {
+            let _ = fs::remove_file(&output);
+            Running::start_program("sh", &["-c", way, "sh", guest]).end().code(0);
+            let read = |path| fs::read_to_string(path).expect("fated has written it");
+            let mut lines: Vec<String> = read(&output).lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            assert!(lines.iter().any(|line| line == first), "{lines:?}");
+            runs.push((lines, read(&log)));
+        }
+        assert_eq!(runs[0], runs[1], "{stdio}");
+        assert_eq!(runs[0], runs[2], "{stdio}");
+    }
 }
 
 /// Both sides wait for each other: blocks of a line's length would come too late.

@@ -148,7 +148,7 @@ fn terminal() {
     let (path, log) = (folder.file("journal"), folder.file("log"));
     let guest = "echo ready; read line; test -t 0 && echo terminal; echo \"got $line\"; stty size";
     let fated_run = format!(
-        "stty cols 91 rows 17; {} run --engine {} --record {path} --log {log} -- sh -c '{guest}'",
+        "stty cols 91 rows 17; {} run --stdio inherit --engine {} --record {path} --log {log} -- sh -c '{guest}'",
         env!("CARGO_BIN_EXE_fated"),
         engine()
     );
@@ -303,19 +303,23 @@ fn regular_files() {
     let (journal, input, output) = (folder.file("journal"), folder.write("input", "a\nb\n"), folder.file("output"));
     let fated_path = env!("CARGO_BIN_EXE_fated");
     let sh = |script: &str| Running::start_program("sh", &["-c", script]).end();
-    sh(&format!("{fated_path} run --engine {} --record {journal} -- cat <{input} >{output}", engine())).code(0);
+    sh(&format!("{fated_path} run --stdio inherit --engine {} --record {journal} -- cat <{input} >{output}", engine()))
+        .code(0);
     assert_eq!(read(&output), "a\nb\n");
     sh(&format!("{fated_path} replay {journal}")).code(125).says(&["its stream 0 was the file", "redirect it again"]);
     let again = folder.file("again");
     sh(&format!("{fated_path} replay --engine {} {journal} <{input} >{again}", engine())).code(0);
     assert_eq!(read(&again), "a\nb\n");
-    sh(&format!("echo x | {fated_path} run --engine {} --record {journal} --log {input} -- cat >{output}", engine()))
-        .code(0);
+    sh(&format!(
+        "echo x | {fated_path} run --stdio inherit --engine {} --record {journal} --log {input} -- cat >{output}",
+        engine()
+    ))
+    .code(0);
     let second = folder.file("second");
     sh(&format!("{fated_path} replay --log {second} {journal} >{again}")).code(0);
     assert_eq!((read(&again), read(&second)), ("x\n".to_owned(), read(&input)));
     // Those that were no files may be files now.
-    sh(&format!("echo x | {fated_path} run --engine {} --record {journal} -- cat | cat", engine()))
+    sh(&format!("echo x | {fated_path} run --stdio inherit --engine {} --record {journal} -- cat | cat", engine()))
         .code(0)
         .stdout("x\n");
     sh(&format!("{fated_path} replay {journal} </dev/null >{again}")).code(0);

@@ -1,7 +1,9 @@
 //! What options do, and what fated exits with.
 
 use crate::Test;
-use crate::fated::{Folder, fated, run, with_input};
+use std::io::Write as _;
+
+use crate::fated::{Folder, Running, fated, is_there, run, with_input};
 
 pub const WITHOUT_A_RUN: &[Test] = &[
     ("help", &[], help),
@@ -21,6 +23,8 @@ pub const TESTS: &[Test] = &[
     ("seed", &[], seed),
     ("seeds_in_hex", &[], seeds_in_hex),
     ("policies", &[], policies),
+    ("limits_of_time", &[], limits_of_time),
+    ("quiet", &["python3"], quiet),
     ("spinning", &[], spinning),
     ("stacks_do_not_depend_on_the_order_of_variables", &[], order_of_variables),
 ];
@@ -67,6 +71,9 @@ fn wrong_use() {
 }
 
 fn wrong_use_is_met_with_advice() {
+    fated(&["run", "--cpu", "9999", "true"])
+        .code(125)
+        .says(&["failed to run on CPU 9999: EINVAL (Invalid argument); fated may use "]);
     fated(&["ls"]).code(125).says(&["unrecognized subcommand 'ls'", "fated run -- ls"]);
     fated(&["run", "--seed", "abc", "true"]).code(125).says(&["invalid value 'abc'", "a whole number", "0x"]);
 }
@@ -119,7 +126,21 @@ fn programs_that_do_not_run() {
     outcome.says(&["a guest has tried to start a 32-bit program", "ENOEXEC"]);
     let script = folder.write("script", "#!/nowhere/interpreter\n");
     executable(&script);
-    run(&[&script]).code(127);
+    run(&[&script]).code(127).says(&[&script, "names the interpreter /nowhere/interpreter"]);
+    let script = folder.write("script", "#!/bin/sh\r\necho\r\n");
+    executable(&script);
+    run(&[&script]).code(127).says(&["CRLF", "sed -i"]);
+    run(&["echo hi"]).code(127).says(&["fated run -- sh -c 'echo hi'"]);
+    let numbers = "syscall(999); syscall(451); syscall(29, 0, 1, 0)";
+    let outcome = run(&["perl", "-e", numbers]).code(0);
+    let refused: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("refused")).collect();
+    assert_eq!(
+        refused,
+        [
+            "fated: refused with ENOSYS: shmget (1): not yet: System V IPC",
+            "fated: refused with ENOSYS: call 999 (1): fated doesn't know the call",
+        ]
+    );
     let script = folder.write("script", "#!/bin/sh\necho $# \"$2\"; exit 5\n");
     executable(&script);
     run(&[&script, "a", "b c"]).code(5).stdout("2 b c\n");
@@ -218,6 +239,31 @@ fn policies() {
         assert!(orders.iter().any(|order| *order != orders[0]), "{policy}: no seed changes the order");
         assert_eq!(orders[3], order(seeds[3]), "{policy}");
     }
+}
+
+fn limits_of_time() {
+    for guest in [&["sh", "-c", "while :; do :; done"][..], &["sh", "-c", "while :; do kill -0 $$; done"], &["cat"]] {
+        let mut running = Running::start(&[&["run", "--quiet", "--timeout", "300ms"], guest].concat());
+        assert!(running.input().write_all(b"").is_ok());
+        let (outcome, lines) =
+            (running.end_later(), "fated: the run has taken longer than 300ms of real time (--timeout)\n");
+        assert_eq!((outcome.code, &*outcome.stderr), (121, lines), "{guest:?}");
+    }
+    let script = "while :; do echo 1; sleep 1; done";
+    let outcome = run(&["--quiet", "--max-virtual-time", "3.5", "sh", "-c", script]).code(122).stdout("1\n1\n1\n1\n");
+    assert_eq!(outcome.stderr, "fated: the run has taken longer than 3.5s of virtual time (--max-virtual-time)\n");
+    run(&["--max-virtual-time", "4s", "--timeout", "1h", "sh", "-c", "sleep 3; echo 3; exit 3"]).code(3).stdout("3\n");
+    // Who waits for ever doesn't wait until then.
+    let forever = "import os; os.read(os.pipe()[0], 1)";
+    if is_there("python3") {
+        run(&["--max-virtual-time", "1h", "python3", "-c", forever]).code(124);
+    }
+}
+
+fn quiet() {
+    let script = "import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)";
+    run(&["python3", "-c", script]).code(0).says(&["fated: "]);
+    assert_eq!(run(&["--quiet", "python3", "-c", script]).code(0).stderr, "");
 }
 
 /// Whoever spins until another one does something gets what it wants, whatever their priorities are.

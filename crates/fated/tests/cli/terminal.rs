@@ -14,7 +14,7 @@ pub const TESTS: &[Test] = &[
 /// A shell command on a terminal of its own.
 #[track_caller]
 fn on_a_terminal(command: &str) -> Running {
-    let fated = format!("{} run --engine {}", env!("CARGO_BIN_EXE_fated"), engine());
+    let fated = format!("{} run --stdio inherit --engine {}", env!("CARGO_BIN_EXE_fated"), engine());
     let command = command.replace("FATED run", &fated);
     Running::start_program("script", &["--quiet", "--return", "--command", &command, "/dev/null"])
 }

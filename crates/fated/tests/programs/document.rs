@@ -71,9 +71,7 @@ with native.
                 (Native::Same, Some(_)) => "**differs**".to_owned(),
             };
             let note = match program.expect {
-                Expect::Works => {
-                    outcome.notices.join("; ").replace("calls that fated refuses with ENOSYS so far", "refused")
-                }
+                Expect::Works => outcome.notices.join("; ").replace("refused with ENOSYS", "refused"),
                 Expect::Fails(why) => format!("fails: {why}"),
             };
             let start = row_start(program);

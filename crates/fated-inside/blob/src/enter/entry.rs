@@ -309,6 +309,7 @@ fn decide() -> Result<&'static GuestTask, End> {
                 };
                 let task = task::of(&cx.task.guest);
                 task.process.enter();
+                control().task.store(tid.get(), Relaxed);
                 part::<Crossing>().context.set(&raw const task.context);
                 supervisor::check_marks();
                 turn().task.set(Some((task, tid)));
