@@ -81,6 +81,15 @@ pub(super) fn real_descriptor(cx: &Cx, fd: i32) -> Result<FileStat, Errno> {
     }
 }
 
+/// `EPERM` for a device of the host behind a descriptor: its attributes are not the guests' to change.
+fn check_device(cx: &Cx, fd: i32, real: &FileStat) -> Result<(), Errno> {
+    if cx.kernel.fs.is_device_of_host(cx, real) {
+        cx.check_open(fd)?;
+        return Err(Errno::EPERM);
+    }
+    Ok(())
+}
+
 /// The size that ftruncate(2) or fallocate(2) asks for.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn new_size(call: &Call) -> u64 {
@@ -107,8 +116,8 @@ pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     }
     let Some(effect) = effect else { return Ok(Outcome::Pass) };
     let real = cx.task.guest.stat(fd, b"", 0)?;
-    if matches!(effect, Effect::Changed) && cx.kernel.fs.is_device_of_host(cx, &real) {
-        return Err(Errno::EPERM);
+    if let Effect::Changed = effect {
+        check_device(cx, fd, &real)?;
     }
     if let Effect::Touched = effect {
         check_size(cx, real.size, new_size(&call))?;
@@ -163,9 +172,7 @@ pub fn set_times(cx: &Cx, request: &TimesRequest) -> SysResult {
             Some(open) if !open.is_real() => return Ok(Outcome::Value(0)),
             _ => {
                 let real = cx.task.guest.stat(dirfd, b"", 0)?;
-                if cx.kernel.fs.is_device_of_host(cx, &real) {
-                    return Err(Errno::EPERM);
-                }
+                check_device(cx, dirfd, &real)?;
                 (real, cx.native(call.number, call.args)?)
             }
         },

@@ -52,11 +52,19 @@ fn output_to_file() {
     let folder = Folder::new(&format!("output-{}", engine()));
     let out = folder.file("out");
     let script = "echo text; stat -L -c '%s %F' /proc/self/fd/3 3>&1 >&2";
-    let command = format!("{} run --engine {} -- sh -c \"{script}\" > {out}", env!("CARGO_BIN_EXE_fated"), engine());
+    let command = format!(
+        "{} run --stdio inherit --engine {} -- sh -c \"{script}\" > {out}",
+        env!("CARGO_BIN_EXE_fated"),
+        engine()
+    );
     let ended = Running::start_program("sh", &["-c", &command]).end().code(0);
     assert_eq!(ended.guests_stderr(), "5 regular file\n");
     let by_name = format!("echo more; stat -c '%i %.Y %s' {out}; stat -L -c '%i %.Y %s' /dev/stdout");
-    let command = format!("{} run --engine {} -- sh -c \"{by_name}\" > {out}", env!("CARGO_BIN_EXE_fated"), engine());
+    let command = format!(
+        "{} run --stdio inherit --engine {} -- sh -c \"{by_name}\" > {out}",
+        env!("CARGO_BIN_EXE_fated"),
+        engine()
+    );
     Running::start_program("sh", &["-c", &command]).end().code(0);
     let text = std::fs::read_to_string(&out).expect("it is there");
     let lines: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(' ').collect()).collect();
