@@ -238,7 +238,8 @@ impl Kernel {
             if task.is_gone() {
                 continue;
             }
-            if !task.halted.get() {
+            // One that has woken ends its sleep, and stops before it runs guest code.
+            if !task.halted.get() || matches!(task.rest.get(), Rest::Waking(_)) {
                 return Some(task);
             }
             task.parked.set(true);
@@ -414,6 +415,9 @@ fn wake_up(cx: &Cx) {
 /// What Linux does on the way to guest code: a new task writes its id, and signals are delivered; `false` if they ended or stopped
 /// the task.
 fn before_run(cx: &Cx) -> bool {
+    if cx.task.halted.get() {
+        return false;
+    }
     let place = cx.task.set_child_tid.take();
     if place != 0 {
         // Linux ignores a bad pointer, too.

@@ -57,6 +57,8 @@ impl Owner for Consequences<'_> {
     fn stopped(&mut self, tid: Tid) {
         if let Some(task) = self.kernel.task(tid) {
             task.halted.set(true);
+            // It leaves its sleep, as by a signal: what it waits for is not used up by one that is stopped.
+            self.kernel.wake(&task, Woken::Signal);
         }
     }
 
