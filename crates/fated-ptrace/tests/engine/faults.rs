@@ -6,6 +6,7 @@ use fated_kernel::host::Ending;
 use fated_ptrace::Engine;
 use std::fs;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Runs a guest that writes its real id to the file `pid` and then spins without calls. Kills it meanwhile.
@@ -14,9 +15,10 @@ fn killed(name: &str, words: &[&str]) -> Ending {
     let mut launch = launch(words);
     launch.cwd = Some(scratch.0.clone());
     let file = scratch.path("pid");
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            loop {
+            while !over.load(Relaxed) {
                 if let Some(pid) = fs::read_to_string(&file).ok().and_then(|text| text.trim_end().parse().ok()) {
                     // SAFETY: takes numbers only.
                     unsafe { libc::kill(pid, libc::SIGKILL) };
@@ -25,8 +27,12 @@ fn killed(name: &str, words: &[&str]) -> Ending {
                 std::thread::yield_now();
             }
         });
-        run(&launch).unwrap().0
+        let ended = run(&launch);
+        over.store(true, Relaxed);
+        ended
     })
+    .unwrap()
+    .0
 }
 
 #[test]
