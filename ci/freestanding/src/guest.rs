@@ -153,7 +153,7 @@ impl Console for Transcript {
         Ok(data.len())
     }
 
-    fn poll(&self, _: i32) -> u32 {
+    fn poll(&self, _: i32, _: u64) -> u32 {
         0
     }
 

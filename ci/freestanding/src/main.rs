@@ -15,7 +15,7 @@ use alloc::string::String;
 use alloc::vec;
 use core::fmt::{self, Write};
 
-use fated_kernel::config::{Config, Policy};
+use fated_kernel::config::{Config, Input, Policy};
 use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::ports::Stop;
 use fated_kernel::process::credentials::Credentials;
@@ -72,6 +72,7 @@ fn run(seed: u64) -> String {
         hostname: "freestanding".into(),
         cpus: 1,
         max_tasks: 100,
+        input: Input::Blocks,
         wait_by_scan: false,
         real_start_ns: 0,
         tmp: None,
@@ -83,8 +84,8 @@ fn run(seed: u64) -> String {
     let guests = Guests::default();
     let parent = Scripted::new(PARENT, CHILD, memory, &guests);
     let credentials = Credentials { uid: [0; 3], gid: [0; 3], groups: vec![] };
-    let tid =
-        kernel.boot(&Boot { exe: b"/script".into(), cwd: b"/".into(), umask: 0o022, credentials }, parent.clone());
+    let boot = Boot { exe: b"/script".into(), cwd: b"/".into(), umask: 0o022, credentials, inherited: vec![] };
+    let tid = kernel.boot(&boot, parent.clone());
     guests.borrow_mut().push((tid, parent.clone()));
     let ending = loop {
         let tid = match kernel.run_until(None) {

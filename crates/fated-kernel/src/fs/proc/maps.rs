@@ -30,14 +30,13 @@ fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
     let mut words = line.splitn(6, ' ');
     let (range, perms, offset) = (words.next()?, words.next()?, words.next()?);
     let (device, inode, name) = (words.next()?, words.next()?, words.next().unwrap_or("").trim_start());
-    let name = String::from_utf8(cx.kernel.mounts.shown(name.into())).unwrap_or_default();
+    let mut name = String::from_utf8(cx.kernel.mounts.shown(name.into())).unwrap_or_default();
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let (from, to) = range.split_once('-')?;
     let bytes = hex(to)?.checked_sub(hex(from)?)?;
     let (major, minor) = device.split_once(':')?;
     let real = device_number(hex(major)?, hex(minor)?);
     let inode: u64 = inode.parse().ok()?;
-    let mut name = String::from(name);
     let (device, inode) = if inode == 0 {
         ((0, 0), 0)
     } else {
