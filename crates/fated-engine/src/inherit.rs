@@ -4,10 +4,8 @@
 
 use std::os::fd::RawFd;
 
-use fated_kernel::process::limits::DESCRIPTORS;
-
 use crate::launch::{Descriptor, Stream};
-use crate::sys;
+use crate::{limits, sys};
 
 /// What fated has inherited.
 #[derive(Debug, Default)]
@@ -70,7 +68,7 @@ fn look(fd: RawFd) -> Result<File, &'static str> {
     let stat = sys::statx(fd, c"", libc::AT_EMPTY_PATH).map_err(lost)?;
     let flags = sys::fcntl(fd, libc::F_GETFL).map_err(lost)?;
     let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
-    if fd as u64 >= DESCRIPTORS.soft {
+    if fd as u64 >= limits::descriptors() {
         return Err("beyond the limit on descriptors");
     }
     let kind = match stat.mode & libc::S_IFMT {

@@ -1,6 +1,6 @@
 //! The limits of fated's own process (setrlimit(2), ulimit) that a run needs to be high enough.
 
-use fated_kernel::process::limits::DESCRIPTORS;
+use fated_kernel::process::limits::{LEAST_DESCRIPTORS, real_descriptors};
 
 /// A limit that has to be at least so high.
 #[derive(Clone, Copy, Debug)]
@@ -38,19 +38,23 @@ impl Need {
         limit
     }
 
-    /// Raises the soft limit to the hard one, if it is too low.
+    /// Raises the soft limit to the hard one.
     fn raise(self) {
         let limit = self.get();
-        if limit.rlim_cur < self.least {
-            let limit = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
-            // SAFETY: the limit is valid for the call.
-            unsafe { libc::setrlimit(self.resource, &raw const limit) };
-        }
+        let limit = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+        // SAFETY: the limit is valid for the call.
+        unsafe { libc::setrlimit(self.resource, &raw const limit) };
     }
 }
 
-/// What every run needs: guests have the numbers below this limit.
-pub const EVERY_RUN: [Need; 1] = [Need::descriptors(DESCRIPTORS.soft)];
+/// What every run needs.
+pub const EVERY_RUN: [Need; 1] = [Need::descriptors(LEAST_DESCRIPTORS)];
+
+/// The real soft limit on descriptors with which a guest starts.
+#[must_use]
+pub fn descriptors() -> u64 {
+    real_descriptors(Need::descriptors(0).get().rlim_max)
+}
 
 /// Checks the hard limits and raises the soft ones.
 ///

@@ -14,6 +14,7 @@ use fated_kernel::host::{Boot, Kernel, Next};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, Cpu, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
 use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
+use fated_kernel::process::limits::DESCRIPTORS;
 use fated_kernel::record::Record;
 use linux_raw_sys::general as nr;
 use std::cell::{Cell, RefCell};
@@ -212,6 +213,7 @@ impl Host {
             umask: 0o022,
             credentials: Default::default(),
             inherited: Vec::new(),
+            descriptors: DESCRIPTORS.soft,
         };
         let tid = kernel.boot(&boot, guest);
         assert_eq!(kernel.run_until(None), Next::Run(tid));

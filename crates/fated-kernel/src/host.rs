@@ -78,6 +78,8 @@ pub struct Boot {
     pub credentials: crate::process::credentials::Credentials,
     /// Its descriptors from 3 on.
     pub inherited: Vec<Inherited>,
+    /// Its real soft limit on descriptors.
+    pub descriptors: u64,
 }
 
 /// The simulated kernel of one host.

@@ -15,7 +15,7 @@ use fated_engine::{Descriptor, Error, Launch, Stream, signals, start};
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::plan::Request;
 use fated_kernel::process::exec::planner::{First, SHELL};
-use fated_kernel::process::limits::DESCRIPTORS;
+use fated_kernel::process::limits::real_descriptors;
 
 use crate::filter::{self, STOPPING_CALL};
 use crate::process::reap;
@@ -241,15 +241,13 @@ fn limits() -> i64 {
             return -1;
         }
         // Linux assigns the numbers of the guest's descriptors, so it needs the guest's limit.
-        let mut descriptors = libc::rlimit { rlim_cur: DESCRIPTORS.soft, rlim_max: DESCRIPTORS.hard };
+        let mut descriptors = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut descriptors) < 0 {
+            return -1;
+        }
+        descriptors.rlim_cur = real_descriptors(descriptors.rlim_max);
         if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
-            // A lower hard limit shows when a guest raises its soft one beyond that.
-            let mut own = descriptors;
-            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut own);
-            descriptors.rlim_max = own.rlim_max;
-            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const descriptors) < 0 {
-                return -1;
-            }
+            return -1;
         }
         i64::from(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))
     }

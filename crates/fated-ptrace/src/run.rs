@@ -11,7 +11,7 @@ use crate::tracee::{Place, Ran, Tracee};
 use crate::trap_state::TrapState;
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, poll_set, start};
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, limits, poll_set, start};
 use fated_kernel::config::Inherited;
 use fated_kernel::errno::Errno;
 use fated_kernel::host::{Boot, Ending, Next};
@@ -102,6 +102,7 @@ impl Engine {
             umask: crate::files::umask(tid).map_err(start("look at the new program"))?,
             credentials: Credentials { uid, gid, groups },
             inherited: self.launch.inherited.iter().map(|it| Inherited { fd: it.fd, flags: it.flags }).collect(),
+            descriptors: limits::descriptors(),
         };
         let key = self.driver.boot(&boot, guest.clone());
         guest.key.set(key);

@@ -18,7 +18,7 @@ use fated_kernel::ports::{HostFiles, RealTask as _};
 use fated_kernel::process::credentials::Credentials;
 use fated_kernel::process::exec::plan::{Exec, Request};
 use fated_kernel::process::exec::planner;
-use fated_kernel::process::limits::DESCRIPTORS;
+use fated_kernel::process::limits::real_descriptors;
 use linux_raw_sys::general::*;
 
 use crate::arena::{buffer, control};
@@ -142,7 +142,8 @@ fn try_boot() -> Result<(), End> {
     let mask = umask(0)?;
     umask(mask)?;
     let inherited = plan.descriptors.iter().map(|(it, _)| *it).filter(|it| it.fd > 2).collect();
-    kernel.boot(&Boot { exe, cwd, umask: mask as u32, credentials, inherited }, task);
+    let [descriptors, _] = descriptors::real_limit(None).map_err(step("ask for the limit on descriptors"))?;
+    kernel.boot(&Boot { exe, cwd, umask: mask as u32, credentials, inherited, descriptors }, task);
     Ok(())
 }
 
@@ -171,18 +172,9 @@ fn prepare(plan: &Plan) -> Result<(), End> {
     let inherited: Vec<i32> = plan.descriptors.iter().map(|(it, _)| it.fd).collect();
     descriptors::close_others(process::own_descriptors(), &inherited)
         .map_err(|errno| End::NoStart("close what isn't the guest's".into(), errno))?;
-    const RLIMIT_NOFILE: u64 = 7;
-    let mut descriptors = [0_u64; 2];
-    step("limit the guest's descriptors", __NR_prlimit64, [0, RLIMIT_NOFILE, 0, &raw mut descriptors as u64, 0, 0])?;
     // The kernel hands out the guest's numbers. The engine's may move above all of them.
-    let own_hard = descriptors[1];
-    let set = |hard| {
-        let limit = [DESCRIPTORS.soft, hard];
-        sys::ask(__NR_prlimit64, [0, RLIMIT_NOFILE, limit.as_ptr() as u64, 0, 0, 0])
-    };
-    // A lower hard limit shows when a guest raises its soft one beyond that.
-    set(own_hard.max(DESCRIPTORS.hard))
-        .or_else(|_| set(own_hard))
+    descriptors::real_limit(None)
+        .and_then(|[_, hard]| descriptors::real_limit(Some([real_descriptors(hard), hard])))
         .map_err(|errno| End::NoStart("limit the guest's descriptors".into(), errno))?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;

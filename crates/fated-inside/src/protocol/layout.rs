@@ -1,6 +1,6 @@
 //! Where the engine is in every guest: addresses, sizes and descriptors.
 
-use fated_kernel::process::limits::DESCRIPTORS;
+use fated_kernel::process::limits::{DESCRIPTORS, OF_ENGINE, REAL_DESCRIPTORS};
 
 /// The address of the engine in every process of a host, but for stubs: the blob first, then the arena. It is near
 /// position-independent programs, so that their page tables cover it, but too far below them for a jump. It is above
@@ -44,11 +44,15 @@ pub const BLOB_FD: i32 = 62;
 pub const ARENA_FD: i32 = 63;
 /// Where the three may be: the first number of each place. Low; above the limits with which guests start; above their
 /// hard limit; as high as Linux permits.
-pub const BASES: [i32; 4] = [TEXT_FD, DESCRIPTORS.soft as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT];
+pub const BASES: [i32; 6] = {
+    let [low, middle, high] = REAL_DESCRIPTORS;
+    [TEXT_FD, low as i32, middle as i32, high as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT]
+};
 /// From here on a guest's numbers are near the low place: so far below it that no call returns as many at once.
 pub const NEAR: u64 = TEXT_FD as u64 - 14;
 /// How many there are.
 pub const COUNT: i32 = ARENA_FD - TEXT_FD + 1;
+const _: () = assert!(COUNT as u64 == OF_ENGINE);
 /// Room for the extended state of a task: all of AVX-512 and protection keys.
 pub const XSTATE_ROOM: usize = 4096;
 /// The exit status of a process that ends on the engine's request.
@@ -62,4 +66,10 @@ pub struct TextFile {
     pub fd: u64,
     /// The offset of the blob in that file.
     pub offset: u64,
+}
+
+/// The first place that is out of reach for a guest with this soft limit.
+#[must_use]
+pub fn place_above(soft: u64) -> Option<usize> {
+    (1..BASES.len()).find(|&place| BASES[place] as u64 >= soft)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fated_engine::sensitive::cache::Cache;
 use fated_engine::signals::{self, Signals};
-use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, Stream, computes, poll_set};
+use fated_engine::{Error, Launch, OUTSIDER_MS, OneCpu, Progress, Stream, computes, limits, poll_set};
 use fated_kernel::config::{Config, Inherited};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
@@ -25,7 +25,7 @@ use super::{requirements, sys};
 use crate::protocol::bytes::{Reader, Writer};
 use crate::protocol::control::{GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
-use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, NEAR, TEXT_FD};
+use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, NEAR, TEXT_FD, place_above};
 use crate::protocol::plan::{Plan, file};
 use crate::protocol::{record, stat};
 
@@ -166,7 +166,8 @@ impl Engine {
         let cpu = OneCpu::stay(launch.cpu, &*trace)?;
         let signals = Signals::install();
         // They are out of the way of what guests inherit.
-        let place = usize::from(launch.inherited.iter().any(|it| it.fd as u64 >= NEAR));
+        let near = launch.inherited.iter().any(|it| it.fd as u64 >= NEAR);
+        let place = if near { place_above(limits::descriptors()).unwrap_or_default() } else { 0 };
         shared.control().place.store(place as u32, SeqCst);
         let at = |fd: i32| fd - TEXT_FD + BASES[place];
         let files = [(&blob.file, at(BLOB_FD)), (&arena, at(ARENA_FD)), (blob.text(), at(TEXT_FD))];

@@ -3,12 +3,11 @@
 use fated_engine::limits::Need;
 use fated_engine::{Error, cpuid, limits};
 
-use crate::protocol::layout::{ARENA_SIZE, BASES, COUNT, WINDOW_SIZE, XSTATE_ROOM};
+use crate::protocol::layout::{ARENA_SIZE, WINDOW_SIZE, XSTATE_ROOM};
 
 /// Checks that the engine works on this machine.
 pub(crate) fn check() -> Result<(), Error> {
     let limits = limits::provide(&[
-        Need::descriptors((BASES[1] + COUNT) as u64),
         // The window, and as much for the program.
         Need::address_space(2 * WINDOW_SIZE),
         Need::file_size(ARENA_SIZE),

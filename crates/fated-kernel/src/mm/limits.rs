@@ -8,7 +8,7 @@ use crate::process::credentials::Act;
 use crate::process::limits::INFINITY;
 use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK};
 
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// What grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ pub fn check_lock(cx: &Cx, bytes: u64, excess: Errno) -> Result<(), Errno> {
     if limit == 0 {
         return Err(Errno::EPERM);
     }
-    let wanted = bytes.saturating_add(PAGE - 1) & !(PAGE - 1);
+    // The sum may wrap, as in Linux.
+    let wanted = bytes.wrapping_add(PAGE - 1) & !(PAGE - 1);
     if limit == INFINITY || locked(&cx.task).saturating_add(wanted) <= limit & !(PAGE - 1) {
         Ok(())
     } else {

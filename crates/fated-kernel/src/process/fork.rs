@@ -10,7 +10,7 @@ use crate::id::{Pid, Tid};
 use crate::ports::{RealTask, Spawn};
 use crate::process::credentials::Act;
 use crate::process::family::{ForkFlags, Signal};
-use crate::process::limits::{DESCRIPTORS, INFINITY};
+use crate::process::limits::INFINITY;
 use crate::process::pidfd::PidFd;
 use crate::process::task::{AltStack, MmId, Task};
 use crate::process::thread_group::Process;
@@ -202,7 +202,7 @@ fn new_process(kernel: &Rc<Kernel>, pid: Pid, parent: Option<&Process>) -> Rc<Pr
         borrowing: Cell::new(false),
         timers: ProcessTimers::default(),
         limits: parent.map(|parent| parent.limits.clone()).unwrap_or_default(),
-        real_descriptors: Cell::new(parent.map_or(DESCRIPTORS.soft, |parent| parent.real_descriptors.get())),
+        real_descriptors: Cell::new(parent.map_or(0, |parent| parent.real_descriptors.get())),
         credentials: RefCell::new(parent.map(|parent| parent.credentials.borrow().clone()).unwrap_or_default()),
         exe: RefCell::new(parent.map(|parent| parent.exe.borrow().clone()).unwrap_or_default()),
         executable: RefCell::new(parent.and_then(|parent| parent.executable.borrow().clone())),
@@ -255,6 +255,7 @@ pub(crate) fn first_task(kernel: &Rc<Kernel>, boot: &Boot, guest: Rc<dyn RealTas
     *process.exe.borrow_mut() = kernel.mounts.shown(boot.exe.clone());
     process.credentials.borrow_mut().clone_from(&boot.credentials);
     process.execed.set(true);
+    process.real_descriptors.set(boot.descriptors);
     let cwd = WorkingDirectory::Real { path: Some(kernel.mounts.shown(boot.cwd.clone()).into()), generation: 0 };
     let fs = FsStruct::new(cwd, boot.umask);
     let mm = Cell::new(kernel.new_mm());

@@ -10,8 +10,24 @@ use linux_raw_sys::general::RLIMIT_NOFILE;
 pub const INFINITY: u64 = u64::MAX;
 
 /// The limit on descriptors that the first process has. No Linux has a lower hard one by default. The real Linux gives out the numbers
-/// of descriptors, so engines set it for the first process.
+/// of descriptors, so engines set it for the first process, or what there is of it: [`real_descriptors`].
 pub const DESCRIPTORS: Limit = Limit { soft: 1024, hard: 4096 };
+
+/// How many descriptors an engine may hold in a guest's process, above the guest's own.
+pub const OF_ENGINE: u64 = 3;
+
+/// The real soft limits with which first processes start. The hard one leaves room for the engine above.
+pub const REAL_DESCRIPTORS: [u64; 3] = [256 - OF_ENGINE, 1024 - OF_ENGINE, DESCRIPTORS.soft];
+
+/// The lowest real hard limit under which an engine works.
+pub const LEAST_DESCRIPTORS: u64 = REAL_DESCRIPTORS[0] + OF_ENGINE;
+
+/// The real soft limit for the first process under this real hard one.
+#[must_use]
+pub fn real_descriptors(hard: u64) -> u64 {
+    let [least, ..] = REAL_DESCRIPTORS;
+    REAL_DESCRIPTORS.into_iter().rev().find(|soft| soft + OF_ENGINE <= hard).unwrap_or(least)
+}
 
 /// The limit on the stack that the first process has. It decides where mappings begin.
 pub const STACK: Limit = Limit { soft: 8 << 20, hard: INFINITY };
@@ -132,6 +148,13 @@ mod tests {
         assert_eq!(RESOURCES[RLIMIT_NPROC as usize].name, "Max processes");
         assert_eq!(Limits::default().get(RLIMIT_NOFILE), Ok(DESCRIPTORS));
         assert_eq!(Limits::default().get(16), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_low_hard_limit_leaves_room_for_the_engine() {
+        for (hard, soft) in [(256, 253), (1023, 253), (1024, 1021), (1026, 1021), (1027, 1024), (1 << 20, 1024)] {
+            assert_eq!(real_descriptors(hard), soft);
+        }
     }
 
     #[test]

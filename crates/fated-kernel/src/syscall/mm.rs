@@ -3,7 +3,7 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
-use crate::mm::limits::{Grows, check_growth, check_lock, is_unlimited};
+use crate::mm::limits::{Grows, PAGE, check_growth, check_lock, is_unlimited};
 use crate::mm::sizes::vdso;
 use crate::outcome::{Outcome, SysResult};
 use crate::syscall::Args;
@@ -60,6 +60,7 @@ pub fn brk(cx: &Cx, a: Args) -> SysResult {
 
 /// mlock(2), mlock2(2).
 pub fn mlock(cx: &Cx, a: Args) -> SysResult {
-    check_lock(cx, a[1], Errno::ENOMEM)?;
+    let [start, len, ..] = a;
+    check_lock(cx, len.wrapping_add(start % PAGE), Errno::ENOMEM)?;
     Ok(Outcome::Pass)
 }

@@ -10,6 +10,7 @@ use fated_kernel::host::{Boot, Ending, Kernel, Next};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, Cpu, HostFiles, Memory, RealTask, Spawn, Stop, Trace};
 use fated_kernel::process::exec::plan::{Exec, ExecError, ProgramFile};
+use fated_kernel::process::limits::DESCRIPTORS;
 use fated_kernel::record::Record;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -267,6 +268,7 @@ impl World {
             umask: 0o022,
             credentials: Default::default(),
             inherited: Vec::new(),
+            descriptors: DESCRIPTORS.soft,
         };
         let tid = kernel.boot(&boot, guest.clone());
         stage.tasks.borrow_mut().insert(tid, guest);

@@ -57,6 +57,10 @@ fn programs_of_all_kinds() {
     ];
     for name in names {
         let path = folder.file(name);
+        // Who can't read it can't run it: `program_that_cannot_be_read`.
+        if name == "unreadable" && fs::read(&path).is_err() {
+            continue;
+        }
         let native = Running::start_program("bash", &["-c", "exec \"$0\"", &path]).end();
         let outcome = run(&["--", &path]);
         assert_eq!(outcome.code, native.code, "{name}: {outcome:?}");

@@ -110,7 +110,7 @@ fn fated_dies_as_its_guest() {
 
 fn programs_that_do_not_run() {
     run(&["--", "/nowhere/at/all"]).code(127).says(&["fated: failed to run /nowhere/at/all"]);
-    run(&["no-such-program-anywhere"]).code(127);
+    run(&["--env", "PATH=/usr/bin:/bin", "no-such-program-anywhere"]).code(127);
     run(&["--env", "PATH=/nowhere", "sh"]).code(127).says(&["PATH"]);
     run(&["/etc/passwd"]).code(126).says(&["failed to run /etc/passwd", "chmod"]);
     run(&["/"]).code(126);
@@ -130,7 +130,7 @@ fn programs_that_do_not_run() {
     let script = folder.write("script", "#!/bin/sh\r\necho\r\n");
     executable(&script);
     run(&[&script]).code(127).says(&["CRLF", "sed -i"]);
-    run(&["echo hi"]).code(127).says(&["fated run -- sh -c 'echo hi'"]);
+    run(&["--env", "PATH=/usr/bin:/bin", "echo hi"]).code(127).says(&["fated run -- sh -c 'echo hi'"]);
     let numbers = "syscall(999); syscall(451); syscall(29, 0, 1, 0)";
     let outcome = run(&["perl", "-e", numbers]).code(0);
     let refused: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("refused")).collect();

@@ -252,7 +252,7 @@ fn is_kept() {
 }
 
 fn count_of_what_is_dropped() {
-    let outcome = script("mkdir -p /tmp/a/b; chmod 0 /tmp/a; echo >/dev/shm/c; echo >/var/tmp/d; rm /var/tmp/d");
+    let outcome = script("mkdir -p /tmp/a/b; chmod 0 /tmp/a/b; echo >/dev/shm/c; echo >/var/tmp/d; rm /var/tmp/d");
     outcome.says(&[
         "fated: what the run has left in its own /tmp and /dev/shm is dropped: 3 files and directories; ",
         "--keep-tmp DIR",

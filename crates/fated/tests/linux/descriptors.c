@@ -278,7 +278,10 @@ static void limits(const char *self) {
         _exit(done());
     }
     reap(child);
+    GIVES(0, close(file));
+    if (few_descriptors()) return;
     /* More than the limit at the begin, which an exec has as well. */
+    GIVES(3, open("r", O_RDONLY));
     child = fork();
     if (child == 0) {
         if (limit(1025, 1025)) _exit(1);

@@ -17,7 +17,7 @@ static void chosen_ids(void) {
     pid_t ids[40] = {1};
     struct clone_args args = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)ids, .set_tid_size = 1};
     puts("-- chosen ids");
-    FAILS(EEXIST, clone3_with(&args));
+    FAILS(geteuid() == 0 ? EEXIST : EPERM, clone3_with(&args));
     ids[0] = 0;
     FAILS(EINVAL, clone3_with(&args));
     ids[0] = -1;
@@ -156,6 +156,7 @@ static void locked(void) {
 static void limits_of_child(void) {
     puts("-- limits of a child");
     int down[2], up[2];
+    if (few_descriptors()) return;
     if (pipe(down) || pipe(up)) abort();
     pid_t child = fork();
     if (!child) {

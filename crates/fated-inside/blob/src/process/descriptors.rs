@@ -17,7 +17,7 @@ use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
 use crate::enter::gate;
-use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, COUNT, NEAR, TEXT_FD};
+use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, COUNT, NEAR, TEXT_FD, place_above};
 use crate::sys;
 
 /// Where a process holds them. Each process has its own record, even if it shares its table of descriptors.
@@ -29,17 +29,12 @@ pub struct Descriptors {
     shared: Cell<bool>,
 }
 
-/// Reads or sets the real limit on descriptors.
-fn real_limit(new: Option<[u64; 2]>) -> Result<[u64; 2], Errno> {
+/// Reads or sets the real limit on descriptors. `EPERM`: the hard one is lower.
+pub fn real_limit(new: Option<[u64; 2]>) -> Result<[u64; 2], Errno> {
     let mut old = [0; 2];
     let at = new.as_ref().map_or(core::ptr::null(), |new| new.as_ptr());
     let args = [0, RLIMIT_NOFILE.into(), at as u64, old.as_mut_ptr() as u64, 0, 0];
     sys::ask(__NR_prlimit64, args).map(|_| old)
-}
-
-/// The first place that is out of reach for a guest with this soft limit.
-fn place_above(soft: u64) -> Option<usize> {
-    (1..BASES.len()).find(|&place| BASES[place] as u64 >= soft)
 }
 
 /// The limit that a move to a place needs, if the present one is `limit`.
@@ -143,7 +138,7 @@ impl Descriptors {
         real_limit(Some([soft, needed[1]]))?;
         if self.is_up() && self.place.get() < place {
             if self.shared.get() {
-                return Err(Errno::EPERM);
+                return Err(Errno::EMFILE);
             }
             self.move_to(place)?;
         }
