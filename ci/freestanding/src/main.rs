@@ -90,7 +90,9 @@ fn run(seed: u64) -> String {
     let ending = loop {
         let tid = match kernel.run_until(None) {
             Next::Run(tid) => tid,
-            Next::AwaitConsole { .. } => break Ending::Broken("waits for input".into()),
+            Next::AwaitConsole { .. } | Next::AwaitOutsider { .. } => {
+                break Ending::Broken("waits for the outside".into());
+            }
             Next::Idle { .. } => break Ending::Broken("there is no horizon".into()),
             Next::Finished(ending) => break ending,
         };

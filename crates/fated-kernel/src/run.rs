@@ -227,6 +227,7 @@ impl Kernel {
             if task.halted.get() {
                 task.parked.set(true);
             } else if task.turn_over.take() || self.scheduler.slice_over(&task) {
+                task.counts.borrow_mut().nivcsw += u64::from(!self.scheduler.is_empty());
                 self.scheduler.push(&task);
             } else {
                 return Some(task);

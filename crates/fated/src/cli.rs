@@ -11,7 +11,6 @@ use std::time::Duration;
 use clap::builder::styling::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
-use fated_kernel::config::Policy;
 
 pub use bench::{Bench, BenchArgs};
 pub use names::{EngineName, InputName, StatsFormat, StdioName, TmpOf, WaitBy};
@@ -253,13 +252,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "The program")]
     pub keep_tmp: Option<PathBuf>,
 
-    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct, pct:N or pct:N:CALLS
+    /// The order of tasks that are ready: rr (first come, first served), random (drawn from the seed), pct, pct:N, pct:N:CALLS or pct:N:auto
     /// (seeded priorities with N changes, by default 3, and one more whenever a task spins; finds rare orders)
     ///
     /// pct:N:CALLS spreads the changes evenly over so many calls. --stats tells how many a run makes: then a rare order of which N changes
-    /// are the cause is found as soon as chance permits. Without, short and long runs are looked into alike.
-    #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy, help_heading = "Scheduling and time")]
-    pub policy: Policy,
+    /// are the cause is found as soon as chance permits. pct:N:auto finds that number out: the program first runs under rr, unseen, and all of
+    /// standard input is read before (see --fresh for files that it changes). Without, short and long runs are looked into alike.
+    #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = crate::policy::parse, help_heading = "Scheduling and time")]
+    pub policy: crate::policy::Wanted,
 
     /// How many calls a task makes before another one gets its turn; the seed varies it, by half or under --policy random from 1 to twice that
     #[arg(long, value_name = "CALLS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Scheduling and time")]
@@ -358,20 +358,6 @@ fn variable(text: &OsStr) -> Result<Variable, String> {
     if name.is_empty() { Err("the name is empty".to_owned()) } else { Ok((OsStr::from_bytes(name).to_owned(), value)) }
 }
 
-fn policy(text: &str) -> Result<Policy, String> {
-    match text.split_once(':') {
-        None if text == "rr" => Ok(Policy::RoundRobin),
-        None if text == "random" => Ok(Policy::Random),
-        None if text == "pct" => Ok(Policy::Pct { changes: 3, span: 0 }),
-        Some(("pct", numbers)) => {
-            let number = |text: &str| text.parse().map_err(|error| format!("pct:N:CALLS needs numbers: {error}"));
-            let (changes, span) = numbers.split_once(':').unwrap_or((numbers, "0"));
-            Ok(Policy::Pct { changes: number(changes)?, span: number(span)? })
-        }
-        _ => Err("choose rr, random, pct, pct:N or pct:N:CALLS".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,10 +395,6 @@ mod tests {
     fn values() {
         assert_eq!((seed("0x10"), seed("16")), (Ok(16), Ok(16)));
         assert!(seed("abc").is_err() && seed("-1").is_err() && seed("0x").is_err() && seed("0x+1").is_err());
-        assert_eq!(policy("pct:7"), Ok(Policy::Pct { changes: 7, span: 0 }));
-        assert_eq!(policy("pct:7:150"), Ok(Policy::Pct { changes: 7, span: 150 }));
-        assert!(policy("pct:x").is_err() && policy("pct:3:").is_err() && policy("pct:3:1:1").is_err());
-        assert!(policy("fifo").is_err());
         assert_eq!(variable("A=b=c".as_ref()), Ok(("A".into(), Some("b=c".into()))));
         assert_eq!(variable("A".as_ref()), Ok(("A".into(), None)));
         assert!(variable("=x".as_ref()).is_err());

@@ -12,6 +12,7 @@ mod line;
 mod logfile;
 mod man;
 mod named;
+mod policy;
 mod replay;
 mod run;
 mod scratch;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fated_engine::processor::{self, ProcessorTime};
 use fated_engine::{Blocks, Error, Launch, Observer, Progress, Shown, Terminal, signals};
-use fated_kernel::config::Input;
+use fated_kernel::config::{self, Policy};
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::journal::Journal;
 use fated_kernel::ports::{Console, Trace};
@@ -17,16 +17,25 @@ use crate::exit::{self, End, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
 use crate::settings::{Limits, Settings, Tmp};
-use crate::{stats, stderr, verify};
+use crate::verify_input::Input;
+use crate::{policy, stats, stderr, verify};
 
 /// Runs the program; returns how fated ends.
 pub fn run(args: &RunArgs) -> anyhow::Result<End> {
-    let settings = Settings::resolve(args)?;
-    if args.verify {
-        return verify::run(args, &settings, log_file(args.log.as_deref(), args.epoch)?);
+    let mut settings = Settings::resolve(args)?;
+    let input = args.runs_twice().map(Input::read).transpose()?;
+    if let (true, Some(input)) = (args.policy.measured, &input) {
+        settings.config.policy = policy::measure(args, &settings, input)?;
+        if let (true, Policy::Pct { span, .. }) = (args.verbose, settings.config.policy) {
+            notices(args.quiet)(&format!("the program makes {span} calls under --policy rr"));
+        }
     }
     let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref(), quiet: args.quiet };
-    carry_out(&settings, &show)
+    match input {
+        Some(input) if args.verify => verify::run(args, &settings, &input, log_file(args.log.as_deref(), args.epoch)?),
+        Some(input) => carry_out_on(&input.settings(&settings), &show, Rc::new(input.console(true))),
+        None => carry_out(&settings, &show),
+    }
 }
 
 /// What is to be seen of a run, and where it happens.
@@ -48,12 +57,17 @@ fn log_file(path: Option<&Path>, epoch_ns: u64) -> anyhow::Result<Option<Rc<LogF
 
 /// Runs once, with fated's own streams; the result is how fated ends.
 pub fn carry_out(settings: &Settings, show: &Show<'_>) -> anyhow::Result<End> {
+    carry_out_on(settings, show, Rc::new(settings.standard()))
+}
+
+/// The same with other streams.
+fn carry_out_on(settings: &Settings, show: &Show<'_>, console: Rc<dyn Console>) -> anyhow::Result<End> {
     let log = log_file(show.log, settings.config.epoch_ns)?;
     let observer = Observer { record: to_log(log.clone()), notice: notices(show.quiet) };
     let fresh = show.fresh.map(Fresh::copy_of).transpose()?;
     // Counting costs each guest a little time.
     let processor = show.stats.and_then(|_| ProcessorTime::of_children().ok());
-    let run = once(settings, &launch(settings, fresh.as_ref()), Rc::new(settings.standard()), Rc::new(observer));
+    let run = once(settings, &launch(settings, fresh.as_ref()), console, Rc::new(observer));
     // Log and journal are needed most when the run has failed.
     let logged = log.map_or(Ok(()), |log| log.finish()).and(settings.journals.finish());
     let (ended, mut cost) = run?;
@@ -104,11 +118,11 @@ pub fn once(
     }
     let console: Rc<dyn Console> = Rc::new(Shown::new(console, settings.stdio.stdio()));
     let console: Rc<dyn Console> = match settings.config.input {
-        Input::Blocks => {
+        config::Input::Blocks => {
             let trace = trace.clone();
             Rc::new(Blocks::new(console, Box::new(move |line| trace.notice(line.into()))))
         }
-        Input::Live => console,
+        config::Input::Live => console,
     };
     let tmp = settings.own_tmp(launch)?;
     let tmp = tmp.as_ref();

@@ -53,7 +53,7 @@ pub struct Settings {
     /// Whether the program names files of the host's `/tmp`. A run that is repeated has them in its journal.
     names_files: bool,
     /// Where the first run's temporary files are to be kept.
-    keep_tmp: RefCell<Option<PathBuf>>,
+    pub keep_tmp: RefCell<Option<PathBuf>>,
     /// When the run begins that this one repeats.
     real_start_ns: Option<i64>,
 }
@@ -61,8 +61,8 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment and fills in what `args` don't set.
     pub fn resolve(args: &RunArgs) -> anyhow::Result<Settings> {
-        if args.verify && args.stdio == StdioName::Inherit {
-            bail!("--verify gives both runs the same streams, so they can't be inherited: choose another --stdio");
+        if let (Some(option), StdioName::Inherit) = (args.runs_twice(), args.stdio) {
+            bail!("{option} gives both runs the same streams, so they can't be inherited: choose another --stdio");
         }
         let (program, arguments) = args.command.split_first().context("no program to run: name one")?;
         let mut launch = Launch::new(program.clone());
@@ -85,7 +85,7 @@ impl Settings {
             seed: args.seed,
             epoch_ns: args.epoch,
             call_cost_ns: args.call_cost,
-            policy: args.policy,
+            policy: args.policy.policy,
             slice_calls: args.slice,
             hostname: args.hostname.clone(),
             cpus: args.cpus,
@@ -190,7 +190,7 @@ fn input(args: &RunArgs) -> Input {
     match args.input {
         Some(InputName::Blocks) => Input::Blocks,
         Some(InputName::Live) => Input::Live,
-        None if !args.verify && std::io::stdin().is_terminal() => Input::Live,
+        None if args.runs_twice().is_none() && std::io::stdin().is_terminal() => Input::Live,
         None => Input::Blocks,
     }
 }

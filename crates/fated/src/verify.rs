@@ -29,8 +29,7 @@ const BEFORE: usize = 4;
 const AFTER: usize = 3;
 
 /// Runs twice and compares.
-pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> anyhow::Result<End> {
-    let input = Input::read()?;
+pub fn run(args: &RunArgs, settings: &Settings, input: &Input, log: Option<Rc<LogFile>>) -> anyhow::Result<End> {
     let settings = &input.settings(settings);
     let epoch_ns = settings.config.epoch_ns;
 
@@ -83,7 +82,8 @@ pub fn run(args: &RunArgs, settings: &Settings, log: Option<Rc<LogFile>>) -> any
     Err(Failure::new(exit::DIFFERENT, format!("two runs, not the same:{differences}{hint}")).into())
 }
 
-fn once(
+/// Runs once with streams that are captured.
+pub fn once(
     args: &RunArgs,
     settings: &Settings,
     console: Captured,

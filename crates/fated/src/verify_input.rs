@@ -1,4 +1,5 @@
-//! The input of `--verify`: all that comes from outside is read to its end before the first run, so that both runs get the same.
+//! The input of a program that is run twice (`--verify`, `--policy pct:N:auto`): all that comes from outside is read to its end before the
+//! first run, so that both runs get the same.
 
 use std::io::{self, IsTerminal as _, Read as _};
 
@@ -28,8 +29,8 @@ struct Inherited {
 }
 
 impl Input {
-    /// Reads all input. A terminal has none, as nobody shall have to type it.
-    pub fn read() -> anyhow::Result<Input> {
+    /// Reads all input for `option`. A terminal has none, as nobody shall have to type it.
+    pub fn read(option: &str) -> anyhow::Result<Input> {
         let mut standard = Vec::new();
         if !io::stdin().is_terminal() {
             io::stdin().read_to_end(&mut standard).context("failed to read standard input")?;
@@ -45,7 +46,7 @@ impl Input {
                     |other: &inherit::File| other.id == file.id && access(other.descriptor.flags) != libc::O_RDONLY;
                 if files.iter().any(fed) {
                     let why = "it is a pipe whose other end is inherited, too, so that its input has no end";
-                    stderr::say(format_args!("--verify closes what is open as {fd}: {why}"));
+                    stderr::say(format_args!("{option} closes what is open as {fd}: {why}"));
                     continue;
                 }
                 input = read_to_end(fd).with_context(|| format!("failed to read descriptor {fd}"))?;

@@ -1,5 +1,6 @@
 //! Guest memory.
 
+pub mod account;
 pub mod iov_iter;
 pub mod limits;
 pub mod sizes;

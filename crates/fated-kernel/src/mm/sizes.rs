@@ -1,20 +1,20 @@
 //! How large a process is, by its real memory map (`/proc/PID/maps`), which is the same in every run but for what Linux and the engine
 //! add.
 
+use crate::machine::MEMORY_BYTES;
 use crate::process::task::Task;
 use alloc::string::String;
 use core::ops::Range;
-
-/// One page in so many counts as resident: how much of the memory really is differs from run to run.
-pub const RESIDENT_SHARE: u64 = 4;
 
 /// How large a process is, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sizes {
     /// All mappings.
     pub total: u64,
-    /// The part that counts as resident.
+    /// The part that counts as resident: how much of the memory really is differs from run to run.
     pub resident: u64,
+    /// The part of that which is a file's and not written to.
+    pub resident_file: u64,
     /// Writable private mappings.
     pub data: u64,
     /// The stack.
@@ -45,6 +45,12 @@ fn parse(line: &str) -> Option<Mapping<'_>> {
     Some(Mapping { range: hex(from)?..hex(to)?, perms, name }).filter(|it| !is_hidden(it.name))
 }
 
+/// How much of a mapping counts as resident: all of it if it can be accessed, but nothing of one that is larger than the machine's memory.
+#[must_use]
+pub fn resident(bytes: u64, perms: &str) -> u64 {
+    if perms.starts_with("---") || bytes > MEMORY_BYTES { 0 } else { bytes }
+}
+
 fn map_of(task: &Task) -> String {
     String::from_utf8_lossy(&task.guest.proc_file("maps").unwrap_or_default()).into_owned()
 }
@@ -56,6 +62,11 @@ pub fn sizes(task: &Task) -> Sizes {
     for Mapping { range, perms, name } in map_of(task).lines().filter_map(parse) {
         let bytes = range.end.saturating_sub(range.start);
         sizes.total += bytes;
+        let resident = resident(bytes, perms);
+        sizes.resident += resident;
+        if name.starts_with('/') && !perms.starts_with("rw") {
+            sizes.resident_file += resident;
+        }
         if name == "[stack]" {
             sizes.stack += bytes;
         } else if perms.contains('x') {
@@ -64,7 +75,18 @@ pub fn sizes(task: &Task) -> Sizes {
             sizes.data += bytes;
         }
     }
-    sizes.resident = (sizes.total / RESIDENT_SHARE) & !0xfff;
+    sizes.resident = sizes.resident.min(MEMORY_BYTES);
+    sizes.resident_file = sizes.resident_file.min(sizes.resident);
+    sizes
+}
+
+/// The same, and takes it into the account of the process. What came since the last look are page faults of this task.
+pub fn look(task: &Task) -> Sizes {
+    let sizes = sizes(task);
+    if sizes.total > 0 {
+        let faults = task.process.memory.seen(sizes.total, sizes.resident);
+        task.counts.borrow_mut().minflt += faults;
+    }
     sizes
 }
 

@@ -41,6 +41,9 @@ impl Kernel {
         // The process lives as long as it has a task.
         let _ = self.family_event(|family, effects| family.set_group_exit(process.pid, code, effects));
         let tasks = process.tasks.borrow().clone();
+        if let Some(task) = tasks.first() {
+            self.see_last_peak(task);
+        }
         for task in &tasks {
             self.release_memory(task);
         }
@@ -54,9 +57,19 @@ impl Kernel {
 
     /// Ends one task, and with the last one its process.
     pub(crate) fn exit_task(self: &Rc<Self>, task: &Rc<Task>, code: ExitCode) {
+        if task.process.tasks.borrow().len() == 1 {
+            self.see_last_peak(task);
+        }
         self.release_memory(task);
         task.guest.exit();
         self.end_task(task, code);
+    }
+
+    /// The memory of a process is about to go. That of a vfork child is its parent's, and once the run ends nobody asks.
+    fn see_last_peak(&self, task: &Task) {
+        if !task.process.borrowing.get() && !self.run.ending.get() {
+            task.see_peak();
+        }
     }
 
     /// Takes the other tasks of a process away before one of them execs. The family ends them when it hears of the exec.
@@ -66,6 +79,8 @@ impl Kernel {
             self.release_memory(task);
             task.guest.exit();
             self.detach(task);
+            // It is alive for the family until the exec.
+            let _ = self.family.borrow_mut().set_usage(task.tid.get(), self.usage_of(task));
         }
     }
 
@@ -89,7 +104,9 @@ impl Kernel {
         drop(task.files.replace(Rc::new(Files::default())));
         process.tasks.borrow_mut().retain(|other| !Rc::ptr_eq(other, task));
         self.tasks.borrow_mut().remove(&task.tid.get());
-        process.cpu_ns.set(process.cpu_ns.get() + task.cpu_ns.get());
+        let mut ended = process.ended_usage.get();
+        ended.add(&self.usage_of(task));
+        process.ended_usage.set(ended);
     }
 
     /// The end of a task whose real task has ended; with the last one, the end of its process.

@@ -16,6 +16,7 @@ use crate::process::task::{AltStack, MmId, Task};
 use crate::process::thread_group::Process;
 use crate::sched::wait_queue::WaitQueue;
 use crate::signal::Pending;
+use crate::time::cpu;
 use crate::time::timer::ProcessTimers;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
@@ -149,6 +150,9 @@ fn chosen_tid(cx: &Cx, id: i32) -> Result<Tid, Errno> {
 fn new_task(cx: &Cx, guest: Rc<dyn RealTask>, tid: Tid, request: &Request) -> Rc<Task> {
     let (kernel, parent) = (&cx.kernel, &cx.task);
     let thread = request.has(THREAD);
+    if !thread {
+        parent.see_peak();
+    }
     let process =
         if thread { parent.process.clone() } else { new_process(kernel, Pid::from(tid), Some(&parent.process)) };
     process.borrowing.set(request.has(VFORK));
@@ -191,7 +195,7 @@ fn new_task(cx: &Cx, guest: Rc<dyn RealTask>, tid: Tid, request: &Request) -> Rc
 
 /// A process that inherits from `parent`, or the first one.
 fn new_process(kernel: &Rc<Kernel>, pid: Pid, parent: Option<&Process>) -> Rc<Process> {
-    Rc::new(Process {
+    let process = Rc::new(Process {
         pid,
         tasks: RefCell::default(),
         pending: Pending::default(),
@@ -209,9 +213,12 @@ fn new_process(kernel: &Rc<Kernel>, pid: Pid, parent: Option<&Process>) -> Rc<Pr
         settings: parent.map(|parent| parent.settings.clone()).unwrap_or_default(),
         nice: Cell::new(parent.map_or(0, |parent| parent.nice.get())),
         started_ns: kernel.timers.now(),
-        cpu_ns: Cell::new(0),
+        ended_usage: Cell::default(),
+        memory: parent.map(|parent| parent.memory.forked()).unwrap_or_default(),
         execed: Cell::new(false),
-    })
+    });
+    cpu::limit_set(kernel, &process);
+    process
 }
 
 impl Kernel {

@@ -26,6 +26,7 @@ use alloc::{
 };
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use fated_wait::Usage;
 
 /// One thread of a guest.
 pub struct Task {
@@ -88,6 +89,8 @@ pub struct Task {
     pub(crate) attributes: Cell<Attributes>,
     /// The virtual CPU time that it has used.
     pub cpu_ns: Cell<u64>,
+    /// Its page faults and context switches.
+    pub(crate) counts: RefCell<Usage>,
     /// Its timer slack, which moves no timer.
     pub(crate) timer_slack: Cell<TimerSlack>,
     /// Its latest readings of a clock.
@@ -154,6 +157,7 @@ impl Task {
             entity: Entity::default(),
             attributes: Cell::default(),
             cpu_ns: Cell::new(0),
+            counts: RefCell::default(),
             timer_slack: Cell::default(),
             readings: Cell::default(),
             halted: Cell::new(false),

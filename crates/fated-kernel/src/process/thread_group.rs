@@ -5,6 +5,7 @@
 
 use crate::fs::host::text_busy::Use;
 use crate::id::Pid;
+use crate::mm::account::Account;
 use crate::process::credentials::Credentials;
 use crate::process::limits::Limits;
 use crate::process::settings::Settings;
@@ -15,6 +16,7 @@ use crate::time::timer::ProcessTimers;
 use alloc::{rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use fated_wait::Usage;
 
 /// A thread group.
 pub struct Process {
@@ -52,8 +54,10 @@ pub struct Process {
     pub nice: Cell<i32>,
     /// The virtual time at which it was made.
     pub started_ns: u64,
-    /// The virtual CPU time that its ended tasks have used.
-    pub cpu_ns: Cell<u64>,
+    /// What its ended tasks have used.
+    pub(crate) ended_usage: Cell<Usage>,
+    /// How large it is and was.
+    pub(crate) memory: Account,
     /// Whether it has called exec.
     pub execed: Cell<bool>,
 }
@@ -68,7 +72,7 @@ impl Process {
     /// The virtual CPU time that all its tasks have used.
     #[must_use]
     pub fn total_cpu_ns(&self) -> u64 {
-        self.cpu_ns.get() + self.tasks.borrow().iter().map(|t| t.cpu_ns.get()).sum::<u64>()
+        self.ended_usage.get().utime_ns + self.tasks.borrow().iter().map(|t| t.cpu_ns.get()).sum::<u64>()
     }
 
     /// The oldest living task.

@@ -1,35 +1,45 @@
-//! What tasks and processes have used (getrusage(2)). CPU time is virtual; memory is a constant, because the real use of it differs from
-//! machine to machine.
+//! What tasks and processes have used (getrusage(2)). CPU time is virtual; memory follows from the mappings, because the real use of it
+//! differs from machine to machine, and page faults from that.
 
 use crate::cx::Cx;
 use crate::host::Kernel;
+use crate::mm::sizes::look;
 use crate::process::task::Task;
 use crate::process::thread_group::Process;
 use fated_wait::Usage;
-
-/// The resident memory that every process shows.
-pub const MAXRSS_KIB: u64 = 4096;
 
 impl Kernel {
     /// What a task has used so far.
     #[must_use]
     pub fn usage_of(&self, task: &Task) -> Usage {
-        usage(task.cpu_ns.get())
+        usage(task)
     }
 }
 
-fn usage(utime_ns: u64) -> Usage {
-    Usage { utime_ns, maxrss_kib: MAXRSS_KIB, ..Usage::default() }
+fn usage(task: &Task) -> Usage {
+    let maxrss_kib = task.process.memory.max_resident() >> 10;
+    Usage { utime_ns: task.cpu_ns.get(), maxrss_kib, ..*task.counts.borrow() }
+}
+
+impl Task {
+    /// The memory of the process is about to become smaller or to go: looks at it, if it may be larger than ever.
+    pub(crate) fn see_peak(&self) {
+        if self.process.memory.may_have_risen() {
+            look(self);
+        }
+    }
 }
 
 /// What a process has used, its ended tasks included.
 #[must_use]
 pub fn usage_of_process(process: &Process) -> Usage {
-    usage(process.total_cpu_ns())
+    let mut sum = process.ended_usage.get();
+    process.tasks.borrow().iter().for_each(|task| sum.add(&usage(task)));
+    sum
 }
 
-/// What the reaped children of the calling process have used.
+/// What the reaped children of a process have used.
 #[must_use]
-pub fn usage_of_children(cx: &Cx) -> Usage {
-    cx.kernel.family.borrow().children_usage(cx.process().pid).unwrap_or_default()
+pub fn usage_of_children(cx: &Cx, process: &Process) -> Usage {
+    cx.kernel.family.borrow().children_usage(process.pid).unwrap_or_default()
 }

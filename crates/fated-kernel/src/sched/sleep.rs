@@ -67,6 +67,7 @@ impl Future for Sleep<'_> {
         if self.deadline.is_some_and(|at| at <= self.cx.kernel.timers.now()) {
             return Poll::Ready(Woken::Timeout);
         }
+        task.counts.borrow_mut().nvcsw += 1;
         task.rest.set(Rest::Asleep { interruptible: self.interruptible });
         let entries = self.queues.iter().map(|queue| queue.add_sleeper(task.clone())).collect();
         let timer = self.deadline.map(|at| self.cx.kernel.timers.start(at, task.clone()));

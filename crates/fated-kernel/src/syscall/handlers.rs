@@ -101,6 +101,8 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_times => |cx, call| now(time::times(cx, call.args)),
         // memory
         __NR_mmap => |cx, call| now(mm::mmap(cx, call.args)),
+        __NR_munmap => |cx, call| now(mm::munmap(cx, call.args)),
+        __NR_mprotect => |cx, call| now(mm::mprotect(cx, call.args)),
         __NR_mremap => |cx, call| now(mm::mremap(cx, call.args)),
         __NR_brk => |cx, call| now(mm::brk(cx, call.args)),
         __NR_mlock | __NR_mlock2 => |cx, call| now(mm::mlock(cx, call.args)),

@@ -19,6 +19,29 @@ pub fn mmap(cx: &Cx, a: Args) -> SysResult {
     if flags & c::MAP_LOCKED != 0 {
         check_lock(cx, len, Errno::EAGAIN)?;
     }
+    protect(cx, len, protection);
+    Ok(Outcome::Pass)
+}
+
+/// Memory gets a protection: with one that permits nothing it doesn't count as resident.
+fn protect(cx: &Cx, len: u64, protection: u64) {
+    if protection == 0 { shrink(cx, len) } else { cx.process().memory.grows(len) }
+}
+
+fn shrink(cx: &Cx, len: u64) {
+    cx.task.see_peak();
+    cx.process().memory.shrinks(len);
+}
+
+/// mprotect(2).
+pub fn mprotect(cx: &Cx, a: Args) -> SysResult {
+    protect(cx, a[1], a[2]);
+    Ok(Outcome::Pass)
+}
+
+/// munmap(2).
+pub fn munmap(cx: &Cx, a: Args) -> SysResult {
+    shrink(cx, a[1]);
     Ok(Outcome::Pass)
 }
 
@@ -29,6 +52,11 @@ pub fn mremap(cx: &Cx, a: Args) -> SysResult {
         return Err(Errno::EINVAL);
     }
     check_growth(cx, len.saturating_sub(old_len), Grows::Data)?;
+    if len < old_len {
+        shrink(cx, old_len - len);
+    } else {
+        cx.process().memory.grows(len - old_len);
+    }
     Ok(Outcome::Pass)
 }
 
@@ -48,7 +76,16 @@ fn moves_part_of_vdso(cx: &Cx, old: u64, len: u64) -> bool {
 /// brk(2): the end of the heap stays where it is if a limit is in the way.
 pub fn brk(cx: &Cx, a: Args) -> SysResult {
     let number = u64::from(c::__NR_brk);
-    if is_unlimited(cx) || a[0] == 0 {
+    if a[0] == 0 {
+        return Ok(Outcome::Pass);
+    }
+    let memory = &cx.process().memory;
+    match memory.heap_change(a[0]) {
+        less @ ..0 => shrink(cx, less.unsigned_abs()),
+        more => memory.grows(more.unsigned_abs()),
+    }
+    memory.set_heap(a[0]);
+    if is_unlimited(cx) {
         return Ok(Outcome::Pass);
     }
     let end = cx.native(number, [0; 6])?;

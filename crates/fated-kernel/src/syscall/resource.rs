@@ -4,22 +4,27 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::host::borrowed::Borrowed;
 use crate::id::Tid;
+use crate::mm::sizes::look;
 use crate::process::credentials::Act;
 use crate::process::limits::{INFINITY, Limit};
 use crate::process::nice::{self, Whose};
 use crate::process::thread_group::Process;
 use crate::process::usage::{usage_of_children, usage_of_process};
 use crate::syscall::Args;
+use crate::time::cpu;
 use alloc::rc::Rc;
-use linux_raw_sys::general::{__NR_prlimit64, RLIMIT_STACK, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD};
+use linux_raw_sys::general::{__NR_prlimit64, RLIMIT_CPU, RLIMIT_STACK, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD};
 
 /// getrusage(2).
 pub fn getrusage(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [who, to, ..] = a;
+    if cx.process().memory.has_changed() && who as i32 != RUSAGE_CHILDREN {
+        look(&cx.task);
+    }
     let usage = match who as i32 {
         who if who == RUSAGE_SELF as i32 => usage_of_process(cx.process()),
         who if who == RUSAGE_THREAD as i32 => cx.kernel.usage_of(&cx.task),
-        RUSAGE_CHILDREN => usage_of_children(cx),
+        RUSAGE_CHILDREN => usage_of_children(cx, cx.process()),
         _ => return Err(Errno::EINVAL),
     };
     cx.write(to, &usage.to_bytes())?;
@@ -78,6 +83,9 @@ fn set(cx: &Cx, process: &Process, number: u32, new: Limit) -> Result<(), Errno>
     let limits = &process.limits;
     limits.check(number, new, cx.process().credentials.borrow().may(Act::Privileged))?;
     limits.set(number, new);
+    if number == RLIMIT_CPU {
+        cpu::limit_set(&cx.kernel, process);
+    }
     if number == RLIMIT_STACK && core::ptr::eq(process, &**cx.process()) {
         limit_stack(cx, new.soft);
     }

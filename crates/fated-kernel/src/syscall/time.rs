@@ -77,7 +77,7 @@ pub fn time(cx: &Cx, a: Args) -> Result<u64, Errno> {
 pub fn times(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if a[0] != 0 {
         let own = crate::process::usage::usage_of_process(cx.process());
-        let children = crate::process::usage::usage_of_children(cx);
+        let children = crate::process::usage::usage_of_children(cx, cx.process());
         let ticks = [own.utime_ns, own.stime_ns, children.utime_ns, children.stime_ns].map(|ns| ns / TICK_NS);
         cx.write_words(a[0], &ticks)?;
     }

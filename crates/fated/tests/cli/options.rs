@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("seed", &[], seed),
     ("seeds_in_hex", &[], seeds_in_hex),
     ("policies", &[], policies),
+    ("policy_that_measures", &["python3"], policy_that_measures),
     ("limits_of_time", &[], limits_of_time),
     ("quiet", &["python3"], quiet),
     ("spinning", &[], spinning),
@@ -58,6 +59,8 @@ fn wrong_use() {
         &["run", "--epoch", "tomorrow", "true"],
         &["run", "--env", "=x", "true"],
         &["run", "--policy", "fifo", "true"],
+        &["run", "--policy", "pct:auto", "true"],
+        &["run", "--policy", "pct:3:auto", "--stdio", "inherit", "true"],
         &["run", "--cpus", "0", "true"],
         &["run", "--engine", "magic", "true"],
         &["run", "--cpu", "100000", "true"],
@@ -239,6 +242,37 @@ fn policies() {
         assert!(orders.iter().any(|order| *order != orders[0]), "{policy}: no seed changes the order");
         assert_eq!(orders[3], order(seeds[3]), "{policy}");
     }
+}
+
+/// `pct:N:auto` is `pct:N:CALLS` with the calls of a run before, of which nothing else is to be seen.
+fn policy_that_measures() {
+    let folder = Folder::new("measured");
+    let journal = folder.file("journal");
+    let script = "read a; echo $a; echo err >&2; cat; for i in 1 2 3 4; do (echo $i; echo $i) & done; wait";
+    let guest = ["--", "sh", "-c", script];
+    let run = |args: &[&str]| with_input(&[&["run", "--seed", "5"], args, &guest].concat(), "one\ntwo\n");
+    let stats = run(&["--stats=json"]).code(0).stderr;
+    let counts = stats.split("\"calls\":{").nth(1).and_then(|text| text.split('}').next()).expect("it counts calls");
+    let calls: u64 = counts.split(',').filter_map(|count| count.split(':').nth(1)?.parse::<u64>().ok()).sum();
+    let silent = run(&["--policy", "pct:2:auto"]).code(0);
+    assert_eq!(silent.stderr, "err\n");
+    assert!(silent.stdout.starts_with("one\ntwo\n"), "{}", silent.stdout);
+    let measured = run(&["-v", "--policy", "pct:2:auto", "--record", &journal]).code(0);
+    let measured = measured.says(&[&format!("the program makes {calls} calls under --policy rr")]);
+    let policy = format!("pct:2:{calls}");
+    let text = std::fs::read_to_string(&journal).expect("the run was recorded");
+    assert!(text.lines().any(|line| line.contains(&policy)), "no {policy} in:\n{text}");
+    let given = run(&["--policy", &policy]).code(0);
+    assert_eq!([&given.stdout, &given.stdout], [&measured.stdout, &silent.stdout]);
+    assert_eq!(fated(&["replay", &journal]).code(0).stdout, given.stdout);
+    run(&["--policy", "pct:2:auto", "--verify"]).code(0).says(&["two runs, the same"]);
+
+    // What the first run changes is there in the second one, unless each has a copy.
+    let dir = folder.file("dir");
+    std::fs::create_dir(&dir).expect("the folder is ours");
+    let touch = "import os; print(len(os.listdir('.'))); open('f', 'w')";
+    let fresh = ["run", "--policy", "pct:2:auto", "--fresh", &dir, "python3", "-c", touch];
+    fated(&fresh).code(0).stdout("0\n");
 }
 
 fn limits_of_time() {

@@ -3,10 +3,11 @@
 use crate::cx::Cx;
 use crate::fs::cpumask;
 use crate::id::Pid;
-use crate::mm::sizes::{locked, sizes};
+use crate::mm::sizes::{locked, look};
 use crate::process::limits::{INFINITY, Resource};
 use crate::process::settings::Setting;
 use crate::process::task::Task;
+use crate::process::usage::{usage_of_children, usage_of_process};
 use crate::sched::Rest;
 use crate::signal::SigSet;
 use crate::time::timers::SECOND;
@@ -17,6 +18,7 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt::Write as _;
+use fated_wait::Usage;
 use linux_raw_sys::general::RLIMIT_SIGPENDING;
 
 /// What a file speaks of.
@@ -93,15 +95,16 @@ fn bits(set: SigSet) -> u64 {
     set.0
 }
 
-fn cpu_ns(task: &Task, part: Part) -> u64 {
-    if part == Part::Process { task.process.total_cpu_ns() } else { task.cpu_ns.get() }
+fn usage(cx: &Cx, task: &Task, part: Part) -> Usage {
+    if part == Part::Process { usage_of_process(&task.process) } else { cx.kernel.usage_of(task) }
 }
 
 pub(super) fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     const TICK: u64 = SECOND / 100;
     let process = &task.process;
     let Relations { parent, group, session, .. } = relations(cx, task);
-    let sizes = sizes(task);
+    let sizes = look(task);
+    let (used, children) = (usage(cx, task, part), usage_of_children(cx, process));
     let (caught, ignored) = dispositions(task);
     let booted = cx.kernel.timers.of_uptime(0);
     let nice = process.nice.get();
@@ -120,11 +123,14 @@ pub(super) fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let foreground = cx.kernel.terminal.foreground().filter(|_| terminal).map_or(-1, |it| i64::from(it.get()));
     let pending = if part == Part::Process { process.pending.set() } else { task.pending.set() };
     format!(
-        "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 0 0 0 0 {} 0 0 0 {} {nice} {} 0 {} {} {} \
+        "{id} ({}) {} {parent} {group} {session} {tty} {foreground} 4194304 {} {} 0 0 {} 0 {} 0 {} {nice} {} 0 {} {} {} \
          18446744073709551615 {} 0 0 {} {} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 {} 0\n",
         comm_text(task),
         state(task).0,
-        cpu_ns(task, part) / TICK,
+        used.minflt,
+        children.minflt,
+        used.utime_ns / TICK,
+        children.utime_ns / TICK,
         20 + nice,
         process.tasks.borrow().len(),
         process.started_ns.saturating_sub(booted) / TICK,
@@ -141,10 +147,11 @@ pub(super) fn stat(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
 const TTY: u64 = crate::fs::inode::device_number(5, 0);
 
 pub(super) fn statm(task: &Task) -> String {
-    let sizes = sizes(task);
+    let sizes = look(task);
     let pages = |bytes: u64| bytes / 4096;
     let data = pages(sizes.data + sizes.stack);
-    format!("{} {} 0 {} 0 {data} 0\n", pages(sizes.total), pages(sizes.resident), pages(sizes.text))
+    let (total, resident, file) = (pages(sizes.total), pages(sizes.resident), pages(sizes.resident_file));
+    format!("{total} {resident} {file} {} 0 {data} 0\n", pages(sizes.text))
 }
 
 pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
@@ -153,7 +160,10 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let credentials = process.credentials.borrow().clone();
     let ids = |[real, effective, saved]: [u32; 3]| format!("{real}\t{effective}\t{saved}\t{effective}");
     let groups: String = credentials.groups.iter().map(|group| format!("{group} ")).collect();
-    let sizes = sizes(task);
+    let sizes = look(task);
+    let memory = &process.memory;
+    // Context switches are the thread's own in either place.
+    let used = cx.kernel.usage_of(task);
     let (caught, ignored) = dispositions(task);
     let (letter, word) = state(task);
     let pid = process.pid;
@@ -174,14 +184,14 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
         ids(credentials.gid),
     );
     for (name, bytes) in [
-        ("VmPeak", sizes.total),
+        ("VmPeak", memory.peak_total()),
         ("VmSize", sizes.total),
         ("VmLck", locked(task)),
         ("VmPin", 0),
-        ("VmHWM", sizes.resident),
+        ("VmHWM", memory.peak_resident()),
         ("VmRSS", sizes.resident),
-        ("RssAnon", sizes.resident),
-        ("RssFile", 0),
+        ("RssAnon", sizes.resident - sizes.resident_file),
+        ("RssFile", sizes.resident_file),
         ("RssShmem", 0),
         ("VmData", sizes.data),
         ("VmStk", sizes.stack),
@@ -201,7 +211,8 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
          SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t{CAPABILITIES:016x}\nCapPrm:\t{CAPABILITIES:016x}\nCapEff:\t{CAPABILITIES:016x}\n\
          CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{CAPABILITIES:016x}\nNoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
          Speculation_Store_Bypass:\tvulnerable\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t{cpus}\nMems_allowed:\t1\n\
-         Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
+         Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{}\n",
+        used.nvcsw, used.nivcsw,
     );
     text
 }

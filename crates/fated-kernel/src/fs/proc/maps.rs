@@ -1,11 +1,11 @@
 //! `/proc/PID/maps` and its kin: the real memory map, with devices and inodes virtualized. Addresses are the same in every run; how much
-//! of the memory is resident is not, so that is a fixed share.
+//! of the memory is resident is not, so that follows from the mappings, too.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::host::nameless::virtual_name;
 use crate::fs::inode::device_number;
-use crate::mm::sizes::{RESIDENT_SHARE, is_hidden};
+use crate::mm::sizes::{is_hidden, resident};
 use crate::process::task::Task;
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write as _;
@@ -70,8 +70,8 @@ pub fn maps(cx: &Cx, task: &Task) -> Result<Vec<u8>, Errno> {
 pub fn smaps(cx: &Cx, task: &Task, rollup: bool) -> Result<Vec<u8>, Errno> {
     let mappings = mappings(cx, task)?;
     let mut text = String::new();
-    let sizes = |text: &mut String, kib: u64| {
-        let rss = (kib / RESIDENT_SHARE).next_multiple_of(4).min(kib);
+    let resident = |it: &Mapping| resident(it.bytes, &it.perms) >> 10;
+    let sizes = |text: &mut String, rss: u64| {
         let rows = [("Rss", rss), ("Pss", rss), ("Shared_Clean", 0), ("Shared_Dirty", 0), ("Private_Clean", 0)];
         let more = [("Private_Dirty", rss), ("Referenced", rss), ("Anonymous", rss), ("Swap", 0), ("Locked", 0)];
         for (name, kib) in rows.iter().chain(&more) {
@@ -82,14 +82,14 @@ pub fn smaps(cx: &Cx, task: &Task, rollup: bool) -> Result<Vec<u8>, Errno> {
         let last = mappings.last().and_then(|it| it.line.split('-').nth(1)?.split(' ').next()).unwrap_or("0");
         let first = mappings.first().and_then(|it| it.line.split('-').next()).unwrap_or("0");
         let _ = writeln!(text, "{first}-{last} ---p 00000000 00:00 0                          [rollup]");
-        sizes(&mut text, mappings.iter().map(|it| it.bytes >> 10).sum());
+        sizes(&mut text, mappings.iter().map(resident).sum());
         return Ok(text.into_bytes());
     }
     for mapping in mappings {
         let kib = mapping.bytes >> 10;
         let _ = writeln!(text, "{}\n{:<16}{kib:>8} kB", mapping.line, "Size:");
         let _ = writeln!(text, "{:<16}{:>8} kB\n{:<16}{:>8} kB", "KernelPageSize:", 4, "MMUPageSize:", 4);
-        sizes(&mut text, kib);
+        sizes(&mut text, resident(&mapping));
         let _ = writeln!(text, "VmFlags: {}", flags(&mapping.perms));
     }
     Ok(text.into_bytes())

@@ -121,6 +121,9 @@ fn carry_out(cx: &Cx, exec: Exec) -> Result<Vec<FileId>, ExecError> {
         let files = task.files.borrow();
         flock::given_up_by(cx, &files, files.closed_by_exec().into_iter())
     };
+    if !cx.process().borrowing.get() {
+        task.see_peak();
+    }
     match task.guest.exec(exec) {
         Ok(()) => Ok(given_up),
         Err(ExecError::Refused(_)) if leaves => Err(ExecError::Lost),
@@ -164,6 +167,7 @@ fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
     task.mm.set(kernel.new_mm());
     task.set_comm_from(name);
     process.execed.set(true);
+    process.memory.exec();
     process.timers.exec(kernel);
     process.settings.exec();
     if let Ok(exe) = cx.files().proc_link("exe") {
