@@ -1,7 +1,7 @@
 //! Guest memory, through process_vm_readv(2) and process_vm_writev(2).
 //!
-//! Invariant: only memory that the guest itself could read or write is accessed. On x86, what may be written may be read. The task may
-//! be stopped anywhere.
+//! Invariant: only memory that the guest itself could read or write is accessed. On x86, what may be written may be read, and what may be
+//! executed, too, unless protection keys are in use. The task may be stopped anywhere.
 
 use crate::files;
 use crate::sys::{self, Os, RealTid};
@@ -14,7 +14,7 @@ pub(crate) fn read(tid: RealTid, addr: u64, buf: &mut [u8]) -> usize {
     let mut done = transfer(addr, len, |from, done| sys::read_memory(tid, from, &mut buf[done..]));
     while done < len {
         let at = addr.wrapping_add(done as u64);
-        let Some(count) = read_written(tid, at, &mut buf[done..]) else { break };
+        let Some(count) = read_unreadable(tid, at, &mut buf[done..]) else { break };
         done += count;
         done += transfer(at.wrapping_add(count as u64), len - done, |from, more| {
             sys::read_memory(tid, from, &mut buf[done + more..])
@@ -23,19 +23,25 @@ pub(crate) fn read(tid: RealTid, addr: u64, buf: &mut [u8]) -> usize {
     done
 }
 
-/// The same for memory that may be written but not read, which process_vm_readv(2) refuses. Nothing else is looked at.
-fn read_written(tid: RealTid, addr: u64, buf: &mut [u8]) -> Option<usize> {
+/// The same for memory that may be written or executed but not read, which process_vm_readv(2) refuses. Nothing else is looked at.
+fn read_unreadable(tid: RealTid, addr: u64, buf: &mut [u8]) -> Option<usize> {
     let maps = files::proc_file(tid, "maps").ok()?;
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let end = std::str::from_utf8(&maps).ok()?.lines().find_map(|line| {
         let (range, rest) = line.split_once(' ')?;
         let (from, to) = range.split_once('-')?;
         let (from, to) = (hex(from)?, hex(to)?);
-        (rest.starts_with("-w") && (from..to).contains(&addr)).then_some(to)
+        let is_readable = rest.starts_with("-w") || rest.starts_with("--x") && !has_protection_keys();
+        (is_readable && (from..to).contains(&addr)).then_some(to)
     })?;
     let len = buf.len().min(usize::try_from(end - addr).unwrap_or(usize::MAX));
     let memory = std::fs::File::open(format!("/proc/{tid}/mem")).ok()?;
     memory.read_at(&mut buf[..len], addr).ok().filter(|&count| count > 0)
+}
+
+/// Whether Linux uses protection keys (`OSPKE`): with them, it makes memory that may only be executed unreadable.
+fn has_protection_keys() -> bool {
+    core::arch::x86_64::__cpuid_count(7, 0).ecx & 1 << 4 != 0
 }
 
 /// Copies `data` to guest memory at `addr`; returns how many bytes could be written before a bad address.

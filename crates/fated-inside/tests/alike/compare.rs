@@ -1,15 +1,20 @@
 //! One program, two engines: what can be compared of their runs.
 
 use std::cell::RefCell;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use fated_engine::{Captured, Launch, NO_CPUID_FAULTING, Observer, Streams};
 use fated_kernel::config::{Config, Input, Policy};
+use fated_kernel::fs::own_tmp::DIRECTORIES;
 use fated_kernel::host::{Ending, Kernel};
 use fated_kernel::record::Record;
 
 const EPOCH_NS: u64 = 1_767_225_600_000_000_000;
+
+/// A file below the root of a run's own `/tmp`, by which a program knows it from the host's.
+const OWN_TMP_MARK: &str = "tmp/of-the-soak";
 
 /// What can be compared of a run.
 #[derive(Debug, PartialEq)]
@@ -112,10 +117,18 @@ impl Case {
 
     /// Runs it in both, each time in an empty folder.
     pub fn both(&self) -> [Run; 2] {
+        let empty = |path: PathBuf| {
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).expect("the folder is ours");
+        };
         let fresh = || {
             if let Some(cwd) = &self.cwd {
-                let _ = std::fs::remove_dir_all(cwd);
-                std::fs::create_dir_all(cwd).expect("the folder is ours");
+                empty(cwd.clone());
+            }
+            if let Some(tmp) = &self.config.tmp {
+                let root = PathBuf::from(std::ffi::OsStr::from_bytes(&tmp.root));
+                DIRECTORIES.iter().for_each(|it| empty(root.join(it.trim_start_matches('/'))));
+                std::fs::write(root.join(OWN_TMP_MARK), "").expect("the folder is ours");
             }
         };
         fresh();

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use compare::{Case, config, difference};
 use fated_kernel::config::Policy;
+use fated_kernel::fs::own_tmp::{DIRECTORIES, OwnTmp};
 use fated_kernel::sched::rng::Rng;
 
 /// No case takes as long as this, unless it hangs.
@@ -38,6 +39,7 @@ fn main() {
     let cases = number("FATED_SOAK_CASES").unwrap_or(if seconds.is_some() { u64::MAX } else { 24 });
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak");
     std::fs::create_dir_all(&folder).expect("the folder is ours");
+    let folder = folder.canonicalize().expect("the folder is there");
     let makers = makers(&folder);
     std::thread::spawn(watch);
 
@@ -92,10 +94,13 @@ fn makers(folder: &Path) -> Vec<Maker> {
     let mut makers: Vec<Maker> = Vec::new();
     match compile(folder) {
         Some(program) => {
-            let program = program.to_string_lossy().into_owned();
-            makers.push(Box::new(move |rng| {
-                vec![program.clone(), rng.below(1 << 40).to_string(), (10 + rng.below(120)).to_string()]
-            }));
+            // Half of the cases: they make more calls of more kinds than scripts do.
+            for _ in 0..3 {
+                let program = program.to_string_lossy().into_owned();
+                makers.push(Box::new(move |rng| {
+                    vec![program.clone(), rng.below(1 << 40).to_string(), (10 + rng.below(120)).to_string()]
+                }));
+            }
         }
         None => println!("skipped: stories in C, there is no gcc"),
     }
@@ -114,12 +119,22 @@ fn makers(folder: &Path) -> Vec<Maker> {
     makers
 }
 
+/// What stories are made of, and the small programs beside them.
+const STORY: [&str; 8] = ["story", "memory", "stacks", "limits", "numbers", "events", "files", "programs"];
+const SMALL: [&str; 5] = ["-O1", "-nostdlib", "-fno-stack-protector", "-fcf-protection=none", "-Wl,--build-id=none"];
+
 fn compile(folder: &Path) -> Option<PathBuf> {
-    let program = folder.join("story");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soak/story.c");
-    let output = Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&program).arg(source).output().ok()?;
-    assert!(output.status.success(), "gcc failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    Some(program)
+    let gcc = |name: &str, options: &[&str], sources: &[&str]| {
+        let program = folder.join(name);
+        let source = |it: &&str| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/soak/story/{it}.c"));
+        let mut command = Command::new("gcc");
+        let output = command.args(options).arg("-o").arg(&program).args(sources.iter().map(source)).output().ok()?;
+        assert!(output.status.success(), "gcc failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        Some(program)
+    };
+    gcc("victim", &[&SMALL[..], &["-static"]].concat(), &["victim"])?;
+    gcc("victim-pie", &[&SMALL[..], &["-fpie", "-pie"]].concat(), &["victim"])?;
+    gcc("story", &["-O1", "-pthread"], &STORY)
 }
 
 /// The case of a seed.
@@ -136,5 +151,10 @@ fn draw(seed: u64, makers: &[Maker], folder: &Path) -> Case {
     config.call_cost_ns = 100 + rng.below(5000);
     config.cpus = 1 + rng.below(4) as u32;
     config.wait_by_scan = rng.below(2) == 0;
+    let in_tmp = DIRECTORIES.iter().any(|it| folder.starts_with(it));
+    if rng.below(2) == 0 && !in_tmp {
+        let root = folder.join("own").into_os_string().into_encoded_bytes();
+        config.tmp = Some(OwnTmp { root, host: Vec::new() });
+    }
     Case { command: maker(&rng), cwd: Some(folder.join("world")), config, rewrite: rng.below(4) > 0 }
 }

@@ -222,6 +222,7 @@ static int damaged(void) {
 static void headers(const char *own) {
     CHANGED(0, (void)0);
     CHANGED(ENOEXEC, image[0] = 'X');
+    CHANGED(1000 + SIGSEGV, segment(PT_INTERP)->p_type = PT_NULL; header->e_entry = 1UL << 40);
     CHANGED(0, image[EI_DATA] = 7);
     CHANGED(0, image[EI_VERSION] = 7);
     CHANGED(0, image[EI_OSABI] = 7);

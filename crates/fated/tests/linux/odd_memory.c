@@ -106,6 +106,9 @@ static void ranges(void) {
         value = mprotect(0, huge[i], PROT_READ);
         printf("mprotect %#zx: %ld (%d)\n", huge[i], value, errno);
     }
+    FAILS(EINVAL, (long)mremap(page, PAGE, 0x800000000000, MREMAP_FIXED, page));
+    FAILS(EINVAL, (long)mremap(page, PAGE, 0x7fffffffe000, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)0x10000));
+    FAILS(EINVAL, (long)mremap(page, PAGE, (size_t)-PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)0x10000));
     FAILS(EINVAL, munmap(0, (size_t)-PAGE));
     FAILS(EINVAL, munmap(0, 0x800000000000));
     FAILS(EINVAL, munmap(0, 0));

@@ -138,14 +138,15 @@ pub fn restrict(call: &mut Call, own: &Descriptors) -> Option<i64> {
 /// The result of a call that would change the engine's mappings.
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn mapping(call: &Call) -> Option<i64> {
+    const FIXED: u64 = (MREMAP_FIXED | MREMAP_MAYMOVE) as u64;
     let [a, b, c, d, e, _] = call.args;
     let fails = |errno: Errno| Some(-i64::from(errno.number()));
     match call.number as u32 {
         // The address is a hint unless it is fixed.
         __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
-        __NR_mremap if is_reserved(a, b) || d & u64::from(MREMAP_FIXED) != 0 && is_reserved(e, c) => {
-            fails(Errno::EFAULT)
-        }
+        // Linux refuses a place with other errors before it looks for what is to be moved there.
+        __NR_mremap if d & FIXED == FIXED && e.checked_add(c).is_none_or(|end| end > ADDRESSES) => None,
+        __NR_mremap if is_reserved(a, b) || d & FIXED == FIXED && is_reserved(e, c) => fails(Errno::EFAULT),
         __NR_mremap => None,
         __NR_mmap if is_reserved(a, b) => fails(Errno::ENOMEM),
         number if changes_mappings(number) && is_reserved(a, b) => in_pieces(call),

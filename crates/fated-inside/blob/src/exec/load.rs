@@ -155,6 +155,9 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
         (Some(image), Some(bias)) => bias.wrapping_add(image.headers.entry),
         _ => bias.wrapping_add(headers.entry),
     };
+    if entry >= STACK_END {
+        return Err(Errno::EINVAL);
+    }
     let static_pie = headers.moves && linker.is_none();
     let brk = if static_pie { DYNAMIC_BASE.next_multiple_of(PAGE) } else { bias.wrapping_add(high) };
     vdso.as_ref().map_or(Ok(()), Vdso::map)?;

@@ -1,39 +1,27 @@
 /* A random life of processes and threads: `story SEED ACTS`. Every act prints what came of it, so that two runs can be
    compared. Nothing here is an error: calls that fail are part of the story. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
+#include "story.h"
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { FDS = 12, CHILDREN = 6, DEEPEST = 3, THREADS = 3, PAGE = 4096 };
+enum { FDS = 12, CHILDREN = 6, DEEPEST = 3, THREADS = 3 };
 
 static uint64_t state;
-static uint64_t next(void) {
+uint64_t next(void) {
     uint64_t z = state += 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
 }
-static int below(int bound) { return (int)(next() % (unsigned)bound); }
 
 static char *self;
 static int depth, fds[FDS], used;
@@ -42,23 +30,21 @@ static volatile sig_atomic_t caught;
 static char *page;
 static sigjmp_buf back;
 
-/* One write a line: lines of several processes don't mix. */
-static void say(const char *what, long a, long b) {
+void say(const char *what, long a, long b) {
     char line[160];
     int len = snprintf(line, sizeof line, "%d.%d %s %ld %ld %d\n", depth, (int)getpid(), what, a, b, caught);
     if (write(1, line, len) != len) _exit(9);
 }
-static void told(const char *what, long result) { say(what, result, result < 0 ? errno : 0); }
 
-static void note(int signal) { caught = signal; }
+void note(int signal) { caught = signal; }
 static void jump(int signal) { siglongjmp(back, signal); }
 
 static int some_signal(void) {
     static const int signals[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGALRM, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGKILL, SIGHUP, 34, 40};
     return signals[below(sizeof signals / sizeof *signals)];
 }
-static int some_fd(void) { return used ? fds[below(used)] : below(20) + 3; }
-static void keep(int fd) {
+int some_fd(void) { return used ? fds[below(used)] : below(20) + 3; }
+void keep(int fd) {
     if (fd < 0) return;
     if (used < FDS) fds[used++] = fd;
     else close(fd);
@@ -67,6 +53,39 @@ static pid_t some_child(void) { return children[below(CHILDREN)]; }
 static struct timespec soon(void) { return (struct timespec){below(2), below(1000000000)}; }
 
 static void nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+
+void in_child(const char *what, void (*run)(void)) {
+    pid_t child = fork();
+    if (child == 0) {
+        depth++;
+        memset(children, 0, sizeof children);
+        run();
+        _exit(below(3));
+    }
+    int status = 0;
+    if (child > 0)
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    next();
+    say(what, child, child < 0 ? errno : status);
+}
+
+int fault_of(void (*run)(void)) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    struct sigaction before[4];
+    for (int i = 0; i < 4; i++) sigaction(signals[i], &(struct sigaction){.sa_handler = jump, .sa_flags = SA_NODEFER}, before + i);
+    int got = sigsetjmp(back, 1);
+    if (got == 0) run();
+    for (int i = 0; i < 4; i++) sigaction(signals[i], before + i, 0);
+    return got;
+}
+
+const char *beside(const char *name) {
+    static char path[4200];
+    long len = readlink("/proc/self/exe", path, 4096);
+    while (len > 0 && path[len - 1] != '/') len--;
+    strcpy(path + (len < 0 ? 0 : len), name);
+    return path;
+}
 
 static void act(void);
 static void live(int acts) {
@@ -369,7 +388,8 @@ static void use_groups(void) {
 
 static void act(void) {
     static void (*const acts[])(void) = {make_child, make_child, reap, reap, use_pipe, use_pipe, use_file, use_file,
-        use_events, use_signals, use_signals, use_threads, use_memory, use_time, use_time, use_groups};
+        use_events, use_signals, use_signals, use_threads, use_memory, use_time, use_time, use_groups,
+        odd_memory, odd_stacks, odd_limits, odd_numbers, odd_events, odd_futexes, odd_files, odd_files, odd_programs, odd_users};
     acts[below(sizeof acts / sizeof *acts)]();
 }
 
