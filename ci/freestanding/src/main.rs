@@ -84,7 +84,14 @@ fn run(seed: u64) -> String {
     let guests = Guests::default();
     let parent = Scripted::new(PARENT, CHILD, memory, &guests);
     let credentials = Credentials { uid: [0; 3], gid: [0; 3], groups: vec![] };
-    let boot = Boot { exe: b"/script".into(), cwd: b"/".into(), umask: 0o022, credentials, inherited: vec![] };
+    let boot = Boot {
+        exe: b"/script".into(),
+        cwd: b"/".into(),
+        umask: 0o022,
+        credentials,
+        inherited: vec![],
+        descriptors: 1024,
+    };
     let tid = kernel.boot(&boot, parent.clone());
     guests.borrow_mut().push((tid, parent.clone()));
     let ending = loop {
