@@ -1,5 +1,7 @@
 //! What this project uses may be used: all of it comes from crates.io and has a licence that permits what this project's does.
 
+#![expect(clippy::disallowed_methods, reason = "starts cargo")]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -37,7 +37,7 @@ fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
     let (major, minor) = device.split_once(':')?;
     let real = device_number(hex(major)?, hex(minor)?);
     let inode: u64 = inode.parse().ok()?;
-    let mut name = String::from(name);
+    let mut name = name;
     let (device, inode) = if inode == 0 {
         ((0, 0), 0)
     } else {
