@@ -7,7 +7,7 @@
 //! guest's.
 //!
 //! There is one walk, [`lookup`], and [`lookup_parent`] for calls that make, remove or move a name. Three shortcuts leave it out where the
-//! answer is known: `is_known_file` and `RealParent` ([`crate::fs::shortcut`]) and, in the walk, a single name in an open real directory.
+//! answer is known: `is_known_file` and `RealParent` (`shortcut`) and, in the walk, a single name in an open real directory.
 
 use crate::cx::{Cx, PATH_MAX};
 use crate::errno::Errno;

@@ -1,4 +1,4 @@
-//! Time passes, and timers expire. Readings of a clock may take more than their call costs ([`polling`](super::polling)).
+//! Time passes, and timers expire. Readings of a clock may take more than their call costs (`polling`).
 
 use crate::cx::Cx;
 use crate::host::Kernel;

@@ -1,7 +1,7 @@
 //! The standard streams of fated, as files, and the other pipes and devices that the first process inherits from it. Where fated runs
 //! on a terminal, they are devices of it.
 //!
-//! When input comes in is decided in [`input`](super::input). Output never makes a task wait: it is out when a write returns.
+//! When input comes in is decided in [`input`]. Output never makes a task wait: it is out when a write returns.
 
 use crate::cx::Cx;
 use crate::errno::Errno;
