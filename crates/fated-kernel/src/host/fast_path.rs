@@ -38,7 +38,7 @@ impl Kernel {
 
 impl Cx {
     /// How many times the running task may read a clock before the kernel has to be asked again: for a timer, the horizon, the end
-    /// of its slice, or a log, or since it polls the clock. Each reading takes [`crate::config::Config::call_cost_ns`] and then shows the time.
+    /// of its slice, or a log, or since it polls the clock. Each reading takes [`Cx::reading_cost_ns`] and then shows the time.
     #[must_use]
     pub fn readings_ahead(&self) -> u64 {
         let (kernel, task) = (&self.kernel, &self.task);
@@ -47,16 +47,23 @@ impl Cx {
         }
         let until = kernel.timers.undisturbed_ns();
         let in_a_row = task.readings.get().left(task.cpu_ns.get());
-        task.entity.left().min(in_a_row).min(until.checked_div(kernel.config.call_cost_ns).unwrap_or(u64::MAX))
+        task.entity.left().min(in_a_row).min(until.checked_div(self.reading_cost_ns()).unwrap_or(u64::MAX))
+    }
+
+    /// How long each of these readings takes.
+    #[must_use]
+    pub fn reading_cost_ns(&self) -> u64 {
+        let (task, cost) = (&self.task, self.kernel.config.call_cost_ns);
+        cost.saturating_add(task.readings.get().next_extra_ns(task.cpu_ns.get(), cost))
     }
 
     /// Charges the running task for `count` readings of a clock, at most as many as [`Cx::readings_ahead`] allowed.
     pub fn readings_made(&self, count: u64) {
-        let (kernel, task) = (&self.kernel, &self.task);
-        let time = count * kernel.config.call_cost_ns;
+        let (kernel, task, cost) = (&self.kernel, &self.task, self.reading_cost_ns());
+        let time = count * cost;
         kernel.stats.count_all(u64::from(__NR_clock_gettime), count);
         task.cpu_ns.set(task.cpu_ns.get() + time);
-        self.note_readings(count);
+        self.note_readings(count, cost);
         task.entity.count(count as u32);
         kernel.pass_time(time);
     }

@@ -47,16 +47,16 @@ impl Kernel {
 }
 
 impl Cx {
-    /// The running task has made so many readings, whose cost it has been charged.
-    pub(crate) fn note_readings(&self, count: u64) {
-        let (task, cost) = (&self.task, self.kernel.config.call_cost_ns);
+    /// The running task has made so many readings, for each of which it has been charged `cost`.
+    pub(crate) fn note_readings(&self, count: u64, cost: u64) {
+        let task = &self.task;
         let now = task.cpu_ns.get();
         task.readings.set(task.readings.get().more(count, now.saturating_sub(count * cost), now));
     }
 
     /// The running task reads a clock: notes that, and lets the time pass that this takes longer than any other call.
     pub(crate) fn begin_reading(&self) {
-        self.note_readings(1);
+        self.note_readings(1, self.kernel.config.call_cost_ns);
         let (task, kernel) = (&self.task, &self.kernel);
         let readings = task.readings.get();
         let extra = readings.extra_ns(kernel.config.call_cost_ns);

@@ -44,9 +44,14 @@ impl Readings {
         if self.cpu_ns == cpu_ns { self.count } else { 0 }
     }
 
-    /// How many more take no longer than any other call.
+    /// How many more take as long as the next one.
     pub(crate) fn left(self, cpu_ns: u64) -> u64 {
-        PATIENCE.saturating_sub(self.so_far(cpu_ns))
+        let next = self.so_far(cpu_ns).saturating_add(1);
+        match next.checked_sub(PATIENCE + 1) {
+            None => PATIENCE + 1 - next,
+            Some(_) if (next - PATIENCE) / STEP >= MOST => u64::MAX,
+            Some(_) => STEP - (next - PATIENCE) % STEP,
+        }
     }
 }
 
@@ -77,5 +82,14 @@ mod tests {
         let readings = Readings { count: 7, cpu_ns: 5000 };
         assert_eq!(readings.left(5000), PATIENCE - 7);
         assert_eq!(readings.left(6000), PATIENCE);
+    }
+
+    #[test]
+    fn readings_that_are_left_take_equally_long() {
+        for count in (0..200_000).step_by(7) {
+            let (extra, left) = (extra_ns(count + 1, 1000), Readings { count, cpu_ns: 0 }.left(0));
+            assert_eq!(extra_ns(count.saturating_add(left), 1000), extra, "{count}");
+            assert!(left >= 1 && (left <= PATIENCE || extra == MOST * 1000), "{count}");
+        }
     }
 }

@@ -121,7 +121,7 @@ pub fn fixup(at: u64) -> Option<u64> {
 #[cold]
 pub fn offer(cx: &Cx) {
     let readings = part::<Readings>();
-    let cost = cx.kernel.config.call_cost_ns;
+    let cost = cx.reading_cost_ns();
     let mut limit = cx.readings_ahead();
     for (clock, now) in [cx.kernel.timers.now(), cx.kernel.timers.uptime()].into_iter().enumerate() {
         let first = now.saturating_add(cost);
