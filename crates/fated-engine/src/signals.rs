@@ -58,6 +58,10 @@ fn now_ns() -> u64 {
 /// Ends all runs of this process after some real time; `None` takes that back.
 pub fn set_timeout(limit: Option<Duration>) {
     TIMED_OUT.store(false, Relaxed);
+    // The handler comes before the timer and stays: a short limit may end before a run begins, or as it ends.
+    if limit.is_some() {
+        replace(TIMEOUT, &action(count as extern "C" fn(i32) as usize, 0));
+    }
     let limit = limit.map_or(Duration::ZERO, |limit| limit.max(Duration::from_micros(1)));
     let value = libc::timeval { tv_sec: limit.as_secs() as i64, tv_usec: i64::from(limit.subsec_micros()) };
     let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
@@ -90,8 +94,7 @@ fn install() {
     COUNTS.iter().for_each(|count| count.store(0, Relaxed));
     WAITING.0.store(0, Relaxed);
     let counting = action(count as extern "C" fn(i32) as usize, 0);
-    let mut saved: Vec<_> =
-        ASKED.iter().chain([&TICK, &TIMEOUT]).filter_map(|&signal| replace(signal, &counting)).collect();
+    let mut saved: Vec<_> = ASKED.iter().chain([&TICK]).filter_map(|&signal| replace(signal, &counting)).collect();
     // Some parents leave SIGCHLD ignored. Linux would then reap fated's children itself.
     saved.extend(replace(libc::SIGCHLD, &action(libc::SIG_DFL, libc::SA_NOCLDSTOP)));
     installed.1 = saved;

@@ -387,18 +387,18 @@ impl Kernel {
             format!(
                 "task {} of {exe} in {}{stopped}",
                 task.tid.get(),
-                syscall::log::waiting_line(task.call.get(), |fd| descriptor_name(task, fd))
+                syscall::log::waiting_line(task.call.get(), |fd| self.descriptor_name(task, fd))
             )
         };
         tasks.values().map(describe).collect()
     }
-}
 
-/// What stands at a descriptor: a path, or what kind of object it is.
-fn descriptor_name(task: &Task, fd: i32) -> Option<String> {
-    let known = task.files.borrow().get(fd).map(|open| open.file.name()).filter(|name| !name.is_empty());
-    let name = known.or_else(|| task.guest.proc_link(&format!("fd/{fd}")).ok())?;
-    Some(String::from_utf8_lossy(&name).into_owned())
+    /// What stands at a descriptor: a path, or what kind of object it is.
+    fn descriptor_name(&self, task: &Task, fd: i32) -> Option<String> {
+        let known = task.files.borrow().get(fd).map(|open| open.file.name()).filter(|name| !name.is_empty());
+        let name = known.or_else(|| self.files_of(task).proc_link(&format!("fd/{fd}")).ok())?;
+        Some(String::from_utf8_lossy(&name).into_owned())
+    }
 }
 
 /// A task has woken in a call: continues it.

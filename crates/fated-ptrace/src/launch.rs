@@ -36,7 +36,7 @@ const STEPS: [(&str, &str); 8] = [
     ),
     (
         "limit the guest's stack, core file and descriptors",
-        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 1024 (ulimit -Hn)",
+        "; raise the hard limits of the stack to 8 MiB (ulimit -Hs) and of descriptors to 256 (ulimit -Hn)",
     ),
     ("set up the guest's descriptors", ""),
     ("enter the guest's working directory", ""),

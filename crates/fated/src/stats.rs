@@ -54,7 +54,7 @@ virtual time  {:>16.6} s
 real time     {:>16.6} s
 processor     {:>16} s (time of guests and fated, on all CPUs)
 stops         {:>16}   (a task ran until it stopped)
-calls         {total:>16}   (seen by the simulated kernel; harmless ones pass without a stop)
+calls         {total:>16}   (seen by the simulated kernel)
 native calls  {:>16}   (of these, carried out by Linux)
 traps         {:>16}   (cpuid, rdtsc, rdrand and their like)
 cpuid         {:>16}   ({})

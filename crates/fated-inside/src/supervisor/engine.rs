@@ -337,7 +337,11 @@ impl Engine {
                 continue;
             }
             // A signal makes a guest that is busy with its program check. It fails if the process is gone.
-            let _ = sys::kill(control.running.load(SeqCst) as i32, libc::SIGSYS);
+            // Before a first task runs there is none to ask, and 0 would name fated's own process group.
+            match control.running.load(SeqCst) as i32 {
+                0 => {}
+                running => drop(sys::kill(running, libc::SIGSYS)),
+            }
             sys::futex_wait(&control.request, 0, STEP);
         }
         None

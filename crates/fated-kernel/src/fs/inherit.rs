@@ -53,7 +53,7 @@ fn install_real(cx: &Cx, fd: i32, held: &FileStat) {
         drop(cx.task.files.borrow().put(fd, Slot::Host(cx.new_host_file(false))));
         return;
     } else if held.is(kind::DIRECTORY) {
-        let path = cx.task.guest.proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default();
+        let path = cx.files().proc_link(&alloc::format!("fd/{fd}")).unwrap_or_default();
         Directory::inherited(cx, held, path)
     } else {
         let ino = cx.kernel.fs.virtualized(&cx.kernel, held).ino;
