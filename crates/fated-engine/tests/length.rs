@@ -3,7 +3,7 @@
 use fated_engine::sensitive::length::{Instruction, decode};
 
 /// Each is an instruction, whether it may be moved, and its bytes.
-const KNOWN: [(&str, bool, &[u8]); 40] = [
+const KNOWN: [(&str, bool, &[u8]); 42] = [
     ("mov $0x6e,%eax", true, &[0xb8, 0x6e, 0, 0, 0]),
     ("mov $15,%rax", true, &[0x48, 0xc7, 0xc0, 15, 0, 0, 0]),
     ("mov 8(%rsp),%r9", true, &[0x4c, 0x8b, 0x4c, 0x24, 8]),
@@ -16,6 +16,8 @@ const KNOWN: [(&str, bool, &[u8]); 40] = [
     ("lea 0x10(%rbx),%rdi", true, &[0x48, 0x8d, 0x7b, 0x10]),
     ("lea 1(%rip),%rsi", false, &[0x48, 0x8d, 0x35, 1, 0, 0, 0]),
     ("mov 1(%rip),%eax", false, &[0x8b, 5, 1, 0, 0, 0]),
+    ("mov $1,1(%rip)", false, &[0xc7, 5, 1, 0, 0, 0, 1, 0, 0, 0]),
+    ("divl 1(%rip)", false, &[0xf7, 0x35, 1, 0, 0, 0]),
     ("mov (%rax),%eax", false, &[0x8b, 0]),
     ("mov 1(,%rax,8),%eax", false, &[0x8b, 4, 0xc5, 1, 0, 0, 0]),
     ("mov 0x100(%rsp),%eax", true, &[0x8b, 0x84, 0x24, 0, 1, 0, 0]),
@@ -46,10 +48,14 @@ const KNOWN: [(&str, bool, &[u8]); 40] = [
     ("vpbroadcastb %eax,%ymm0", false, &[0x62, 0xf2, 0x7d, 0x28, 0x7a, 0xc0]),
 ];
 
+/// Which of them may be moved if a distance is corrected, and where it is.
+const RELATIVE: [(&str, usize); 3] = [("lea 1(%rip),%rsi", 3), ("mov 1(%rip),%eax", 2), ("mov $1,1(%rip)", 2)];
+
 #[test]
 fn known_instructions_have_their_length() {
     for (text, moves, code) in KNOWN {
-        let expected = Instruction { len: code.len(), moves };
+        let relative = RELATIVE.iter().find(|(it, _)| *it == text).map(|&(_, at)| at);
+        let expected = Instruction { len: code.len(), moves, relative };
         let followed = [code, &[0x90; 15]].concat();
         assert_eq!(decode(&followed), Some(expected), "{text}");
         assert_eq!(decode(code), Some(expected), "{text}, at the end of what can be read");

@@ -9,6 +9,9 @@ pub struct Instruction {
     pub len: usize,
     /// It has the same effect at any address, and can't fault as long as there is a stack.
     pub moves: bool,
+    /// The same holds as long as its file's data is there, once the four bytes at this offset, which are a distance from
+    /// the next instruction, are corrected.
+    pub relative: Option<usize>,
 }
 
 /// What follows an opcode.
@@ -134,6 +137,7 @@ pub fn decode(code: &[u8]) -> Option<Instruction> {
     }?;
     // Longer opcodes mostly compute with floating point or vectors, and rarely stand before calls.
     let mut moves = usual && !shape.stays && !matches!(opcode, 0x0f | 0xc4 | 0xc5 | 0x62);
+    let mut relative = None;
     if shape.modrm {
         let modrm = byte(at)?;
         at += 1;
@@ -155,11 +159,13 @@ pub fn decode(code: &[u8]) -> Option<Instruction> {
                 // rsp as the base, and no index.
                 on_stack = sib == 0x24 && !(rex & 0xf0 == 0x40 && rex & 3 != 0);
             }
-            let only_address = opcode == 0x8d && !(mode == 0 && rm == 5);
+            let from_next = mode == 0 && rm == 5;
+            relative = (moves && from_next).then_some(at);
+            let only_address = opcode == 0x8d && !from_next;
             moves &= on_stack || only_address;
         }
         at += displacement;
     }
     at += shape.immediate;
-    (at <= code.len().min(15)).then_some(Instruction { len: at, moves })
+    (at <= code.len().min(15)).then_some(Instruction { len: at, moves, relative })
 }

@@ -29,6 +29,8 @@ pub mod at {
     pub const HUGE: u64 = 0x320;
     pub const HEAP: u64 = 0x340;
     pub const SETTINGS: u64 = 0x800;
+    pub const PREPARED: u64 = 0xe00;
+    pub const ANSWERS: u64 = 0xe40;
 }
 
 /// A part of the engine's state, at a fixed place.

@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use crate::arena::{HOST, Part, control};
 use crate::enter::clock::Readings;
+use crate::enter::cpuid::Answers;
 use crate::enter::crossing::Crossing;
 use crate::enter::frame::Template;
 use crate::enter::turn::Turn;
@@ -22,6 +23,7 @@ use crate::memory::huge::Huge;
 use crate::memory::marks;
 use crate::process::Processes;
 use crate::protocol::layout::{ARENA, ARENA_SIZE, BLOCK_SIZE, HEAP_AT, HOST_AT};
+use crate::rewrite::prepared::Prepared;
 use crate::rewrite::sensitive::Known;
 use crate::settings::Settings;
 use crate::supervisor::Outbox;
@@ -32,7 +34,7 @@ const fn range<P: Part>() -> [u64; 2] {
 }
 
 /// The range of each part, in the order of their offsets.
-const RANGES: [[u64; 2]; 12] = [
+const RANGES: [[u64; 2]; 14] = [
     range::<Crossing>(),
     range::<Readings>(),
     range::<Turn>(),
@@ -45,6 +47,8 @@ const RANGES: [[u64; 2]; 12] = [
     range::<Huge>(),
     range::<UnsafeCell<Heap>>(),
     range::<Settings>(),
+    range::<Prepared>(),
+    range::<Answers>(),
 ];
 
 const _: () = {
@@ -82,7 +86,10 @@ pub fn create(cpus: u32) {
         put(Auxv::default());
         put(vdso::State::default());
         put(Huge::default());
-        put(Settings::new(cpus));
+        let settings = Settings::new(cpus);
+        put(Answers::new(&settings.cpuid));
+        put(settings);
+        put(Prepared::default());
     }
     control().op.store(u32::MAX, SeqCst);
 }

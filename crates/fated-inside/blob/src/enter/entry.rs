@@ -16,13 +16,13 @@ use fated_kernel::ports::{Cpu, Stop};
 use linux_raw_sys::general::*;
 
 use crate::arena::{control, part};
-use crate::enter::clock;
 use crate::enter::crossing::Crossing;
 use crate::enter::crossing::{self, Leave};
 use crate::enter::frame::template;
 use crate::enter::frame::{self, Event, Frame};
 use crate::enter::gate;
 use crate::enter::turn::turn;
+use crate::enter::{clock, cpuid};
 use crate::process::task;
 use crate::process::task::GuestTask;
 use crate::protocol::end::End;
@@ -56,6 +56,10 @@ pub fn handle_signals() {
 /// The handler, on the signal stack.
 #[unsafe(no_mangle)]
 extern "C" fn on_signal(signal: i32, info: *const u8, uc: *mut u64) {
+    if signal == SIGTRAP {
+        // SAFETY: Linux hands over a `ucontext`.
+        unsafe { cpuid::step_over(uc) };
+    }
     // SAFETY: Linux hands over a `siginfo` and a `ucontext`.
     let (rip, code, addr, call) = unsafe {
         let rip = uc.add(frame::RIP);
@@ -232,10 +236,8 @@ unsafe fn emulate_cpuid(signal: i32, uc: *mut u64) -> bool {
     let word = |index| unsafe { &mut *uc.add(index) };
     let rip = word(frame::RIP);
     let Some((Sensitive::Cpuid, at, len)) = sensitive_at(signal, *rip) else { return false };
-    let it = settings().cpuid.ask(*word(frame::RAX) as u32, *word(frame::RCX) as u32);
-    for (index, value) in [(frame::RAX, it.eax), (frame::RBX, it.ebx), (frame::RCX, it.ecx), (frame::RDX, it.edx)] {
-        *word(index) = u64::from(value);
-    }
+    // SAFETY: the caller's promise.
+    unsafe { cpuid::answer(uc) };
     *rip = at + len as u64;
     count(&control().stops);
     count(&control().traps);

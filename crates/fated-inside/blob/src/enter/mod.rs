@@ -1,6 +1,7 @@
 //! The way from guest code into the kernel and back, and what guests can't do past the kernel.
 
 pub mod clock;
+pub mod cpuid;
 pub mod crossing;
 pub mod entry;
 pub mod filter;

@@ -11,43 +11,35 @@
 //! So it doesn't matter where else the guest may jump: no instruction at the start of a rewritten range can be entered in
 //! its middle, and every other one still begins with its own bytes or with a trap.
 //!
-//! Stubs lie in areas where Linux never places a mapping by itself, within two gigabytes of the text. A fork inherits
-//! them, an exec drops them, and with them all that this module knows.
+//! A fork inherits the stubs ([`Stubs`]), an exec drops them, and with them all that this module knows. What an exec loads
+//! next is rewritten at once ([`prepared`]).
 //!
 //! Calls are counted for a process and its forks together ([`Sites`](super::sites::Sites)). A site that only children
 //! use, each of them once, is rewritten in the parent before its next fork ([`catch_up`]).
 
 use alloc::vec::Vec;
-use core::cell::Cell;
-
 use fated_kernel::ports::Memory;
 use linux_raw_sys::general::*;
 
-use crate::enter::clock;
-use crate::enter::crossing;
-use crate::memory::reserved::{AREA_SIZE, AREAS};
+use crate::enter::{clock, cpuid, crossing};
 use crate::process::Process;
-use crate::rewrite::sites::{BEFORE, Code, Known, MOST_SITES, MOST_TRIED, NEVER, PART_SIZE, Room, map};
-use crate::rewrite::text;
+use crate::rewrite::sites::{BEFORE, Code, Known, MOST_SITES, MOST_TRIED, NEVER};
+use crate::rewrite::stubs::{JUMP, JUMP_LEN, Piece, Stubs, TRAP, distance, stub_of};
+use crate::rewrite::{prepared, text};
 use fated_engine::sensitive::length::decode;
 
-/// The opcode of a jump with a distance of 32 bits.
-const JUMP: u8 = 0xe9;
-const JUMP_LEN: u64 = 5;
-/// `int3`.
-const TRAP: u8 = 0xcc;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
+const CPUID: [u8; 2] = [0x0f, 0xa2];
 /// After how many calls a site is rewritten. Rewriting costs as much as a few calls by signal.
 const CALLS: u8 = 8;
 /// How many of these bytes decoding takes to synchronize, from nearly any start.
 const SETTLED: usize = 16;
-/// The size of the longest stub.
-const STUB_SIZE: u64 = 64;
 
 /// Counts a call that came by signal from the `syscall` in front of `rip`, and rewrites the site if it is time.
 pub fn count_call(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
     let site = rip.wrapping_sub(SYSCALL.len() as u64);
     let image = process.image.borrow().clone();
+    prepared::count_call(&image.texts.borrow(), site, number);
     let worthy_before;
     {
         let mut sites = image.sites.borrow_mut();
@@ -100,21 +92,31 @@ fn code_around(memory: &impl Memory, site: u64) -> Option<Code> {
 }
 
 fn rewrite(known: &Known, site: u64, number: u64, code: Code) -> Option<()> {
+    if !is_text(site - BEFORE as u64, site + 32) {
+        return None;
+    }
+    let mut stubs = known.stubs.borrow_mut();
+    let piece = plan(&mut stubs, site, number, &code)?;
+    stubs.map(PROT_READ | PROT_EXEC).ok()?;
+    piece.write()
+}
+
+/// How a site is rewritten; `None` if it can't be, or is already.
+pub fn plan(stubs: &mut Stubs, site: u64, number: u64, code: &Code) -> Option<Piece> {
     let (before, after) = code.split_at(BEFORE);
     let last = last_of(before, number).map(|len| (site - len as u64, &before[BEFORE - len..]));
-    let done = code[BEFORE..BEFORE + 2] != SYSCALL || last.is_some_and(|(at, old)| stub_of(at, old).is_some());
-    if done || !is_text(site - BEFORE as u64, site + 32) {
+    if code[BEFORE..BEFORE + 2] != SYSCALL || last.is_some_and(|(at, old)| stub_of(at, old).is_some()) {
         return None;
     }
     if let Some((at, old)) = last
         && old.len() >= JUMP_LEN as usize
         && decode(old)?.moves
     {
-        return put_before(known, at, old);
+        return put_before(stubs, at, old);
     }
     let displaced = decode(&after[2..])?;
     let fits = displaced.moves && displaced.len + SYSCALL.len() >= JUMP_LEN as usize;
-    if fits { put_over(known, site, &after[2..2 + displaced.len]) } else { None }
+    if fits { put_over(stubs, site, &after[2..2 + displaced.len]) } else { None }
 }
 
 /// The length of the last instruction of this code. Decoding from any start sooner or later synchronizes with the
@@ -144,48 +146,59 @@ fn loads(code: &[u8], number: u32) -> bool {
 }
 
 /// Replaces the instruction at `at`, in front of a `syscall`, by a jump.
-fn put_before(known: &Known, at: u64, old: &[u8]) -> Option<()> {
+fn put_before(stubs: &mut Stubs, at: u64, old: &[u8]) -> Option<Piece> {
     let behind = at + (old.len() + SYSCALL.len()) as u64;
-    let room = room_near(known, at)?;
-    let stub = room.get().low;
-    if stub + STUB_SIZE > room.get().begin + PART_SIZE {
-        return None;
-    }
-    map(room, stub + STUB_SIZE)?;
-    let mut code = Vec::from(old);
-    // lea rcx, [behind]
-    code.extend([0x48, 0x8d, 0x0d]);
-    code.extend(distance(stub + code.len() as u64 + 4, behind)?);
-    // mov r11, entry; jmp r11
-    code.extend([0x49, 0xbb]);
-    code.extend(clock::entry(loads(old, __NR_clock_gettime)).to_le_bytes());
-    code.extend([0x41, 0xff, 0xe3]);
-    room.set(Room { low: stub + (code.len() as u64).next_multiple_of(16), ..room.get() });
-    place(at, stub, &code)
+    stubs.put(at, |stub| {
+        let mut code = Vec::from(old);
+        // lea rcx, [behind]
+        code.extend([0x48, 0x8d, 0x0d]);
+        code.extend(distance(stub + code.len() as u64 + 4, behind)?);
+        // mov r11, entry; jmp r11
+        code.extend([0x49, 0xbb]);
+        code.extend(clock::entry(loads(old, __NR_clock_gettime)).to_le_bytes());
+        code.extend([0x41, 0xff, 0xe3]);
+        Some(code)
+    })
 }
 
 /// Replaces the `syscall` at `site` and the instruction behind it by a jump.
-fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
+fn put_over(stubs: &mut Stubs, site: u64, old: &[u8]) -> Option<Piece> {
     let behind = site + SYSCALL.len() as u64;
-    let room = room_near(known, site)?;
-    // The lowest stub whose distance has the trap as its second byte.
-    let from = site + JUMP_LEN;
-    let lowest = room.get().high as i64 - from as i64;
-    let mut far = lowest & !0xffff | i64::from(TRAP) << 8 | 0xc0;
-    if far < lowest {
-        far += 0x1_0000;
-    }
-    let stub = from.wrapping_add_signed(far);
-    if stub + STUB_SIZE > room.get().begin + AREA_SIZE {
+    stubs.put_trapping(site, |stub| {
+        // lea rcx, [behind]
+        let mut code = Vec::from([0x48, 0x8d, 0x0d]);
+        code.extend(distance(stub + code.len() as u64 + 4, behind)?);
+        // lea r11, [the displaced instruction]
+        code.extend([0x4c, 0x8d, 0x1d, 6, 0, 0, 0]);
+        leave_and_return(&mut code, stub, crossing::displaced_entry(), behind, old)?;
+        Some(code)
+    })
+}
+
+/// Replaces a `cpuid` at `site`, where `code` stands, and the instruction behind it by a jump.
+pub fn over_cpuid(stubs: &mut Stubs, site: u64, code: &[u8]) -> Option<Piece> {
+    let code = code.strip_prefix(&CPUID)?;
+    let displaced = decode(code)?;
+    if !(displaced.moves || displaced.relative.is_some()) || displaced.len + CPUID.len() < JUMP_LEN as usize {
         return None;
     }
-    map(room, stub + STUB_SIZE)?;
-    let mut code = Vec::new();
-    // lea rcx, [behind]
-    code.extend([0x48, 0x8d, 0x0d]);
-    code.extend(distance(stub + code.len() as u64 + 4, behind)?);
-    // lea r11, [the displaced instruction]; jmp [the address at the end, which is aligned: the guest may have that checked]
-    code.extend([0x4c, 0x8d, 0x1d, 6, 0, 0, 0]);
+    let behind = site + CPUID.len() as u64;
+    let mut old = Vec::from(&code[..displaced.len]);
+    stubs.put_trapping(site, |stub| {
+        if let Some(field) = displaced.relative.and_then(|at| old[at..].first_chunk_mut()) {
+            let target = behind.wrapping_add_signed(i64::from(i32::from_le_bytes(*field)));
+            *field = distance(stub + DISPLACED_AT, target)?;
+        }
+        // A nop of seven bytes; lea rdx, [the displaced instruction]
+        let mut code = Vec::from([0x0f, 0x1f, 0x80, 0, 0, 0, 0, 0x48, 0x8d, 0x15, 6, 0, 0, 0]);
+        leave_and_return(&mut code, stub, cpuid::entry(), behind, &old)?;
+        Some(code)
+    })
+}
+
+/// Continues a stub: the jump to `entry`, then, at [`DISPLACED_AT`], the displaced instruction and the jump behind its old place, `behind`.
+fn leave_and_return(code: &mut Vec<u8>, stub: u64, entry: u64, behind: u64, old: &[u8]) -> Option<()> {
+    // jmp [the address at the end, which is aligned: the guest may have that checked]
     let behind_copy = old.len() as u64 + JUMP_LEN;
     let address = (stub + DISPLACED_AT + behind_copy).next_multiple_of(8);
     code.extend([0xff, 0x25]);
@@ -194,9 +207,8 @@ fn put_over(known: &Known, site: u64, old: &[u8]) -> Option<()> {
     code.push(JUMP);
     code.extend(distance(stub + code.len() as u64 + 4, behind + old.len() as u64)?);
     code.resize((address - stub) as usize, 0);
-    code.extend(crossing::displaced_entry().to_le_bytes());
-    room.set(Room { high: stub + STUB_SIZE, ..room.get() });
-    place(site, stub, &code)
+    code.extend(entry.to_le_bytes());
+    Some(())
 }
 
 /// The offset of the displaced instruction's copy in a stub of [`put_over`].
@@ -208,30 +220,6 @@ pub fn displaced(memory: &impl Memory, rip: u64) -> Option<u64> {
     let mut code = [0; JUMP_LEN as usize];
     let whole = memory.read(at, &mut code) == code.len() && code[2] == TRAP;
     stub_of(at, &code).filter(|_| whole).map(|stub| stub + DISPLACED_AT)
-}
-
-/// The target of the jump at `at`, if it is one of this module's.
-fn stub_of(at: u64, code: &[u8]) -> Option<u64> {
-    let (&[JUMP, a, b, c, d], _) = code.split_first_chunk()? else { return None };
-    let to = (at + JUMP_LEN).wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d])));
-    AREAS.iter().any(|&area| (area..area + AREA_SIZE).contains(&to)).then_some(to)
-}
-
-/// Writes the stub first, then the jump to it.
-fn place(at: u64, stub: u64, code: &[u8]) -> Option<()> {
-    let mut jump = [JUMP; JUMP_LEN as usize];
-    jump[1..].copy_from_slice(&distance(at + JUMP_LEN, stub)?);
-    text::write(&[(stub, code), (at, &jump)])
-}
-
-fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
-    i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
-}
-
-/// The area within reach of a jump from `at`.
-fn room_near(known: &Known, at: u64) -> Option<&Cell<Room>> {
-    const REACH: u64 = (1 << 31) - AREA_SIZE;
-    known.rooms.iter().find(|room| room.get().begin.abs_diff(at) < REACH)
 }
 
 /// Whether the range is text of a file.

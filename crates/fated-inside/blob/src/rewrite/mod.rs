@@ -4,6 +4,8 @@
 //! did, or traps.
 
 pub mod call_sites;
+pub mod prepared;
 pub mod sensitive;
 pub mod sites;
+pub mod stubs;
 pub mod text;

@@ -1,4 +1,5 @@
-//! Puts breakpoints in the place of sensitive instructions when text is mapped, so that the engine emulates them.
+//! Puts breakpoints in the place of sensitive instructions when text is mapped, so that the engine emulates them, or jumps
+//! ([`prepared`]).
 //!
 //! The instructions are found when a file is seen for the first time. One that can't be found so (in generated code) is emulated where
 //! the processor makes it fault; then its site is recorded, as a breakpoint is cheaper: in a virtual machine, a `cpuid` that faults costs
@@ -12,7 +13,7 @@ use fated_engine::sensitive::{BREAKPOINT, Identity, LONGEST, Sensitive, Site, Si
 use crate::arena::{self, Part, part};
 use crate::enter::gate;
 use crate::process::{self, files};
-use crate::rewrite::text;
+use crate::rewrite::{prepared, text};
 use crate::settings::settings;
 use crate::sys;
 
@@ -53,12 +54,11 @@ pub fn in_text(text: Text, fd: i32) -> Vec<u64> {
     if settings().rewrite.get() { addresses(text, fd) } else { Vec::new() }
 }
 
-/// Records a text that has been mapped, and puts breakpoints at these sites in it. It is writable if there are any.
+/// Records a text that has been mapped, and changes these sites in it. It is writable if there are any.
 pub fn add_text(text: Text, sites: &[u64]) {
     record(text);
-    for &at in sites {
-        // SAFETY: it lies in the text, which is writable.
-        unsafe { (at as *mut u8).write(BREAKPOINT) };
+    if !sites.is_empty() {
+        prepared::write(text, sites);
     }
 }
 

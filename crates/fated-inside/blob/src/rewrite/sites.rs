@@ -1,5 +1,5 @@
-//! What the engine knows about call sites: for each address space, the room for stubs; for each program, how often
-//! each site has called.
+//! What the engine knows about call sites: for each address space, its stubs; for each program, how often each site has
+//! called.
 //!
 //! Invariant: what is known about an address space is copied by a fork and shared by `CLONE_VM`, like the address
 //! space.
@@ -7,56 +7,20 @@
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-use linux_raw_sys::general::*;
-
-use crate::memory::reserved::AREAS;
-use crate::sys;
+use crate::rewrite::stubs::Stubs;
 
 /// The count of a site that has had its attempt.
 pub const NEVER: u8 = u8::MAX;
 /// How many bytes in front of a site are decoded.
 pub const BEFORE: usize = 48;
-/// How much of an area is for stubs of the pattern *before*, and how much is mapped at once: a fork walks through all
-/// that is mapped.
-pub const PART_SIZE: u64 = 64 << 10;
-
-/// What is free in an area. Stubs of the pattern *before* start at its beginning, those of *over* in its second part.
-#[derive(Clone, Copy)]
-pub struct Room {
-    pub begin: u64,
-    pub low: u64,
-    pub high: u64,
-    /// The end of what is mapped.
-    pub mapped: u64,
-}
-
-/// Maps an area at least up to `end`.
-pub fn map(room: &Cell<Room>, end: u64) -> Option<()> {
-    let known = room.get();
-    let mapped = end.next_multiple_of(PART_SIZE);
-    if mapped > known.mapped {
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
-        sys::mmap(known.mapped, mapped - known.mapped, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
-        room.set(Room { mapped, ..known });
-    }
-    Some(())
-}
-
 /// What is known about one address space.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Known {
-    pub rooms: [Cell<Room>; AREAS.len()],
+    pub stubs: RefCell<Stubs>,
     /// How many of [`Sites::worthy`] have been tried here.
     pub seen_to: Cell<usize>,
     /// Sites that still called by signal after they had been recorded as worthy, and were tried again.
     pub tried: RefCell<Vec<u64>>,
-}
-
-impl Default for Known {
-    fn default() -> Known {
-        let room = |begin| Cell::new(Room { begin, low: begin, high: begin + PART_SIZE, mapped: begin });
-        Known { rooms: AREAS.map(room), seen_to: Cell::default(), tried: RefCell::default() }
-    }
 }
 
 /// What a program and its forks know about their call sites.
