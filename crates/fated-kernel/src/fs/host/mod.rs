@@ -82,7 +82,7 @@ impl HostFs {
     }
 
     /// The time of a file at first sight: of one that is newer than the run, the present one. That of an old file is its own, and that of
-    /// any other lies in the minute before the epoch. So a source file is older than what the run builds from it, and a fresh copy of old
+    /// any other lies in the day before the epoch. So a source file is older than what the run builds from it, and a fresh copy of old
     /// files doesn't show when it was copied.
     fn first_time(&self, kernel: &Kernel, real_mtime_ns: i64) -> i64 {
         let limit = self.epoch_ns.saturating_sub(time_line::ROOM);
