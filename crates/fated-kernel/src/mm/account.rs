@@ -1,13 +1,13 @@
 //! What is kept of the size of an address space between two looks at it. The real memory map has it exactly, but reading that takes
-//! longer than most calls; so calls on memory only note how much it may have changed, and the map is read when that is much
-//! or somebody asks ([`look`](super::sizes::look)).
+//! longer than most calls; so calls on memory only note by how much they change it, and the map is read when somebody asks
+//! ([`look`](super::sizes::look)), or when the notes no longer say how large it is.
 //!
 //! Invariant: what is noted and when the map is read follow from the guest's calls alone.
 
 use crate::machine::MEMORY_BYTES;
 use core::cell::Cell;
 
-/// How much memory may come without a look at it when it goes again: the peak is known up to that.
+/// How much may be uncertain: the peak is known up to that.
 const UNSEEN: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
@@ -19,8 +19,9 @@ struct State {
     peak: Peak,
     /// The same of the programs that the process has run before, in resident bytes.
     before: u64,
-    /// What may have come and gone since the last look, in bytes.
-    come: u64,
+    /// What has come since then, what may have, and what has gone, in bytes.
+    come: Peak,
+    uncertain: u64,
     gone: u64,
     changed: bool,
     /// The end of the heap that was asked for last.
@@ -33,15 +34,22 @@ struct Peak {
     resident: u64,
 }
 
+impl Peak {
+    fn include(&mut self, other: Peak) {
+        self.total = self.total.max(other.total);
+        self.resident = self.resident.max(other.resident);
+    }
+}
+
 /// The account of a process.
 #[derive(Debug)]
 pub struct Account(Cell<State>);
 
 impl Default for Account {
-    /// That of a program which has just been loaded.
+    /// That of a program of which nothing is known.
     fn default() -> Account {
-        let (last, peak) = Default::default();
-        Account(Cell::new(State { last, peak, before: 0, come: UNSEEN, gone: 0, changed: true, heap: 0 }))
+        let (last, peak, come) = Default::default();
+        Account(Cell::new(State { last, peak, before: 0, come, uncertain: UNSEEN, gone: 0, changed: true, heap: 0 }))
     }
 }
 
@@ -52,16 +60,25 @@ impl Account {
         self.0.set(state);
     }
 
-    /// So many bytes may come to be resident.
-    pub fn grows(&self, bytes: u64) {
-        let bytes = if bytes > MEMORY_BYTES { 0 } else { bytes };
+    /// So many bytes are mapped, of which so many count as resident.
+    pub fn grows(&self, bytes: u64, resident: u64) {
         self.change(|it| {
-            it.come = it.come.saturating_add(bytes);
+            it.come.total = it.come.total.saturating_add(bytes);
+            it.come.resident = it.come.resident.saturating_add(if bytes > MEMORY_BYTES { 0 } else { resident });
             it.changed = true;
         });
     }
 
-    /// So many bytes may go; [`Account::may_have_risen`] is to be asked before.
+    /// So many bytes may come to be resident that weren't.
+    pub fn may_grow(&self, bytes: u64) {
+        let bytes = if bytes > MEMORY_BYTES { 0 } else { bytes };
+        self.change(|it| {
+            it.uncertain = it.uncertain.saturating_add(bytes);
+            it.changed = true;
+        });
+    }
+
+    /// So many bytes go, as far as they are mapped; what there was before has been [noted](Account::note).
     pub fn shrinks(&self, bytes: u64) {
         self.change(|it| {
             it.gone = it.gone.saturating_add(bytes);
@@ -69,11 +86,10 @@ impl Account {
         });
     }
 
-    /// By how many bytes the heap grows or shrinks if it ends at `end`.
+    /// Where the heap ends, as far as is known.
     #[must_use]
-    pub fn heap_change(&self, end: u64) -> i64 {
-        let heap = self.0.get().heap;
-        if heap == 0 { UNSEEN as i64 } else { end.wrapping_sub(heap) as i64 }
+    pub fn heap(&self) -> Option<u64> {
+        Some(self.0.get().heap).filter(|&end| end != 0)
     }
 
     /// The heap is asked to end at `end`.
@@ -87,10 +103,22 @@ impl Account {
         self.0.get().changed
     }
 
-    /// Whether enough has come since the last look that the peak isn't known.
-    #[must_use]
-    pub fn may_have_risen(&self) -> bool {
-        self.0.get().come >= UNSEEN
+    /// Notes how large the memory is, since it is about to become smaller or to go. Returns how many pages came since the last time;
+    /// `None` if only a look at the map can tell.
+    pub fn note(&self) -> Option<u64> {
+        let it = self.0.get();
+        let total = (it.last.total + it.come.total).checked_sub(it.gone)?;
+        let resident = (it.last.resident + it.come.resident).checked_sub(it.gone)?;
+        if it.uncertain >= UNSEEN {
+            return None;
+        }
+        let last = Peak { total, resident: resident.min(MEMORY_BYTES) };
+        self.change(|it| {
+            it.last = last;
+            it.peak.include(last);
+            (it.come, it.gone) = Default::default();
+        });
+        Some(it.come.resident / PAGE)
     }
 
     /// A look at the map has seen this. Returns how many pages came since the last one, at least.
@@ -99,9 +127,8 @@ impl Account {
         self.change(|it| {
             faults = resident.saturating_sub(it.last.resident.saturating_sub(it.gone)) / PAGE;
             it.last = Peak { total, resident };
-            it.peak.total = it.peak.total.max(total);
-            it.peak.resident = it.peak.resident.max(resident);
-            (it.come, it.gone, it.changed) = (0, 0, false);
+            it.peak.include(it.last);
+            (it.come, it.uncertain, it.gone, it.changed) = Default::default();
         });
         faults
     }
@@ -132,10 +159,11 @@ impl Account {
         Account(Cell::new(State { peak: it.last, before: 0, ..it }))
     }
 
-    /// The process has loaded another program.
-    pub fn exec(&self) {
+    /// The process has loaded another program, which has so many bytes.
+    pub fn exec(&self, bytes: u64) {
         let before = self.max_resident();
-        self.0.set(State { before, ..Account::default().0.get() });
+        let size = Peak { total: bytes, resident: bytes };
+        self.0.set(State { before, last: size, peak: size, uncertain: 0, ..Account::default().0.get() });
     }
 }
 
@@ -150,28 +178,38 @@ mod tests {
     #[test]
     fn the_peak_stays_and_faults_add_up() {
         let account = Account::default();
-        assert!(account.may_have_risen());
+        assert_eq!(account.note(), None);
         assert_eq!(look(&account, 1 << 20), 256);
         assert!(!account.has_changed());
-        account.grows(8 << 20);
-        assert!(account.may_have_risen());
-        assert_eq!(look(&account, 9 << 20), 2048);
-        account.shrinks(8 << 20);
-        assert!(account.has_changed() && !account.may_have_risen());
-        account.grows(8 << 20);
-        assert_eq!(look(&account, 9 << 20), 2048);
-        account.shrinks(8 << 20);
+        for _ in 0..3 {
+            account.grows(8 << 20, 8 << 20);
+            assert_eq!(account.note(), Some(2048));
+            account.shrinks(8 << 20);
+            assert!(account.has_changed());
+        }
+        assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, 10 << 20));
+        account.grows(1 << 40, 1 << 40);
+        account.grows(1 << 20, 0);
+        assert_eq!(account.note(), Some(0));
+        assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, (1 << 40) + (3 << 20)));
         assert_eq!(look(&account, 1 << 20), 0);
-        assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, 18 << 20));
         assert_eq!(account.forked().max_resident(), 1 << 20);
-        account.exec();
-        assert_eq!((account.peak_resident(), account.max_resident()), (0, 9 << 20));
+        account.exec(5 << 20);
+        assert_eq!((account.peak_resident(), account.max_resident()), (5 << 20, 9 << 20));
+        assert_eq!(account.note(), Some(0));
     }
 
     #[test]
-    fn the_heap_is_followed() {
+    fn what_is_uncertain_is_looked_at() {
         let account = Account::default();
-        account.set_heap(5000);
-        assert_eq!((account.heap_change(6000), account.heap_change(4000)), (1000, -1000));
+        look(&account, 8 << 20);
+        account.may_grow(UNSEEN - 1);
+        assert_eq!(account.note(), Some(0));
+        account.may_grow(1);
+        assert_eq!(account.note(), None);
+        look(&account, 8 << 20);
+        account.shrinks(9 << 20);
+        assert_eq!(account.note(), None, "more has gone than there was");
+        assert_eq!(look(&account, 2 << 20), 512);
     }
 }

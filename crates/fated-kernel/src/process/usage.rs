@@ -22,10 +22,11 @@ fn usage(task: &Task) -> Usage {
 }
 
 impl Task {
-    /// The memory of the process is about to become smaller or to go: looks at it, if it may be larger than ever.
+    /// The memory of the process is about to become smaller or to go: takes note of its size.
     pub(crate) fn see_peak(&self) {
-        if self.process.memory.may_have_risen() {
-            look(self);
+        match self.process.memory.note() {
+            Some(faults) => self.counts.borrow_mut().minflt += faults,
+            None => drop(look(self)),
         }
     }
 }

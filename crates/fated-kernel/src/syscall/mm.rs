@@ -19,13 +19,18 @@ pub fn mmap(cx: &Cx, a: Args) -> SysResult {
     if flags & c::MAP_LOCKED != 0 {
         check_lock(cx, len, Errno::EAGAIN)?;
     }
-    protect(cx, len, protection);
+    // At a fixed place it mostly replaces other memory.
+    if flags & c::MAP_FIXED != 0 {
+        protect(cx, len, protection);
+    } else {
+        cx.process().memory.grows(len, if protection == 0 { 0 } else { len });
+    }
     Ok(Outcome::Pass)
 }
 
 /// Memory gets a protection: with one that permits nothing it doesn't count as resident.
 fn protect(cx: &Cx, len: u64, protection: u64) {
-    if protection == 0 { shrink(cx, len) } else { cx.process().memory.grows(len) }
+    if protection == 0 { shrink(cx, len) } else { cx.process().memory.may_grow(len) }
 }
 
 fn shrink(cx: &Cx, len: u64) {
@@ -55,7 +60,7 @@ pub fn mremap(cx: &Cx, a: Args) -> SysResult {
     if len < old_len {
         shrink(cx, old_len - len);
     } else {
-        cx.process().memory.grows(len - old_len);
+        cx.process().memory.grows(len - old_len, len - old_len);
     }
     Ok(Outcome::Pass)
 }
@@ -80,9 +85,10 @@ pub fn brk(cx: &Cx, a: Args) -> SysResult {
         return Ok(Outcome::Pass);
     }
     let memory = &cx.process().memory;
-    match memory.heap_change(a[0]) {
-        less @ ..0 => shrink(cx, less.unsigned_abs()),
-        more => memory.grows(more.unsigned_abs()),
+    let heap = memory.heap().map_or_else(|| cx.native(number, [0; 6]), Ok)?;
+    match a[0].checked_sub(heap) {
+        Some(more) => memory.grows(more, more),
+        None => shrink(cx, heap - a[0]),
     }
     memory.set_heap(a[0]);
     if is_unlimited(cx) {

@@ -60,7 +60,8 @@ impl TimeLine {
         let above = self.0.range(time..).next().map(|(_, entry)| entry);
         let (low, high) = (below.map_or(-1, |it| it.place), above.map_or(ROOM, |it| it.place));
         let is_upwards = above.is_none_or(|above| below.is_some_and(|below| below.age > above.age));
-        let run = if is_upwards { below.map_or(0, |it| it.run.max(0)) + 1 } else { above.map_or(0, |it| it.run.min(0)) - 1 };
+        let run =
+            if is_upwards { below.map_or(0, |it| it.run.max(0)) + 1 } else { above.map_or(0, |it| it.run.min(0)) - 1 };
         let step = (high - low >> (run.unsigned_abs() / 2 + 1).min(FINEST)).max(1);
         let place = if is_upwards { low + step } else { high - step };
         (low < place && place < high).then_some((place, run))

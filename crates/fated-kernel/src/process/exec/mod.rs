@@ -44,12 +44,13 @@ pub(crate) fn exec(cx: &Cx, request: Request) -> SysResult {
         if let Some(real) = real.filter(|_| cx.task.guest.has_linux_exec()) {
             stand_in = Some(StandIn::new(cx, &mut request, &plan, real).map_err(ExecError::Refused)?);
         }
-        carry_out(cx, Exec { plan, request, random })
+        let size = plan.size();
+        carry_out(cx, Exec { plan, request, random }).map(|given_up| (size, given_up))
     });
     match result {
-        Ok(given_up) => {
+        Ok((size, given_up)) => {
             stand_in.into_iter().for_each(|it| it.started(cx));
-            begin_program(cx, &name, given_up);
+            begin_program(cx, &name, size, given_up);
             Ok(Outcome::Resume)
         }
         Err(ExecError::Refused(error)) => {
@@ -144,7 +145,7 @@ fn kill(cx: &Cx) {
 }
 
 /// What an exec changes in a process whose new program has been loaded (Linux: `begin_new_exec`).
-fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
+fn begin_program(cx: &Cx, name: &[u8], size: u64, given_up: Vec<FileId>) {
     let (kernel, task, process) = (&cx.kernel, &cx.task, cx.process());
     kernel.stats.program();
     let old = task.tid.get();
@@ -167,7 +168,7 @@ fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
     task.mm.set(kernel.new_mm());
     task.set_comm_from(name);
     process.execed.set(true);
-    process.memory.exec();
+    process.memory.exec(size);
     process.timers.exec(kernel);
     process.settings.exec();
     if let Ok(exe) = cx.files().proc_link("exe") {

@@ -54,10 +54,25 @@ impl Image {
 }
 
 impl Plan {
+    /// How much memory it has when it starts, in bytes: its files' segments, the first of the stack, and the vDSO.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        const PAGE: u64 = 4096;
+        const STACK: u64 = 33 * PAGE;
+        const VDSO: u64 = 2 * PAGE;
+        let segments = self.images().flat_map(|image| image.headers.loads());
+        let pages = segments.map(|it| it.address.saturating_add(it.memory_size).div_ceil(PAGE) - it.address / PAGE);
+        pages.sum::<u64>().saturating_mul(PAGE).saturating_add(STACK + VDSO)
+    }
+
+    fn images(&self) -> impl Iterator<Item = &Image> {
+        [Some(&self.program), self.interpreter.as_ref()].into_iter().flatten()
+    }
+
     /// Whether it can be loaded. Linux finds out behind the point of no return, and kills a process for which it can't.
     #[must_use]
     pub fn can_be_loaded(&self) -> bool {
-        [Some(&self.program), self.interpreter.as_ref()].into_iter().flatten().all(Image::can_be_mapped)
+        self.images().all(Image::can_be_mapped)
     }
 }
 
