@@ -13,7 +13,10 @@ use crate::fs::size_limit::check_size;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::NOFOLLOW;
 use alloc::vec::Vec;
-use linux_raw_sys::general::{__NR_fallocate, __NR_fchmod, __NR_fchown, AT_EMPTY_PATH, FALLOC_FL_KEEP_SIZE};
+use linux_raw_sys::general::{
+    __NR_fallocate, __NR_fchmod, __NR_fchown, __NR_flistxattr, AT_EMPTY_PATH, FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_ZERO_RANGE,
+};
 
 /// Whether `path` is empty and the flags say that it then stands for the descriptor itself.
 pub fn means_descriptor(path: &[u8], flags: u32) -> bool {
@@ -100,6 +103,23 @@ fn new_size(call: &Call) -> u64 {
     }
 }
 
+/// Why fallocate(2) fails for what has no size.
+fn refuse_to_allocate(call: &Call) -> Errno {
+    const KNOWN: u32 = FALLOC_FL_KEEP_SIZE
+        | FALLOC_FL_PUNCH_HOLE
+        | FALLOC_FL_COLLAPSE_RANGE
+        | FALLOC_FL_ZERO_RANGE
+        | FALLOC_FL_INSERT_RANGE
+        | FALLOC_FL_UNSHARE_RANGE;
+    let [_, mode, offset, len, ..] = call.args;
+    let punches_and_grows = mode as u32 & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) == FALLOC_FL_PUNCH_HOLE;
+    match (offset as i64, len as i64) {
+        (..0, _) | (_, ..=0) => Errno::EINVAL,
+        _ if mode as u32 & !KNOWN != 0 || punches_and_grows => Errno::EOPNOTSUPP,
+        _ => Errno::ESPIPE,
+    }
+}
+
 /// The same for the file behind the descriptor in the first argument.
 pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
     let fd = call.args[0] as i32;
@@ -110,7 +130,10 @@ pub fn on_descriptor(cx: &Cx, call: Call, effect: Option<Effect>) -> SysResult {
             Some(Effect::Changed) if [__NR_fchmod, __NR_fchown].contains(&(call.number as u32)) => {
                 Ok(Outcome::Value(0))
             }
+            Some(Effect::Touched) if call.number as u32 == __NR_fallocate => Err(refuse_to_allocate(&call)),
             Some(Effect::Touched) => Err(Errno::EINVAL),
+            // They have none.
+            None if call.number as u32 == __NR_flistxattr => Ok(Outcome::Value(0)),
             _ => Err(Errno::EOPNOTSUPP),
         };
     }

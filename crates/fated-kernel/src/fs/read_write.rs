@@ -9,7 +9,8 @@ use crate::fs::file::OpenFile;
 use crate::fs::host::file::NativeFile;
 use crate::fs::poll;
 use crate::fs::size_limit;
-use crate::mm::iov_iter::Buffers;
+use crate::ipc::pipe::end::End;
+use crate::mm::iov_iter::{Buffers, check_range};
 use crate::net::socket::Socket;
 use crate::outcome::{Outcome, Step, SysResult};
 use crate::ports::Awaited;
@@ -17,17 +18,6 @@ use crate::sched::Woken;
 use crate::tty::input::BLOCK;
 use alloc::{rc::Rc, vec, vec::Vec};
 use linux_raw_sys::general as c;
-
-/// The end of what guests may address (`TASK_SIZE_MAX`).
-const USER_END: u64 = 0x7fff_ffff_f000;
-
-/// `access_ok`: addresses beyond the user's half of the space are refused before anything happens.
-pub fn check_range(addr: u64, len: u64) -> Result<(), Errno> {
-    match addr.checked_add(len) {
-        Some(end) if end <= USER_END => Ok(()),
-        _ => Err(Errno::EFAULT),
-    }
-}
 
 /// The guest's memory that a call reads from or writes to.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +54,20 @@ pub fn check_flags(cx: &Cx, fd: u64, flags: u64) -> Result<bool, Errno> {
     let native = cx.file(fd as i32).is_none_or(|open| open.file.is_native());
     let flags = flags as u32;
     if !native && flags & !KNOWN != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(flags & c::RWF_NOWAIT != 0) }
+}
+
+/// What preadv2(2) and pwritev2(2) fail with for flags that a file of the kernel's own doesn't know, `error`, after what Linux looks at
+/// first: none of these files has places.
+pub fn refuse(cx: &Cx, fd: u64, buffer: UserBuffer, at: Option<u64>, error: Errno) -> Step {
+    match at {
+        Some(at) if (at as i64) < 0 => Step::Failed(Errno::EINVAL),
+        Some(_) if own(cx, fd).is_some_and(|open| open.downcast::<End>().is_some()) => Step::Failed(Errno::ESPIPE),
+        _ => match buffer.buffers(cx) {
+            Ok(buffers) if buffers.left() == 0 => Step::Value(0),
+            Ok(_) => Step::Failed(error),
+            Err(error) => Step::Failed(error),
+        },
+    }
 }
 
 /// Waits until `open` may be ready for `bits`.

@@ -83,6 +83,11 @@ impl Position {
     }
 }
 
+/// Whether an offset can be read, if there is one.
+fn check_pointer(cx: &Cx, pointer: u64) -> Result<(), Errno> {
+    if pointer == 0 { Ok(()) } else { cx.read_u64(pointer).map(drop) }
+}
+
 /// How a copy goes on.
 #[derive(Clone, Copy)]
 struct How {
@@ -153,6 +158,7 @@ fn receive_some(cx: &Cx, from: &OpenFile, to: &mut Position, len: u64) -> Result
 
 /// sendfile(2): from a file with a position, or an offset at `pointer`.
 pub async fn sendfile(cx: Cx, to: u64, from: u64, pointer: u64, len: u64) -> SysResult {
+    check_pointer(&cx, pointer)?;
     let source = own(&cx, from);
     let Some(target) = own(&cx, to) else {
         if source.is_none() {
@@ -202,14 +208,19 @@ pub async fn splice(cx: Cx, (from, from_pointer): Side, (to, to_pointer): Side, 
     if flags & !KNOWN != 0 {
         return Err(Errno::EINVAL);
     }
+    cx.check_open(from as i32)?;
+    cx.check_open(to as i32)?;
     let (source, target) = (own(&cx, from), own(&cx, to));
     let is_pipe = |open: &OpenFile| open.downcast::<End>().is_some();
+    let has_place = |open: &Option<Rc<OpenFile>>, pointer| pointer != 0 && open.as_deref().is_some_and(is_pipe);
+    let modes_fit =
+        source.as_ref().is_none_or(|open| open.readable()) && target.as_ref().is_none_or(|open| open.writable());
+    if modes_fit && (has_place(&source, from_pointer) || has_place(&target, to_pointer)) {
+        return Err(Errno::ESPIPE);
+    }
     match (source, target) {
         (None, None) => pass(&cx, to),
         (None, Some(target)) if is_pipe(&target) => {
-            if to_pointer != 0 {
-                return Err(Errno::ESPIPE);
-            }
             if !target.writable() {
                 return Err(Errno::EBADF);
             }
@@ -219,9 +230,6 @@ pub async fn splice(cx: Cx, (from, from_pointer): Side, (to, to_pointer): Side, 
             Ok(send(&cx, &mut position, &target, len, how).await?.into())
         }
         (Some(source), None) if is_pipe(&source) => {
-            if from_pointer != 0 {
-                return Err(Errno::ESPIPE);
-            }
             if !source.readable() {
                 return Err(Errno::EBADF);
             }
@@ -234,16 +242,9 @@ pub async fn splice(cx: Cx, (from, from_pointer): Side, (to, to_pointer): Side, 
             Ok(receive(&cx, &source, &mut position, len, waits).await?.into())
         }
         (Some(source), Some(target)) if is_pipe(&source) && is_pipe(&target) => {
-            if from_pointer != 0 || to_pointer != 0 {
-                return Err(Errno::ESPIPE);
-            }
             hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, false).await
         }
-        _ => {
-            cx.check_open(from as i32)?;
-            cx.check_open(to as i32)?;
-            Err(Errno::EINVAL)
-        }
+        _ => Err(Errno::EINVAL),
     }
 }
 
@@ -270,12 +271,14 @@ async fn hand_on(cx: &Cx, from: &OpenFile, to: &OpenFile, len: u64, waits: bool,
 }
 
 /// copy_file_range(2): between files of the real Linux only.
-pub fn copy_file_range(cx: &Cx, from: u64, to: u64) -> SysResult {
+pub fn copy_file_range(cx: &Cx, (from, from_pointer): Side, (to, to_pointer): Side) -> SysResult {
     if own(cx, from).is_none() && own(cx, to).is_none() {
         return pass(cx, to);
     }
     cx.check_open(from as i32)?;
     cx.check_open(to as i32)?;
+    check_pointer(cx, from_pointer)?;
+    check_pointer(cx, to_pointer)?;
     Err(Errno::EINVAL)
 }
 
@@ -287,13 +290,21 @@ pub async fn tee(cx: Cx, from: u64, to: u64, len: u64, flags: u32) -> SysResult 
     if len == 0 {
         return Ok(0.into());
     }
+    cx.check_open(from as i32)?;
+    cx.check_open(to as i32)?;
     let source = cx.file_or(from as i32, Errno::EINVAL)?;
     let target = cx.file_or(to as i32, Errno::EINVAL)?;
     hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, true).await
 }
 
 /// vmsplice(2): lending pages to a pipe, or taking them, which none can.
-pub fn vmsplice(cx: &Cx, fd: u64) -> SysResult {
+pub fn vmsplice(cx: &Cx, fd: u64, vector: (u64, u64), flags: u32) -> SysResult {
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
     cx.check_open(fd as i32)?;
+    if Buffers::many(cx.memory(), vector.0, vector.1)?.left() == 0 {
+        return Ok(0.into());
+    }
     Err(if cx.file(fd as i32).is_some() { Errno::EINVAL } else { Errno::EBADF })
 }

@@ -13,6 +13,17 @@ const IOV_MAX: u64 = 1024;
 /// The most bytes of one read or write (`MAX_RW_COUNT`).
 pub const MAX_COUNT: u64 = 0x7fff_f000;
 
+/// The end of what guests may address (`TASK_SIZE_MAX`).
+const USER_END: u64 = 0x7fff_ffff_f000;
+
+/// `access_ok`: addresses beyond the user's half of the space are refused before anything happens.
+pub fn check_range(addr: u64, len: u64) -> Result<(), Errno> {
+    match addr.checked_add(len) {
+        Some(end) if end <= USER_END => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
 /// A cursor over pieces of guest memory.
 #[derive(Debug)]
 pub struct Buffers {
@@ -51,8 +62,10 @@ impl Buffers {
             if len > i64::MAX as u64 {
                 return Err(Errno::EINVAL);
             }
+            let base = u64::from_le_bytes(base);
+            check_range(base, len)?;
             let len = len.min(MAX_COUNT - left);
-            parts.push((u64::from_le_bytes(base), len));
+            parts.push((base, len));
             left += len;
         }
         Ok(Buffers { memory, piece: (0, 0), more: parts.into_iter(), left })

@@ -18,7 +18,7 @@ pub(crate) struct Whose {
 }
 
 /// The processes that are meant.
-fn named(cx: &Cx, whose: Whose) -> Result<Vec<Rc<Process>>, Errno> {
+pub(crate) fn named(cx: &Cx, whose: Whose) -> Result<Vec<Rc<Process>>, Errno> {
     let kernel = &cx.kernel;
     let found: Vec<Rc<Process>> = match (whose.which, whose.id) {
         (PRIO_PROCESS, 0) => [cx.process().clone()].into(),

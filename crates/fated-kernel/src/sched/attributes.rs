@@ -13,6 +13,8 @@ pub struct Attributes {
     pub priority: u32,
     /// Children get the default policy (`SCHED_RESET_ON_FORK`).
     pub reset_on_fork: bool,
+    /// As ioprio_set(2) has set it; 0 for none.
+    pub io_priority: u16,
     /// The processors that the task may run on; the empty set stands for all.
     affinity: CpuSet,
 }
@@ -21,7 +23,8 @@ impl Attributes {
     /// What a child gets of them.
     #[must_use]
     pub fn inherited(self) -> Attributes {
-        if self.reset_on_fork { Attributes { affinity: self.affinity, ..Attributes::default() } } else { self }
+        let Attributes { affinity, io_priority, .. } = self;
+        if self.reset_on_fork { Attributes { affinity, io_priority, ..Attributes::default() } } else { self }
     }
 
     /// The processors that the task may run on, of the first `cpus`.

@@ -5,9 +5,11 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::attr::{Effect, on_descriptor, on_path};
 use crate::fs::host::carry_out::PathArg;
+use crate::fs::inode::kind;
 use crate::fs::{chdir, names};
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::NOFOLLOW;
+use crate::syscall::Args;
 use linux_raw_sys::general::*;
 
 /// What kind of change a call makes, and where its paths are.
@@ -99,8 +101,67 @@ pub fn changes_names(number: u32) -> bool {
     change_of(number).is_some()
 }
 
+/// The arguments that Linux looks at before it looks for a file.
+#[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
+fn check_first(cx: &Cx, number: u32, a: &Args) -> Result<(), Errno> {
+    let only = |flags: u64, known: u32| if flags as u32 & !known == 0 { Ok(()) } else { Err(Errno::EINVAL) };
+    let not_negative = |size: u64| if (size as i64) < 0 { Err(Errno::EINVAL) } else { Ok(()) };
+    match number {
+        __NR_unlinkat => only(a[2], AT_REMOVEDIR),
+        __NR_linkat => only(a[4], AT_SYMLINK_FOLLOW | AT_EMPTY_PATH),
+        __NR_fchownat => only(a[4], NOFOLLOW | AT_EMPTY_PATH),
+        __NR_fchmodat2 => only(a[3], NOFOLLOW | AT_EMPTY_PATH),
+        __NR_renameat2 => {
+            only(a[4], RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)?;
+            let alone = a[4] as u32 & RENAME_EXCHANGE == 0 || a[4] as u32 == RENAME_EXCHANGE;
+            if alone { Ok(()) } else { Err(Errno::EINVAL) }
+        }
+        __NR_mknod => check_kind(a[1] as u32),
+        __NR_mknodat => check_kind(a[2] as u32),
+        __NR_truncate | __NR_ftruncate => not_negative(a[1]),
+        __NR_symlink | __NR_symlinkat => {
+            if cx.read_path(a[0])?.is_empty() {
+                Err(Errno::ENOENT)
+            } else {
+                Ok(())
+            }
+        }
+        __NR_setxattr | __NR_lsetxattr | __NR_fsetxattr => {
+            only(a[4], XATTR_CREATE | XATTR_REPLACE)?;
+            check_attribute_name(cx, a[1])?;
+            if a[3] > MOST_VALUE { Err(Errno::E2BIG) } else { Ok(()) }
+        }
+        __NR_getxattr | __NR_lgetxattr | __NR_fgetxattr | __NR_removexattr | __NR_lremovexattr | __NR_fremovexattr => {
+            check_attribute_name(cx, a[1])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The largest value of an extended attribute (`XATTR_SIZE_MAX`).
+const MOST_VALUE: u64 = 65536;
+
+fn check_attribute_name(cx: &Cx, addr: u64) -> Result<(), Errno> {
+    const MOST: usize = 256;
+    match cx.read_str(addr, MOST) {
+        Ok(name) if !name.is_empty() => Ok(()),
+        Ok(_) | Err(Errno::ENAMETOOLONG) => Err(Errno::ERANGE),
+        Err(error) => Err(error),
+    }
+}
+
+/// The kinds of files that mknod(2) makes.
+fn check_kind(mode: u32) -> Result<(), Errno> {
+    match mode & kind::MASK {
+        0 | kind::REGULAR | kind::CHARACTER | kind::BLOCK | kind::FIFO | kind::SOCKET => Ok(()),
+        kind::DIRECTORY => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// Carries out such a call.
 pub fn change(cx: &Cx, call: Call) -> SysResult {
+    check_first(cx, call.number as u32, &call.args)?;
     let flags = |at: usize| call.args.get(at).map_or(0, |&flags| flags as u32);
     let optional = |at: Option<usize>| at.map_or(0, flags);
     let follow = |follow| match follow {

@@ -18,9 +18,9 @@ pub async fn tee(cx: Cx, a: Args) -> SysResult {
 }
 
 pub fn vmsplice(cx: &Cx, a: Args) -> SysResult {
-    splice::vmsplice(cx, a[0])
+    splice::vmsplice(cx, a[0], (a[1], a[2]), a[3] as u32)
 }
 
 pub fn copy_file_range(cx: &Cx, a: Args) -> SysResult {
-    splice::copy_file_range(cx, a[0], a[2])
+    splice::copy_file_range(cx, (a[0], a[1]), (a[2], a[3]))
 }

@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::eventpoll::{self, Epoll};
-use crate::fs::read_write::check_range;
+use crate::mm::iov_iter::check_range;
 use crate::outcome::SysResult;
 use crate::syscall::Args;
 use crate::syscall::poll::{deadline_of_ms, moment, restore_mask, set_mask};
@@ -69,6 +69,7 @@ pub async fn epoll_pwait2(cx: Cx, a: Args) -> SysResult {
 
 async fn wait(cx: &Cx, a: Args, deadline: Option<u64>) -> Result<u64, Errno> {
     const MOST: usize = i32::MAX as usize / EVENT;
+    cx.check_open(a[0] as i32)?;
     let max = usize::try_from(a[2] as i32).ok().filter(|max| (1..=MOST).contains(max)).ok_or(Errno::EINVAL)?;
     check_range(a[1], (max * EVENT) as u64)?;
     let open = cx.file_or(a[0] as i32, Errno::EINVAL)?;

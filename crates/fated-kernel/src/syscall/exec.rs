@@ -17,7 +17,8 @@ pub fn execveat(cx: &Cx, a: Args) -> SysResult {
     let [dirfd, path, argv, envp, flags, _] = a;
     let flags = flags as u32;
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
-        return Err(Errno::EINVAL);
+        let none = cx.read_path(path)?.is_empty() && flags & AT_EMPTY_PATH == 0;
+        return Err(if none { Errno::ENOENT } else { Errno::EINVAL });
     }
     exec(cx, Request { dirfd: dirfd as i32, path, argv, envp, flags, stands_for_name: false })
 }

@@ -46,9 +46,12 @@ pub fn pipe(cx: &Cx, a: Args) -> Result<u64, Errno> {
 
 pub fn pipe2(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let flags = a[1] as u32;
-    if flags & !(O_CLOEXEC | O_NONBLOCK | c::O_DIRECT | c::O_EXCL) != 0 || flags & c::O_EXCL != 0 {
-        // O_EXCL makes a notification pipe, which few kernels are built with.
-        return Err(if flags & c::O_EXCL != 0 { Errno::ENOPROTOOPT } else { Errno::EINVAL });
+    if flags & !(O_CLOEXEC | O_NONBLOCK | c::O_DIRECT | c::O_EXCL) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // It makes a notification pipe, which few kernels are built with.
+    if flags & c::O_EXCL != 0 {
+        return Err(Errno::ENOPKG);
     }
     fcntl::make_pipe(cx, a[0], flags)
 }

@@ -5,8 +5,9 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::outcome::Step;
 use crate::syscall::{
-    change, clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, later, lock, mm, now, open, path,
-    pidfd, poll, prctl, resource, rw, sched, signal, signalfd, socket, sockopt, table, time, timer, timerfd, wait,
+    change, clone, copy, directory, epoll, eventfd, exec, exit, fd, futex, id, info, ioprio, later, lock, mm, now,
+    open, path, pidfd, poll, prctl, resource, rw, sched, signal, signalfd, socket, sockopt, table, time, timer,
+    timerfd, wait,
 };
 
 /// Begins a call: ends it at once, or makes the future that goes on with it.
@@ -119,8 +120,8 @@ pub(super) fn handler(number: u32) -> Handler {
         __NR_prlimit64 => |cx, call| now(resource::prlimit64(cx, call.args)),
         __NR_getpriority => |cx, call| now(resource::getpriority(cx, call.args)),
         __NR_setpriority => |cx, call| now(resource::setpriority(cx, call.args)),
-        __NR_ioprio_get => |_, _| Step::Value(4 << 13),
-        __NR_ioprio_set => |_, _| Step::Value(0),
+        __NR_ioprio_get => |cx, call| now(ioprio::ioprio_get(cx, call.args)),
+        __NR_ioprio_set => |cx, call| now(ioprio::ioprio_set(cx, call.args)),
         __NR_sched_yield => |cx, _| now(sched::sched_yield(cx)),
         __NR_sched_getaffinity => |cx, call| now(sched::sched_getaffinity(cx, call.args)),
         __NR_sched_setaffinity => |cx, call| now(sched::sched_setaffinity(cx, call.args)),

@@ -21,6 +21,7 @@ pub mod futex;
 mod handlers;
 pub mod id;
 pub mod info;
+pub mod ioprio;
 pub mod lock;
 pub mod log;
 pub mod mm;

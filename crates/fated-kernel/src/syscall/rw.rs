@@ -44,7 +44,7 @@ const CURRENT: u64 = u64::MAX;
 pub fn preadv2(cx: &Cx, a: Args) -> Step {
     let buffer = UserBuffer::Many(a[1], a[2]);
     match read_write::check_flags(cx, a[0], a[5]) {
-        Err(error) => Step::Failed(error),
+        Err(error) => read_write::refuse(cx, a[0], buffer, Some(a[3]).filter(|&at| at != CURRENT), error),
         Ok(nowait) if a[3] == CURRENT => read_write::read(cx, a[0], buffer, nowait),
         Ok(_) => read_write::read_at(cx, a[0], buffer, a[3]),
     }
@@ -53,7 +53,7 @@ pub fn preadv2(cx: &Cx, a: Args) -> Step {
 pub fn pwritev2(cx: &Cx, a: Args) -> Step {
     let buffer = UserBuffer::Many(a[1], a[2]);
     match read_write::check_flags(cx, a[0], a[5]) {
-        Err(error) => Step::Failed(error),
+        Err(error) => read_write::refuse(cx, a[0], buffer, Some(a[3]).filter(|&at| at != CURRENT), error),
         Ok(nowait) if a[3] == CURRENT => read_write::write(cx, a[0], buffer, nowait),
         Ok(_) => read_write::write_at(cx, a[0], buffer, a[3]),
     }

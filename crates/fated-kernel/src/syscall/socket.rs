@@ -67,7 +67,7 @@ pub(super) fn socket(open: &OpenFile) -> Result<&Socket, Errno> {
 
 pub async fn sendto(cx: Cx, a: Args) -> SysResult {
     let [fd, addr, len, flags, name, name_len] = a;
-    crate::fs::read_write::check_range(addr, len)?;
+    crate::mm::iov_iter::check_range(addr, len)?;
     let open = find(&cx, fd)?;
     if name != 0 && name_len as u32 != 0 {
         socket(&open)?.check_destination()?;
@@ -104,7 +104,7 @@ async fn send(cx: &Cx, open: &OpenFile, mut from: Buffers, flags: u32, mut with:
 
 pub async fn recvfrom(cx: Cx, a: Args) -> SysResult {
     let [fd, addr, len, flags, name, name_len] = a;
-    crate::fs::read_write::check_range(addr, len)?;
+    crate::mm::iov_iter::check_range(addr, len)?;
     let open = find(&cx, fd)?;
     let received = receive(&cx, &open, Buffers::one(cx.memory(), addr, len), flags as u32).await?;
     if name != 0 {

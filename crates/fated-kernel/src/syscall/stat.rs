@@ -28,7 +28,7 @@ pub fn stat(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let stat = match number {
         __NR_stat => stat_path(cx, AT_FDCWD, a[0], 0),
         __NR_lstat => stat_path(cx, AT_FDCWD, a[0], NOFOLLOW),
-        __NR_fstat => cx.stat_descriptor(a[0] as i32),
+        __NR_fstat => cx.stat_descriptor(descriptor(a[0])?),
         __NR_newfstatat => stat_path(cx, a[0] as i32, a[1], a[3] as u32),
         _ => return Err(Errno::ENOSYS),
     };
@@ -49,6 +49,11 @@ pub fn statx(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let stat = stat_path(cx, dirfd as i32, path, flags & !SYNC)?;
     cx.write(to, &encode_statx(&stat))?;
     Ok(0)
+}
+
+/// A descriptor. Here `AT_FDCWD` isn't one.
+fn descriptor(fd: u64) -> Result<i32, Errno> {
+    Some(fd as i32).filter(|&fd| fd >= 0).ok_or(Errno::EBADF)
 }
 
 /// The path of a call. A null pointer stands for an empty path.
@@ -133,7 +138,7 @@ fn encode_statx(stat: &FileStat) -> [u8; 256] {
 pub fn statfs(cx: &Cx, call: Call) -> Result<u64, Errno> {
     let a = call.args;
     let told = if call.number as u32 == __NR_fstatfs {
-        statfs::of_descriptor(cx, a[0] as i32)?
+        statfs::of_descriptor(cx, descriptor(a[0])?)?
     } else {
         statfs::of_path(cx, &cx.read_path(a[0])?)?
     };
@@ -193,10 +198,10 @@ pub fn utimes(cx: &Cx, call: Call) -> SysResult {
         __NR_futimesat => (PathArg::at(0), a[1], a[2], 0),
         _ => (PathArg::at(0), a[1], a[2], a[3] as u32),
     };
+    let times = read_times(cx, number, times)?;
     if flags & !(NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let times = read_times(cx, number, times)?;
     let path = if path == 0 && arg.has_directory() { None } else { Some(cx.read_path(path)?) };
     let path = path.filter(|path| !means_descriptor(path, flags));
     attr::set_times(cx, &TimesRequest { call, arg, path, follow: flags & NOFOLLOW == 0, times })

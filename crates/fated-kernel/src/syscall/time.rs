@@ -9,7 +9,7 @@ use crate::syscall::{Args, futex, poll};
 use crate::time::clock_id::check_timer_clock;
 use linux_raw_sys::general::{
     __NR_clock_nanosleep, __NR_futex, __NR_nanosleep, __NR_poll, CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME,
-    CLOCK_REALTIME_COARSE, TIMER_ABSTIME,
+    CLOCK_REALTIME_COARSE, CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME,
 };
 
 /// Nanoseconds per tick of times(2) (`USER_HZ` is 100).
@@ -95,12 +95,19 @@ pub async fn nanosleep(cx: Cx, a: Args) -> SysResult {
 /// clock_nanosleep(2).
 pub async fn clock_nanosleep(cx: Cx, a: Args) -> SysResult {
     let [id, flags, request, remaining, ..] = a;
+    // What doesn't name a clock at all, or one that can't wake anybody; only then Linux looks at the time.
+    if id as i32 >= 0 {
+        cx.clock(id)?;
+    }
+    if id as u32 == CLOCK_THREAD_CPUTIME_ID {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let ns = cx.read_timespec(request)?.ok_or(Errno::EFAULT)?;
     let clock = cx.clock(id)?;
     check_timer_clock(id)?;
     if clock.counts_cpu() {
         return Err(Errno::EOPNOTSUPP);
     }
-    let ns = cx.read_timespec(request)?.ok_or(Errno::EFAULT)?;
     if flags as u32 & TIMER_ABSTIME == 0 {
         let until = cx.kernel.timers.now().saturating_add(ns);
         return sleep_until(&cx, cx.task.call.get(), until, remaining).await;

@@ -64,24 +64,22 @@ fn write_itimerval(cx: &Cx, to: u64, setting: TimerSpec) -> Result<(), Errno> {
 /// timer_create(2).
 pub fn timer_create(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let [clock_id, event, id_to, ..] = a;
+    let event: Option<[u64; 8]> = if event == 0 { None } else { Some(cx.read_words(event)?) };
     let clock = cx.clock(clock_id)?;
     check_timer_clock(clock_id)?;
     let id = posix::new_id(cx.process())?;
-    let notify = if event == 0 {
-        Notify::Signal { signal: nr::ALRM, value: id.get() as u64, task: None }
-    } else {
-        read_event(cx, event)?
+    let notify = match event {
+        None => Notify::Signal { signal: nr::ALRM, value: id.get() as u64, task: None },
+        Some(event) => decode_event(cx, event)?,
     };
     cx.write_u32(id_to, id.get() as u32)?;
     posix::create(cx.process(), id, clock, notify);
     Ok(0)
 }
 
-/// Decodes `struct sigevent`.
-fn read_event(cx: &Cx, addr: u64) -> Result<Notify, Errno> {
+/// Decodes `struct sigevent`, which Linux copies as a whole.
+fn decode_event(cx: &Cx, [value, kind, tid, ..]: [u64; 8]) -> Result<Notify, Errno> {
     const THREAD_SIGNAL: u32 = SIGEV_SIGNAL | SIGEV_THREAD_ID;
-    // Linux copies the whole structure.
-    let [value, kind, tid, ..]: [u64; 8] = cx.read_words(addr)?;
     let (signal, how) = (kind as i32, (kind >> 32) as u32);
     let task = if how == THREAD_SIGNAL {
         let task = Tid::new(tid as u32).and_then(|tid| cx.kernel.task(tid));

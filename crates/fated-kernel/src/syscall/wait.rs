@@ -29,20 +29,25 @@ pub async fn waitid(cx: Cx, a: Args) -> SysResult {
         let (pid, nonblock) = crate::syscall::pidfd::pidfd_target(&cx, fd)?;
         Ok::<_, Errno>(Pidfd { task: Some(pid.into()), nonblock })
     };
-    let request = WaitRequest::waitid(idtype as u32, id as i32, options as u32, own, pidfd)?;
-    let report = wait(&cx, &request).await?;
-    if let Some(report) = &report
+    let request = WaitRequest::waitid(idtype as u32, id as i32, options as u32, own, pidfd);
+    let result = match request {
+        Ok(request) => wait(&cx, &request).await,
+        Err(error) => Err(error),
+    };
+    if let Ok(Some(report)) = &result
         && usage_addr != 0
     {
         cx.write(usage_addr, &report.usage.to_bytes())?;
     }
-    if info_addr != 0 {
-        let info = report.map(|report| report.siginfo()).unwrap_or_default();
+    // Without a child it is zeroed, even if the call fails, unless it is to be made again.
+    let again = matches!(result, Err(Errno::ERESTARTSYS | Errno::EINTR));
+    if info_addr != 0 && !again {
+        let info = result.as_ref().ok().and_then(Option::as_ref).map(|report| report.siginfo()).unwrap_or_default();
         let mut bytes = [0; 128];
         info.store(&mut bytes);
         // Linux stores these fields one by one and leaves the gap between them as it is.
         cx.write(info_addr, &bytes[..12])?;
         cx.write(info_addr.wrapping_add(16), &bytes[16..28])?;
     }
-    Ok(0.into())
+    result.map(|_| 0.into())
 }

@@ -27,8 +27,7 @@ use crate::process::task;
 use crate::process::task::GuestTask;
 use crate::protocol::end::End;
 use crate::protocol::layout::{ARENA, ARENA_SIZE};
-use crate::rewrite::call_sites;
-use crate::rewrite::sensitive;
+use crate::rewrite::{call_sites, prepared, sensitive};
 use crate::settings::settings;
 use crate::supervisor::{self, finish};
 use crate::sys;
@@ -138,6 +137,7 @@ extern "C" fn on_event() -> Leave {
             && let Some((task, _)) = turn().task.get()
         {
             let regs = task.regs();
+            prepared::count_call(&task.process.image.borrow().texts.borrow(), regs.rip, regs.rax);
             call_sites::count_call(task.process, task, regs.rip, regs.rax);
         }
         return call_by_signal();

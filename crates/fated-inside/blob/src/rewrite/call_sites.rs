@@ -12,7 +12,7 @@
 //! its middle, and every other one still begins with its own bytes or with a trap.
 //!
 //! A fork inherits the stubs ([`Stubs`]), an exec drops them, and with them all that this module knows. What an exec loads
-//! next is rewritten at once ([`prepared`]).
+//! next is rewritten at once ([`prepared`](super::prepared)).
 //!
 //! Calls are counted for a process and its forks together ([`Sites`](super::sites::Sites)). A site that only children
 //! use, each of them once, is rewritten in the parent before its next fork ([`catch_up`]).
@@ -25,7 +25,7 @@ use crate::enter::{clock, cpuid, crossing};
 use crate::process::Process;
 use crate::rewrite::sites::{BEFORE, Code, Known, MOST_SITES, MOST_TRIED, NEVER};
 use crate::rewrite::stubs::{JUMP, JUMP_LEN, Piece, Stubs, TRAP, distance, stub_of};
-use crate::rewrite::{prepared, text};
+use crate::rewrite::text;
 use fated_engine::sensitive::length::decode;
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
@@ -39,7 +39,6 @@ const SETTLED: usize = 16;
 pub fn count_call(process: &Process, memory: &impl Memory, rip: u64, number: u64) {
     let site = rip.wrapping_sub(SYSCALL.len() as u64);
     let image = process.image.borrow().clone();
-    prepared::count_call(&image.texts.borrow(), site, number);
     let worthy_before;
     {
         let mut sites = image.sites.borrow_mut();
@@ -98,7 +97,8 @@ fn rewrite(known: &Known, site: u64, number: u64, code: Code) -> Option<()> {
     let mut stubs = known.stubs.borrow_mut();
     let piece = plan(&mut stubs, site, number, &code)?;
     stubs.map(PROT_READ | PROT_EXEC).ok()?;
-    piece.write()
+    // The stub first, then the jump to it.
+    text::write(&[(piece.stub, &piece.code), (piece.at, &piece.jump)])
 }
 
 /// How a site is rewritten; `None` if it can't be, or is already.

@@ -61,8 +61,10 @@ fn files() -> &'static RefCell<BTreeMap<Identity, File>> {
     &part::<Prepared>().0
 }
 
-/// Counts a call that came by signal from `site`.
-pub fn count_call(texts: &Texts, site: u64, number: u64) {
+/// Counts a call that came by signal from the `syscall` in front of `rip`.
+pub fn count_call(texts: &Texts, rip: u64, number: u64) {
+    const SYSCALL_LEN: u64 = 2;
+    let site = rip.wrapping_sub(SYSCALL_LEN);
     let mut files = files().borrow_mut();
     let Some((file, offset)) =
         texts.places(site).next().and_then(|(file, offset)| Some((files.get_mut(&file)?, offset)))

@@ -8,7 +8,6 @@ use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
 use crate::memory::reserved::{AREA_SIZE, AREAS};
-use crate::rewrite::text;
 use crate::sys;
 
 /// The opcode of a jump with a distance of 32 bits.
@@ -119,13 +118,6 @@ fn piece(at: u64, stub: u64, code: Vec<u8>) -> Option<Piece> {
     let mut jump = [JUMP; JUMP_LEN as usize];
     jump[1..].copy_from_slice(&distance(at + JUMP_LEN, stub)?);
     Some(Piece { at, jump, stub, code })
-}
-
-impl Piece {
-    /// Writes it into the process that runs: the stub first, then the jump to it.
-    pub fn write(&self) -> Option<()> {
-        text::write(&[(self.stub, &self.code), (self.at, &self.jump)])
-    }
 }
 
 /// The target of the jump at `at`, if it leads to a stub.

@@ -62,7 +62,7 @@ impl TimeLine {
         let is_upwards = above.is_none_or(|above| below.is_some_and(|below| below.age > above.age));
         let run =
             if is_upwards { below.map_or(0, |it| it.run.max(0)) + 1 } else { above.map_or(0, |it| it.run.min(0)) - 1 };
-        let step = (high - low >> (run.unsigned_abs() / 2 + 1).min(FINEST)).max(1);
+        let step = ((high - low) >> (run.unsigned_abs() / 2 + 1).min(FINEST)).max(1);
         let place = if is_upwards { low + step } else { high - step };
         (low < place && place < high).then_some((place, run))
     }

@@ -285,8 +285,8 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     248 add_key(Str, Str, In, Len, Int) -> Int: Emulated Refused(KEYS);
     249 request_key(Str, Str, Str, Int) -> Int: Emulated Refused(KEYS);
     250 keyctl(Int, Word, Word, Word, Word) -> Int: Emulated Refused(KEYS);
-    251 ioprio_set(Int, Pid, Int) -> Zero: Emulated Partial("accepted; does not change the order");
-    252 ioprio_get(Int, Pid) -> Int: Emulated Partial("always the default");
+    251 ioprio_set(Int, Pid, Int) -> Zero: Emulated Modelled;
+    252 ioprio_get(Int, Pid) -> Int: Emulated Modelled;
     253 inotify_init() -> Fd: Emulated Refused(INOTIFY);
     254 inotify_add_watch(Fd, Path, Flags) -> Int: Emulated Refused(INOTIFY);
     255 inotify_rm_watch(Fd, Int) -> Zero: Emulated Refused(INOTIFY);
