@@ -6,12 +6,12 @@ use crate::process::Process;
 use crate::tracee::Tracee;
 use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
-use fated_engine::sensitive::Sites;
+use fated_engine::sensitive::{Identity, Sites};
 use fated_engine::{Launch, vdso};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, Trace};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) rewrite: bool,
     /// The sensitive instructions of all files whose text has been mapped.
     pub(crate) sites: RefCell<Sites>,
+    /// These files.
+    pub(crate) searched: RefCell<BTreeSet<Identity>>,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
     /// Linux's vDSO in fated's own process. Its size is that of all processes; its address may differ.
@@ -54,6 +56,7 @@ impl Shared {
             cpuid: Cpuid::new(launch.cpus),
             rewrite: launch.rewrite,
             sites: RefCell::new(Sites::remembering(found_before)),
+            searched: RefCell::default(),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             console,

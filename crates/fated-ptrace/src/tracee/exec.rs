@@ -11,7 +11,6 @@ use fated_engine::vdso;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
@@ -209,9 +208,7 @@ impl Tracee {
         let real = self.shared.vdso.ok_or(io::ErrorKind::NotFound)?;
         let mut image = vdso::IMAGE.to_vec();
         image.resize(real.size() as usize, 0);
-        // Unlike process_vm_writev(2), this file permits writing to read-only memory.
-        let memory = OpenOptions::new().write(true).open(format!("/proc/{}/mem", self.tid.get()))?;
-        memory.write_all_at(&image, base)
+        memory::file(self.tid.get())?.write_all_at(&image, base)
     }
 
     /// Makes two calls before the program's first instruction. The first one makes `cpuid` fault, which an exec has switched off. The
@@ -236,7 +233,7 @@ impl Tracee {
                 libc::SIGTRAP => return Ok(()),
                 // The code isn't there. The program then starts without these calls.
                 libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),
-                // With a log, these calls stop as all others do. Linux carries them out.
+                // Any other stop is not for these calls, which the filter knows.
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@ use super::{Place, Tracee};
 use crate::files::{self, At};
 use crate::ids::Assumed;
 use crate::{memory, sys, xstate};
+use fated_engine::sensitive::maps_text;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
@@ -149,8 +150,8 @@ impl RealTask for Tracee {
 
     fn pass(&self, call: Call) -> Option<i64> {
         // New text is searched for sensitive instructions before it runs. And once another call was made in its place, a call can't pass.
-        let maps_text = call.number == libc::SYS_mmap as u64 && call.args[2] & libc::PROT_EXEC as u64 != 0;
-        if maps_text || self.place.get() != Place::Entry {
+        let maps = call.number == libc::SYS_mmap as u64 && maps_text(call.args);
+        if maps || self.place.get() != Place::Entry {
             return Some(self.native(call));
         }
         self.pass.set(true);
