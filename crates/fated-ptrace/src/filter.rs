@@ -1,4 +1,5 @@
-//! The seccomp filter, which stops a guest at each of its calls.
+//! The seccomp filter, which stops a guest at each of its calls. None can pass uncounted, not even a native one that never fails: it takes
+//! virtual time and counts for the slice, on both engines alike.
 //!
 //! Invariants: calls of another architecture (`int 0x80`, x32) never reach Linux; only the engine can change whether `cpuid` faults.
 

@@ -233,7 +233,7 @@ impl Tracee {
                 libc::SIGTRAP => return Ok(()),
                 // The code isn't there. The program then starts without these calls.
                 libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),
-                // Any other stop is not for these calls, which the filter knows.
+                // The filter lets both calls pass, so this is a signal from outside, which is dropped.
                 _ => {}
             }
         }
