@@ -2,6 +2,7 @@
 //!
 //! Invariant: the table holds each task that may still run, under its id in the kernel.
 
+use crate::ids::Ids;
 use crate::process::Process;
 use crate::tracee::Tracee;
 use fated_engine::cpuid::Cpuid;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) sites: RefCell<Sites>,
     /// These files.
     pub(crate) searched: RefCell<BTreeSet<Identity>>,
+    /// The ids with which fated looks at files.
+    pub(crate) own_ids: Option<Ids>,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
     /// Linux's vDSO in fated's own process. Its size is that of all processes; its address may differ.
@@ -57,6 +60,7 @@ impl Shared {
             rewrite: launch.rewrite,
             sites: RefCell::new(Sites::remembering(found_before)),
             searched: RefCell::default(),
+            own_ids: Ids::own(),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             console,

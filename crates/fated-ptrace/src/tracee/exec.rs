@@ -161,6 +161,10 @@ impl Tracee {
     /// Prepares a program that is loaded and hasn't run yet: virtualizes what Linux has given it, and makes `cpuid` fault.
     fn new_program(&self, exec: &Exec) {
         self.place.set(Place::Elsewhere);
+        // Those for files are now the effective ones.
+        if self.ids.borrow().is_some() {
+            self.note_ids();
+        }
         // A failure here means that the process is gone, which the next run reports.
         let Ok(regs) = self.fetch_regs() else { return };
         let tid = self.tid.get();
