@@ -162,3 +162,36 @@ impl Answers for Emulated<'_> {
         self.driver.instruction_random()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn small_pieces_are_read_together() {
+        let file: Vec<u8> = (0..40_000_u32).map(|at| (at % 251) as u8).collect();
+        let reads = Cell::new(0);
+        let read_at: ReadAt<'_> = &|buf, offset| {
+            reads.set(reads.get() + 1);
+            let rest = &file[file.len().min(offset as usize)..];
+            let len = rest.len().min(buf.len());
+            buf[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        };
+        let window = Window { read_at, last: RefCell::default() };
+        let read = |offset: u64, len: usize| {
+            let mut buf = vec![0; len];
+            let len = window.read_at(&mut buf, offset).unwrap();
+            assert_eq!(buf[..len], file[file.len().min(offset as usize)..][..len]);
+            len
+        };
+        for offset in [10, 20, 500, 16_000] {
+            assert_eq!((read(offset, 8), reads.get()), (8, 1));
+        }
+        assert_eq!((read(39_990, 8), reads.get()), (8, 2));
+        assert_eq!((read(39_996, 8), reads.get()), (4, 3), "the end of the file");
+        assert_eq!((read(100_000, 8), reads.get()), (0, 4));
+        assert_eq!((read(0, 20_000), reads.get()), (20_000, 5), "a large piece by itself");
+    }
+}
