@@ -13,10 +13,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// `TCGETS`.
-const TCGETS: u32 = 0x5401;
-/// `FIONREAD`.
-const FIONREAD: u32 = 0x541b;
 /// How often a wait looks whether the user ends the run.
 const TICK_MS: i32 = 100;
 /// How long a part of a block waits for the rest before the user hears of it.
@@ -82,7 +78,7 @@ impl Blocks {
         const ICANON: u8 = 2;
         let mut termios = [0; 36];
         let is_device = self.streams.stat(0).is_ok_and(|stat| stat.is(kind::CHARACTER));
-        match self.streams.ioctl(0, TCGETS, &mut termios) {
+        match self.streams.ioctl(0, libc::TCGETS as u32, &mut termios) {
             Ok(_) if is_device && termios[LOCAL_MODES] & ICANON == 0 => Unit::Character,
             Ok(_) if is_device => Unit::Line,
             _ => Unit::Bytes,
@@ -197,7 +193,7 @@ impl Console for Blocks {
 
     fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno> {
         match arg.first_chunk_mut() {
-            Some(bytes) if fd == 0 && request == FIONREAD => {
+            Some(bytes) if fd == 0 && libc::Ioctl::from(request) == libc::FIONREAD => {
                 *bytes = (self.input.borrow().offered as u32).to_le_bytes();
                 Ok(0)
             }
@@ -252,7 +248,7 @@ mod tests {
         loop {
             while blocks.poll(0, size as u64) == 0 {}
             let mut queued = [0; 4];
-            assert_eq!(blocks.ioctl(0, FIONREAD, &mut queued), Ok(0));
+            assert_eq!(blocks.ioctl(0, libc::FIONREAD as u32, &mut queued), Ok(0));
             let mut bytes = vec![0; size];
             let len = blocks.read(0, &mut bytes).expect("it can be read");
             assert_eq!(u32::from_le_bytes(queued) as usize, len);

@@ -19,8 +19,8 @@ const LEAF7_EBX: u32 = bits(&[3, 5, 8]);
 const EXTENDED_ECX: u32 = bits(&[0, 5]);
 /// Leaf 0x80000001, edx: syscall nx rdtscp lm.
 const EXTENDED_EDX: u32 = bits(&[11, 20, 27, 29]);
-/// Leaf 0xd.1, eax: xsaveopt xsavec.
-const XSAVE_EAX: u32 = bits(&[0, 1]);
+/// Leaf 0xd.1, eax: xsaveopt. A Haswell has no xsavec; with it, glibc would execute six more `cpuid`, which all trap.
+const XSAVE_EAX: u32 = bits(&[0]);
 
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 /// A Haswell, the first processor of the baseline.
@@ -84,7 +84,7 @@ impl Cpuid {
         (xsave[0], xsave[1]) = (real(0xd, 0), real(0xd, 1));
         // Features outside of the user's state (supervisor state, xgetbv with ecx=1) differ between machines.
         xsave[1].eax &= XSAVE_EAX;
-        (xsave[1].ecx, xsave[1].edx) = (0, 0);
+        (xsave[1].ebx, xsave[1].ecx, xsave[1].edx) = (0, 0, 0);
         let user = u64::from(xsave[0].eax) | u64::from(xsave[0].edx) << 32;
         // In a virtual machine each query is an exit, so only components that exist are queried.
         for part in (2..64).filter(|part| user >> part & 1 != 0) {

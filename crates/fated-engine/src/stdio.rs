@@ -12,23 +12,6 @@ use fated_kernel::ports::Console;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The requests of ioctl_tty(2) that guests can make of a stream.
-mod c {
-    pub const TCGETS: u32 = 0x5401;
-    pub const TCSETS: u32 = 0x5402;
-    pub const TCSETSW: u32 = 0x5403;
-    pub const TCSETSF: u32 = 0x5404;
-    pub const TIOCOUTQ: u32 = 0x5411;
-    pub const TIOCGWINSZ: u32 = 0x5413;
-    pub const TIOCSWINSZ: u32 = 0x5414;
-    pub const FIONREAD: u32 = 0x541b;
-    pub const TIOCGETD: u32 = 0x5424;
-    pub const TCGETS2: u32 = 0x802c_542a;
-    pub const TCSETS2: u32 = 0x402c_542b;
-    pub const TCSETSW2: u32 = 0x402c_542c;
-    pub const TCSETSF2: u32 = 0x402c_542d;
-}
-
 /// What the standard streams look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdio {
@@ -98,12 +81,12 @@ impl Shown {
             let len = arg.len().min(from.len());
             arg[..len].copy_from_slice(&from[..len]);
         };
-        match request {
-            c::TCGETS | c::TCGETS2 => give(arg, termios),
-            c::TIOCGWINSZ => give(arg, size),
-            c::TIOCOUTQ | c::TIOCGETD => arg.fill(0),
-            c::TIOCSWINSZ => give(size, arg),
-            c::TCSETS | c::TCSETSW | c::TCSETSF | c::TCSETS2 | c::TCSETSW2 | c::TCSETSF2 => {
+        match libc::Ioctl::from(request) {
+            libc::TCGETS | libc::TCGETS2 => give(arg, termios),
+            libc::TIOCGWINSZ => give(arg, size),
+            libc::TIOCOUTQ | libc::TIOCGETD => arg.fill(0),
+            libc::TIOCSWINSZ => give(size, arg),
+            libc::TCSETS | libc::TCSETSW | libc::TCSETSF | libc::TCSETS2 | libc::TCSETSW2 | libc::TCSETSF2 => {
                 give(termios, arg);
                 // Where somebody types at a real terminal, it obeys. What else the stream is doesn't show.
                 let _ = self.streams.ioctl(0, request, &mut arg.to_vec());
@@ -142,7 +125,7 @@ impl Console for Shown {
         match self.look(fd) {
             Stdio::Inherit => self.streams.ioctl(fd, request, arg),
             Stdio::Null => Err(Errno::ENOTTY),
-            _ if request == c::FIONREAD => self.streams.ioctl(self.input(fd), request, arg),
+            _ if libc::Ioctl::from(request) == libc::FIONREAD => self.streams.ioctl(self.input(fd), request, arg),
             Stdio::Tty => self.terminal_ioctl(request, arg),
             _ => Err(Errno::ENOTTY),
         }

@@ -65,8 +65,8 @@ pub fn statx(dirfd: RawFd, path: &CStr, flags: i32) -> Os<FileStat> {
 /// The user and the group that fated acts as.
 #[must_use]
 pub fn user() -> (u32, u32) {
-    // SAFETY: both take nothing.
-    unsafe { (libc::geteuid(), libc::getegid()) }
+    // SAFETY: it takes nothing and can't fail.
+    (effective_uid(), unsafe { libc::getegid() })
 }
 
 /// read(2).

@@ -7,14 +7,21 @@ use crate::sys::{self, RealTid};
 
 /// The ids that a thread has for files.
 #[derive(Debug, PartialEq, Eq)]
-struct Ids {
+pub(crate) struct Ids {
     user: u32,
     group: u32,
     groups: Vec<u32>,
 }
 
 impl Ids {
-    fn of(tid: RealTid) -> Option<Ids> {
+    /// Those of fated.
+    pub(crate) fn own() -> Option<Ids> {
+        let (user, group, groups) = sys::credentials().ok()?;
+        Some(Ids { user: user[1], group: group[1], groups })
+    }
+
+    /// Those of a guest's thread.
+    pub(crate) fn of(tid: RealTid) -> Option<Ids> {
         let status = files::proc_file(tid, "status").ok()?;
         let status = std::str::from_utf8(&status).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
@@ -32,22 +39,22 @@ impl Ids {
 
 /// While this lives, fated has a guest's ids.
 #[derive(Debug)]
-pub(crate) struct Assumed {
-    own: Ids,
+pub(crate) struct Assumed<'a> {
+    own: &'a Ids,
 }
 
-impl Assumed {
+impl Assumed<'_> {
     /// Takes on the ids of a guest, if they differ from fated's.
-    pub(crate) fn new(guest: RealTid) -> Option<Assumed> {
-        let own = sys::credentials().ok()?;
-        let own = Ids { user: own.0[1], group: own.1[1], groups: own.2 };
-        let guest = Ids::of(guest).filter(|guest| *guest != own)?;
+    pub(crate) fn new<'a>(guest: &Ids, own: &'a Ids) -> Option<Assumed<'a>> {
+        if guest == own {
+            return None;
+        }
         guest.take();
         Some(Assumed { own })
     }
 }
 
-impl Drop for Assumed {
+impl Drop for Assumed<'_> {
     fn drop(&mut self) {
         self.own.take();
     }

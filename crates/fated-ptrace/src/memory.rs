@@ -5,7 +5,10 @@
 
 use crate::files;
 use crate::sys::{self, Os, RealTid};
+use fated_kernel::mm::map_line::MapLine;
 use libc::iovec;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 
 /// Copies guest memory at `addr` to `buf`; returns how many bytes could be read before a bad address.
@@ -23,20 +26,22 @@ pub(crate) fn read(tid: RealTid, addr: u64, buf: &mut [u8]) -> usize {
     done
 }
 
+/// A task's memory as a file. Unlike the calls above, it permits access to memory that the task itself may not read or write.
+pub(crate) fn file(tid: RealTid) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(format!("/proc/{tid}/mem"))
+}
+
 /// The same for memory that may be written or executed but not read, which process_vm_readv(2) refuses. Nothing else is looked at.
 fn read_unreadable(tid: RealTid, addr: u64, buf: &mut [u8]) -> Option<usize> {
     let maps = files::proc_file(tid, "maps").ok()?;
-    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-    let end = std::str::from_utf8(&maps).ok()?.lines().find_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (from, to) = range.split_once('-')?;
-        let (from, to) = (hex(from)?, hex(to)?);
-        let is_readable = rest.starts_with("-w") || rest.starts_with("--x") && !has_protection_keys();
-        (is_readable && (from..to).contains(&addr)).then_some(to)
-    })?;
+    let mut mappings = std::str::from_utf8(&maps).ok()?.lines().filter_map(MapLine::parse);
+    let end = mappings.find(|it| it.range.contains(&addr) && is_readable(it.perms))?.range.end;
     let len = buf.len().min(usize::try_from(end - addr).unwrap_or(usize::MAX));
-    let memory = std::fs::File::open(format!("/proc/{tid}/mem")).ok()?;
-    memory.read_at(&mut buf[..len], addr).ok().filter(|&count| count > 0)
+    file(tid).ok()?.read_at(&mut buf[..len], addr).ok().filter(|&count| count > 0)
+}
+
+fn is_readable(perms: &str) -> bool {
+    perms.starts_with("-w") || perms.starts_with("--x") && !has_protection_keys()
 }
 
 /// Whether Linux uses protection keys (`OSPKE`): with them, it makes memory that may only be executed unreadable.

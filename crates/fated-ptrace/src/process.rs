@@ -26,8 +26,6 @@ pub(crate) struct Process {
     pub(crate) gate: Cell<Option<u64>>,
     /// The guest's auxiliary vector (`/proc/self/auxv`).
     pub(crate) auxv: RefCell<Vec<u8>>,
-    /// It has made calls that change who it is.
-    pub(crate) changed_ids: Cell<bool>,
     /// Where text of files is mapped.
     pub(crate) texts: RefCell<Texts>,
 }
@@ -43,7 +41,6 @@ impl Process {
             dead: Cell::new(false),
             gate: Cell::new(None),
             auxv: RefCell::new(Vec::new()),
-            changed_ids: Cell::new(false),
             texts: RefCell::default(),
         }
     }
@@ -52,7 +49,6 @@ impl Process {
     pub(crate) fn fork(&self, tgid: RealTid, key: Tid) -> Process {
         let child = Process::new(tgid, key);
         child.gate.set(self.gate.get());
-        child.changed_ids.set(self.changed_ids.get());
         child.auxv.replace(self.auxv.borrow().clone());
         child.texts.replace(self.texts.borrow().clone());
         child

@@ -2,16 +2,17 @@
 //!
 //! Invariant: the table holds each task that may still run, under its id in the kernel.
 
+use crate::ids::Ids;
 use crate::process::Process;
 use crate::tracee::Tracee;
 use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
-use fated_engine::sensitive::Sites;
+use fated_engine::sensitive::{Identity, Sites};
 use fated_engine::{Launch, vdso};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, Trace};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ pub(crate) struct Shared {
     pub(crate) rewrite: bool,
     /// The sensitive instructions of all files whose text has been mapped.
     pub(crate) sites: RefCell<Sites>,
+    /// These files.
+    pub(crate) searched: RefCell<BTreeSet<Identity>>,
+    /// The ids with which fated looks at files.
+    pub(crate) own_ids: Option<Ids>,
     /// The spin limit in clock ticks of processor time.
     pub(crate) spin_ticks: Option<u64>,
     /// Linux's vDSO in fated's own process. Its size is that of all processes; its address may differ.
@@ -54,6 +59,8 @@ impl Shared {
             cpuid: Cpuid::new(launch.cpus),
             rewrite: launch.rewrite,
             sites: RefCell::new(Sites::remembering(found_before)),
+            searched: RefCell::default(),
+            own_ids: Ids::own(),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),
             console,

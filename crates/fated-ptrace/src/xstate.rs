@@ -10,6 +10,7 @@ use crate::sys::{self, Os, RealTid};
 use fated_engine::cpuid;
 use fated_kernel::errno::Errno;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The offset of `sw_reserved`, which lists the components of a frame.
 const SOFTWARE: usize = 464;
@@ -35,10 +36,15 @@ fn half(image: &[u8], at: usize) -> u32 {
     image.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-/// The range of component `number` (2 or more) in the standard format.
+/// The range of component `number` (2 or more) in the standard format. The processor is asked once, as that is an exit of a virtual
+/// machine.
 fn component(number: u32) -> Range<usize> {
-    let leaf = cpuid::real(0xd, number);
-    leaf.ebx as usize..(leaf.ebx + leaf.eax) as usize
+    static RANGES: [OnceLock<Range<usize>>; 64] = [const { OnceLock::new() }; 64];
+    let range = RANGES[number as usize % 64].get_or_init(|| {
+        let leaf = cpuid::real(0xd, number);
+        leaf.ebx as usize..(leaf.ebx + leaf.eax) as usize
+    });
+    range.clone()
 }
 
 /// The components beyond x87 and SSE among `features`.

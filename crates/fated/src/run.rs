@@ -128,7 +128,7 @@ pub fn once(
     let tmp = tmp.as_ref();
     let terminal = Terminal::save();
     signals::set_timeout(settings.limits.real_time);
-    let ran = by_engine(settings, launch, tmp, console, trace.clone());
+    let ran = by_engine(&Run { settings, launch, tmp, console, trace: trace.clone() });
     signals::set_timeout(None);
     let (ended, cost) = ran.map_err(|error| timed_out(settings, error))?;
     let ended = ended.map_err(|error| timed_out(settings, error));
@@ -151,23 +151,27 @@ fn timed_out(settings: &Settings, error: Error) -> Error {
     }
 }
 
-/// Runs with the engine that was asked for.
-fn by_engine(
-    settings: &Settings,
-    launch: &Launch,
-    tmp: Option<&Tmp>,
+/// What an engine runs, and with what.
+struct Run<'a> {
+    settings: &'a Settings,
+    launch: &'a Launch,
+    tmp: Option<&'a Tmp>,
     console: Rc<dyn Console>,
     trace: Rc<dyn Trace>,
-) -> Result<(Ended, Cost), Error> {
-    match settings.engine {
-        EngineName::Inside => inside(settings, launch, tmp, console, trace),
-        EngineName::Ptrace => traced(settings, launch, tmp, console, trace),
-        EngineName::Any => match inside(settings, launch, tmp, console.clone(), trace.clone()) {
+}
+
+/// Runs with the engine that was asked for. The outer error means that the run hasn't begun.
+fn by_engine(run: &Run<'_>) -> Result<(Ended, Cost), Error> {
+    match run.settings.engine {
+        EngineName::Inside => inside(run),
+        EngineName::Ptrace => traced(run),
+        EngineName::Any => match inside(run) {
             // The program has not run yet.
             Err(error) => match error.of_machine() {
                 Some(why) => {
-                    trace.notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
-                    traced(settings, launch, tmp, console, trace)
+                    run.trace
+                        .notice(format!("the engine inside the guest can't work here ({why}), so this run is traced"));
+                    traced(run)
                 }
                 None => Err(error),
             },
@@ -176,18 +180,12 @@ fn by_engine(
     }
 }
 
-/// Runs under the engine inside the guest. The outer error means that the run hasn't begun.
-fn inside(
-    settings: &Settings,
-    launch: &Launch,
-    tmp: Option<&Tmp>,
-    console: Rc<dyn Console>,
-    trace: Rc<dyn Trace>,
-) -> Result<(Ended, Cost), Error> {
-    let (config, journal) = settings.begin(launch, tmp);
-    let launch = tmp.map_or(launch, |tmp| &tmp.launch);
-    let mut engine = fated_inside::Engine::launch_with_journal(launch, &config, console, trace, journal)?;
-    let ended = match within(settings, |horizon| engine.run_until(horizon)) {
+/// Runs under the engine inside the guest.
+fn inside(run: &Run<'_>) -> Result<(Ended, Cost), Error> {
+    let (config, journal) = run.settings.begin(run.launch, run.tmp);
+    let (console, trace) = (run.console.clone(), run.trace.clone());
+    let mut engine = fated_inside::Engine::launch_with_journal(run.placed(), &config, console, trace, journal)?;
+    let ended = match within(run.settings, |horizon| engine.run_until(horizon)) {
         Err(error) if !error.ends_a_run() => return Err(error),
         ended => ended,
     };
@@ -195,22 +193,23 @@ fn inside(
     Ok((ended, cost(stats.kernel, stats.stops, stats.traps)))
 }
 
-/// Runs under the engine that traces. The outer error means that the run hasn't begun.
-fn traced(
-    settings: &Settings,
-    launch: &Launch,
-    tmp: Option<&Tmp>,
-    console: Rc<dyn Console>,
-    trace: Rc<dyn Trace>,
-) -> Result<(Ended, Cost), Error> {
-    let (config, journal) = settings.begin(launch, tmp);
-    let launch = tmp.map_or(launch, |tmp| &tmp.launch);
+/// Runs under the engine that traces.
+fn traced(run: &Run<'_>) -> Result<(Ended, Cost), Error> {
+    let (config, journal) = run.settings.begin(run.launch, run.tmp);
+    let (console, trace) = (run.console.clone(), run.trace.clone());
     let journal = journal.map_or_else(Journal::off, |(store, mode)| Journal::new(store, mode));
     let kernel = Kernel::with_journal(config, console.clone(), trace.clone(), journal);
-    let mut engine = fated_ptrace::Engine::launch(launch, kernel.clone(), console, trace)?;
-    let ended = within(settings, |horizon| engine.run_until(horizon));
+    let mut engine = fated_ptrace::Engine::launch(run.placed(), kernel.clone(), console, trace)?;
+    let ended = within(run.settings, |horizon| engine.run_until(horizon));
     let stats = engine.stats();
     Ok((ended, cost(kernel.counters(), stats.stops, stats.traps)))
+}
+
+impl Run<'_> {
+    /// The program as the engine starts it, where it may be in the run's own directories.
+    fn placed(&self) -> &Launch {
+        self.tmp.map_or(self.launch, |tmp| &tmp.launch)
+    }
 }
 
 /// Drives a run to its end, or to that of its virtual time.

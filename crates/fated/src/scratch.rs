@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use fated_engine::Launch;
+use fated_engine::sys::effective_uid;
 use fated_kernel::fs::own_tmp::{DIRECTORIES, OwnTmp, Tree};
 
 use crate::stderr;
@@ -172,8 +173,7 @@ fn lock(path: &Path) -> Option<File> {
 
 /// Removes what fated has left when it was killed. A process of another container may have any pid, but it holds the lock.
 fn remove_stale(parent: &Path) {
-    // SAFETY: a plain call.
-    let own = unsafe { libc::geteuid() };
+    let own = effective_uid();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(owner) else { continue };
         // SAFETY: no signal is sent.

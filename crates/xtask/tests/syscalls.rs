@@ -17,7 +17,7 @@ fn document() -> String {
         "\
 # System calls
 
-Generated from `crates/fated-kernel/src/table/calls.rs`; do not edit. To renew:
+Generated from `crates/fated-kernel/src/syscall/table/calls.rs`; do not edit. To renew:
 `FATED_BLESS=1 cargo test -p xtask --test syscalls`.
 
 All {} system calls of Linux 6.18 on x86-64:

@@ -21,7 +21,7 @@ use crate::enter::clock;
 use crate::enter::turn::turn;
 use crate::memory::marks;
 use crate::protocol::bytes::{Reader, Writer};
-use crate::protocol::control::{GIVE_UP, NEVER, op};
+use crate::protocol::control::{FOR_OUTSIDER, GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
 use crate::protocol::layout::{BUFFER_SIZE, REQUESTED_EXIT};
 use crate::protocol::{record, stat};
@@ -116,7 +116,7 @@ pub fn await_streams(streams: &[Awaited], outsider: bool) {
     data.list(streams, |to, it| {
         [it.stream as u64, u64::from(it.bits), it.want].into_iter().for_each(|number| to.number(number));
     });
-    request(op::AWAIT, [u64::from(outsider), 0], &data.0);
+    request(op::AWAIT, [if outsider { FOR_OUTSIDER } else { 0 }, 0], &data.0);
 }
 
 /// The virtual time up to which the host may run.

@@ -53,6 +53,9 @@ pub struct Control {
 /// [`End::GivenUp`](super::end::End::GivenUp).
 pub const GIVE_UP: u64 = 1;
 
+/// An argument of [`op::AWAIT`]: a task waits for somebody outside of the run, so the wait lasts for a moment only.
+pub const FOR_OUTSIDER: u64 = 1;
+
 /// No moment of time.
 pub const NEVER: u64 = u64::MAX;
 
@@ -72,9 +75,10 @@ pub mod op {
     pub const CALLS: u32 = 6;
     /// A line for the user.
     pub const NOTICE: u32 = 7;
-    /// args: 1 to wait for a moment only. Streams to wait for.
+    /// args: [`FOR_OUTSIDER`](super::FOR_OUTSIDER) or 0. Streams to wait for.
     pub const AWAIT: u32 = 8;
-    /// The run is over: an [`End`](super::super::end::End), then the kernel's counters.
+    /// The run is over: an [`End`](super::super::end::End), the kernel's counters, then the sensitive instructions that the run has found, as
+    /// text.
     pub const FINISHED: u32 = 9;
     /// Lines of the journal that the run writes.
     pub const JOURNAL: u32 = 10;

@@ -42,8 +42,8 @@ pub const TEXT_FD: i32 = 61;
 pub const BLOB_FD: i32 = 62;
 /// See [`TEXT_FD`]: the arena's file.
 pub const ARENA_FD: i32 = 63;
-/// Where the three may be: the first number of each place. Low; above the limits with which guests start; above their
-/// hard limit; as high as Linux permits.
+/// Where the three may be: the first number of each place. Low; above each of [`REAL_DESCRIPTORS`], the limits of real processes; above
+/// the hard limit with which guests start; as high as Linux permits.
 pub const BASES: [i32; 6] = {
     let [low, middle, high] = REAL_DESCRIPTORS;
     [TEXT_FD, low as i32, middle as i32, high as i32, DESCRIPTORS.hard as i32, (1 << 20) - COUNT]

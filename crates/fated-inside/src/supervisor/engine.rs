@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::spin::Spin;
 use super::{requirements, sys};
 use crate::protocol::bytes::{Reader, Writer};
-use crate::protocol::control::{GIVE_UP, NEVER, op};
+use crate::protocol::control::{FOR_OUTSIDER, GIVE_UP, NEVER, op};
 use crate::protocol::end::{self, End};
 use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, NEAR, TEXT_FD, place_above};
 use crate::protocol::plan::{Plan, file};
@@ -243,8 +243,9 @@ impl Engine {
                 let why = format!("the first process ended before the run did ({status})");
                 return Ok(Progress::Ended(Ending::Broken(why)));
             }
+            self.spin.follow(self.shared.control());
             if let Some(limit) = self.launch.spin_limit
-                && self.spin.lasts(self.shared.control(), limit)
+                && self.spin.lasts(limit)
             {
                 return self.spins(limit).map(Progress::Ended);
             }
@@ -252,8 +253,8 @@ impl Engine {
                 self.give_up();
                 return Err(Error::Interrupted { signal });
             }
-            if let Some((tid, program)) = self.spin.is_notable(self.shared.control()) {
-                self.trace.notice(computes(tid, &program));
+            if let Some(program) = self.spin.is_notable() {
+                self.trace.notice(computes(self.shared.control().task.load(SeqCst), &program));
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             idle = self.shared.control().request.load(SeqCst) == 0;
@@ -364,8 +365,8 @@ impl Engine {
     fn serve(&mut self) -> Served {
         let control = self.shared.control();
         let number = control.op.load(SeqCst);
-        let [fd, argument] = [0, 1].map(|i| control.args[i].load(SeqCst));
-        let fd = fd as i32;
+        let [first, argument] = [0, 1].map(|i| control.args[i].load(SeqCst));
+        let fd = first as i32;
         let mut data = self.shared.get(control.len.load(SeqCst));
         let errno = |errno: Errno| -i64::from(errno.number());
         let answer = match number {
@@ -401,7 +402,7 @@ impl Engine {
                 0
             }
             op::AWAIT => {
-                let limit = if fd == 1 { OUTSIDER_MS } else { TICK.as_millis() as i32 };
+                let limit = if first == FOR_OUTSIDER { OUTSIDER_MS } else { TICK.as_millis() as i32 };
                 let streams = Reader(&data).list(|from| Awaited {
                     stream: from.number() as i32,
                     bits: from.number() as u32,

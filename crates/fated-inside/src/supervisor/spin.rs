@@ -8,45 +8,46 @@ use fated_engine::COMPUTES_AFTER;
 use super::sys;
 use crate::protocol::control::Control;
 
-/// The state when guests last made progress.
+/// How long a guest has run since one last entered the kernel.
 #[derive(Debug, Default)]
 pub(crate) struct Spin {
     stops: u64,
     running: u32,
     /// The processor time that the process that runs had used by then.
+    before: Duration,
+    /// What it has used since then.
     used: Duration,
-    /// When that was, in real time.
+    /// When it was first seen so, in real time.
     since: Option<Instant>,
     /// The user has been told.
     told: bool,
 }
 
 impl Spin {
-    /// Whether one process has run for `limit` of processor time since a guest last entered the kernel.
-    pub(crate) fn lasts(&mut self, control: &Control, limit: Duration) -> bool {
+    /// Looks at the guest that runs, and begins anew if one has entered the kernel.
+    pub(crate) fn follow(&mut self, control: &Control) {
         let (stops, running) = (control.stops.load(SeqCst), control.running.load(SeqCst));
-        let Some(used) = sys::processor_time(running as i32) else { return false };
+        let now = sys::processor_time(running as i32).unwrap_or_default();
         if (stops, running) != (self.stops, self.running) {
-            *self = Spin { stops, running, used, ..Spin::default() };
+            *self = Spin { stops, running, before: now, ..Spin::default() };
         }
-        used.saturating_sub(self.used) >= limit
+        self.used = now.saturating_sub(self.before);
     }
 
-    /// The task to tell the user of, since it has run for long without entering the kernel: its id and the name of its program.
+    /// Whether one process has run for `limit` of processor time.
+    pub(crate) fn lasts(&self, limit: Duration) -> bool {
+        self.used >= limit
+    }
+
+    /// The name of the program to tell the user of, once, since it has run for long.
     #[expect(clippy::disallowed_methods, reason = "the user is told after some real time; guests don't see it")]
-    pub(crate) fn is_notable(&mut self, control: &Control) -> Option<(u32, String)> {
-        let now = Instant::now();
-        let (stops, running) = (control.stops.load(SeqCst), control.running.load(SeqCst));
-        if (stops, running) != (self.stops, self.running) {
-            let used = sys::processor_time(running as i32).unwrap_or_default();
-            *self = Spin { stops, running, used, ..Spin::default() };
-        }
-        let since = *self.since.get_or_insert(now);
-        if self.told || now.duration_since(since) < COMPUTES_AFTER {
+    pub(crate) fn is_notable(&mut self) -> Option<String> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.told || since.elapsed() < COMPUTES_AFTER {
             return None;
         }
         self.told = true;
-        let name = std::fs::read_to_string(format!("/proc/{running}/comm")).ok()?;
-        Some((control.task.load(SeqCst), name.trim_end().to_owned()))
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", self.running)).ok()?;
+        Some(name.trim_end().to_owned())
     }
 }

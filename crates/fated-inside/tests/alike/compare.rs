@@ -120,6 +120,10 @@ impl Case {
         let empty = |path: PathBuf| {
             let _ = std::fs::remove_dir_all(&path);
             std::fs::create_dir_all(&path).expect("the folder is ours");
+            // Old on both: Linux stamps files up to some milliseconds too early, so that one made now may be as old as the configuration
+            // of the run, or newer.
+            let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+            std::fs::File::open(&path).and_then(|it| it.set_modified(old)).expect("the folder is ours");
         };
         let fresh = || {
             if let Some(cwd) = &self.cwd {

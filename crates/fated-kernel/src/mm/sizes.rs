@@ -2,6 +2,7 @@
 //! add.
 
 use crate::machine::MEMORY_BYTES;
+use crate::mm::map_line::MapLine;
 use crate::process::task::Task;
 use alloc::string::String;
 use core::ops::Range;
@@ -23,26 +24,15 @@ pub struct Sizes {
     pub text: u64,
 }
 
-/// A mapping of a task.
-struct Mapping<'a> {
-    range: Range<u64>,
-    perms: &'a str,
-    name: &'a str,
-}
-
 /// Whether the real Linux maps it into each program by itself. The vDSO is fated's and isn't hidden; the others differ between versions.
 #[must_use]
 pub fn is_hidden(name: &str) -> bool {
     name == "[vsyscall]" || name.starts_with("[vvar")
 }
 
-fn parse(line: &str) -> Option<Mapping<'_>> {
-    let mut words = line.splitn(6, ' ');
-    let (from, to) = words.next()?.split_once('-')?;
-    let perms = words.next()?;
-    let name = words.nth(3).unwrap_or("").trim_start();
-    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-    Some(Mapping { range: hex(from)?..hex(to)?, perms, name }).filter(|it| !is_hidden(it.name))
+/// The mappings that guests see.
+fn mappings(map: &str) -> impl Iterator<Item = MapLine<'_>> {
+    map.lines().filter_map(MapLine::parse).filter(|it| !is_hidden(it.name))
 }
 
 /// How much of a mapping counts as resident: all of it if it can be accessed, but nothing of one that is larger than the machine's memory.
@@ -59,8 +49,8 @@ fn map_of(task: &Task) -> String {
 #[must_use]
 pub fn sizes(task: &Task) -> Sizes {
     let mut sizes = Sizes::default();
-    for Mapping { range, perms, name } in map_of(task).lines().filter_map(parse) {
-        let bytes = range.end.saturating_sub(range.start);
+    for mapping in mappings(&map_of(task)) {
+        let (bytes, MapLine { perms, name, .. }) = (mapping.size(), mapping);
         sizes.total += bytes;
         let resident = resident(bytes, perms);
         sizes.resident += resident;
@@ -93,7 +83,7 @@ pub fn look(task: &Task) -> Sizes {
 /// Where the vDSO is mapped.
 #[must_use]
 pub fn vdso(task: &Task) -> Option<Range<u64>> {
-    map_of(task).lines().filter_map(parse).find(|it| it.name == "[vdso]").map(|it| it.range)
+    mappings(&map_of(task)).find(|it| it.name == "[vdso]").map(|it| it.range)
 }
 
 /// How much memory is locked, in bytes, which the real Linux counts.

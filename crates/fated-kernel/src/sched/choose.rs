@@ -50,8 +50,11 @@ impl Chooser {
 
     /// Decides one of `among` possibilities, which have the numbers from 0 on.
     pub fn choose(&self, what: Choice, among: u64) -> u64 {
-        let drawn = self.stream(what).below(among);
-        // What has no alternative isn't a decision.
+        self.decide(what, self.stream(what).below(among), among)
+    }
+
+    /// Decides as drawn, or as the journal says. What has no alternative isn't a decision.
+    fn decide(&self, what: Choice, drawn: u64, among: u64) -> u64 {
         if among > 1 { self.journal.choice(what, drawn, among) } else { drawn }
     }
 
@@ -67,8 +70,7 @@ impl Chooser {
                 least + ((u128::from(low) * u128::from(least)) >> 32) as u64
             }
         };
-        let drawn = drawn.min(among.saturating_sub(1));
-        if among > 1 { self.journal.choice(what, drawn, among) } else { drawn }
+        self.decide(what, drawn.min(among.saturating_sub(1)), among)
     }
 
     /// What isn't decided in this run, though others draw it here: the stream goes on as it does there.

@@ -135,6 +135,7 @@ impl Tracee {
         };
         let child = Rc::new(Tracee::new(self.shared.clone(), process, tid, spawn.tid, regs));
         child.site.set(self.site.get());
+        child.ids.replace(self.ids.borrow().clone());
         self.shared.add(spawn.tid, child.clone());
         Ok(child)
     }

@@ -11,7 +11,6 @@ use fated_engine::vdso;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
 use fated_kernel::process::exec::plan::{Exec, ExecError, Request};
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
@@ -162,6 +161,10 @@ impl Tracee {
     /// Prepares a program that is loaded and hasn't run yet: virtualizes what Linux has given it, and makes `cpuid` fault.
     fn new_program(&self, exec: &Exec) {
         self.place.set(Place::Elsewhere);
+        // Those for files are now the effective ones.
+        if self.ids.borrow().is_some() {
+            self.note_ids();
+        }
         // A failure here means that the process is gone, which the next run reports.
         let Ok(regs) = self.fetch_regs() else { return };
         let tid = self.tid.get();
@@ -209,9 +212,7 @@ impl Tracee {
         let real = self.shared.vdso.ok_or(io::ErrorKind::NotFound)?;
         let mut image = vdso::IMAGE.to_vec();
         image.resize(real.size() as usize, 0);
-        // Unlike process_vm_writev(2), this file permits writing to read-only memory.
-        let memory = OpenOptions::new().write(true).open(format!("/proc/{}/mem", self.tid.get()))?;
-        memory.write_all_at(&image, base)
+        memory::file(self.tid.get())?.write_all_at(&image, base)
     }
 
     /// Makes two calls before the program's first instruction. The first one makes `cpuid` fault, which an exec has switched off. The
@@ -236,7 +237,7 @@ impl Tracee {
                 libc::SIGTRAP => return Ok(()),
                 // The code isn't there. The program then starts without these calls.
                 libc::SIGSEGV | libc::SIGBUS | libc::SIGILL => return Err(Errno::EFAULT),
-                // With a log, these calls stop as all others do. Linux carries them out.
+                // The filter lets both calls pass, so this is a signal from outside, which is dropped.
                 _ => {}
             }
         }

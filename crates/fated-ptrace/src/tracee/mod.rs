@@ -13,6 +13,7 @@ mod sensitive;
 use crate::driver::Driver;
 use crate::fault;
 use crate::files;
+use crate::ids::Ids;
 use crate::process::Process;
 use crate::shared::Shared;
 use crate::sys::{self, Os, RealTid};
@@ -24,7 +25,7 @@ use fated_kernel::arch::Regs;
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
 use fated_kernel::ports::Stop;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -75,6 +76,8 @@ pub(crate) struct Tracee {
     /// Linux carries out the current call unchanged.
     pass: Cell<bool>,
     gone: Cell<Option<i32>>,
+    /// Its ids, once it or a parent has made a call that may change them.
+    ids: RefCell<Option<Rc<Ids>>>,
 }
 
 impl std::fmt::Debug for Tracee {
@@ -97,6 +100,7 @@ impl Tracee {
             site: Cell::new(None),
             pass: Cell::new(false),
             gone: Cell::new(None),
+            ids: RefCell::default(),
         }
     }
 

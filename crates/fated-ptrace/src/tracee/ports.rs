@@ -4,8 +4,9 @@
 
 use super::{Place, Tracee};
 use crate::files::{self, At};
-use crate::ids::Assumed;
+use crate::ids::{Assumed, Ids};
 use crate::{memory, sys, xstate};
+use fated_engine::sensitive::maps_text;
 use fated_kernel::arch::{Call, Regs};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::dirent::Listing;
@@ -41,9 +42,14 @@ impl Tracee {
         !matches!(result, Ok(value) if value == -i64::from(Errno::EFAULT.number())) && result.is_ok()
     }
 
-    /// The ids with which the task looks at files, while the result lives.
-    fn ids(&self) -> Option<Assumed> {
-        if self.process.changed_ids.get() { Assumed::new(self.tid.get()) } else { None }
+    /// Notes the ids that the task has now. Each of its looks at files needs them.
+    pub(super) fn note_ids(&self) {
+        self.ids.replace(Ids::of(self.tid.get()).map(Rc::new));
+    }
+
+    /// fated has the ids with which the task looks at files, while the result lives.
+    fn assume_ids(&self) -> Option<Assumed<'_>> {
+        Assumed::new(self.ids.borrow().as_deref()?, self.shared.own_ids.as_ref()?)
     }
 
     /// Checks after a short transfer whether the task was killed from outside. The kernel takes a short transfer for a bad address.
@@ -105,7 +111,7 @@ impl Cpu for Tracee {
 
 impl HostFiles for Tracee {
     fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<FileStat, Errno> {
-        let _ids = self.ids();
+        let _ids = self.assume_ids();
         At::new(self.tid.get(), dirfd, path)?.stat(flags.cast_signed() & libc::AT_SYMLINK_NOFOLLOW)
     }
 
@@ -114,12 +120,12 @@ impl HostFiles for Tracee {
     }
 
     fn read_link(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
-        let _ids = self.ids();
+        let _ids = self.assume_ids();
         At::new(self.tid.get(), dirfd, path)?.read_link()
     }
 
     fn open_program(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<Option<Rc<dyn ProgramFile>>, Errno> {
-        let _ids = self.ids();
+        let _ids = self.assume_ids();
         files::open_program(self.tid.get(), dirfd, path, flags)
     }
 
@@ -137,10 +143,10 @@ impl HostFiles for Tracee {
 
 impl RealTask for Tracee {
     fn native(&self, call: Call) -> i64 {
-        if CHANGE_IDS.contains(&call.number.cast_signed()) {
-            self.process.changed_ids.set(true);
-        }
         let result = self.carry_out(call).unwrap_or_else(|errno| -i64::from(errno.number()));
+        if CHANGE_IDS.contains(&call.number.cast_signed()) {
+            self.note_ids();
+        }
         if call.number == libc::SYS_mmap as u64 && result >= 0 {
             self.library_mapped(call, result.cast_unsigned());
         }
@@ -149,8 +155,8 @@ impl RealTask for Tracee {
 
     fn pass(&self, call: Call) -> Option<i64> {
         // New text is searched for sensitive instructions before it runs. And once another call was made in its place, a call can't pass.
-        let maps_text = call.number == libc::SYS_mmap as u64 && call.args[2] & libc::PROT_EXEC as u64 != 0;
-        if maps_text || self.place.get() != Place::Entry {
+        let maps = call.number == libc::SYS_mmap as u64 && maps_text(call.args);
+        if maps || self.place.get() != Place::Entry {
             return Some(self.native(call));
         }
         self.pass.set(true);

@@ -283,6 +283,12 @@ fn limits_of_time() {
             (running.end_later(), "fated: the run has taken longer than 300ms of real time (--timeout)\n");
         assert_eq!((outcome.code, &*outcome.stderr), (121, lines), "{guest:?}");
     }
+    // The time may be over before the program has been started.
+    for limit in ["1us", "100us"] {
+        let computes = ["sh", "-c", "while :; do :; done"];
+        let outcome = run(&[&["--timeout", limit][..], &computes].concat()).code(121);
+        outcome.says(&["fated: the run has taken longer than 1", "s of real time (--timeout)\n"]);
+    }
     let script = "while :; do echo 1; sleep 1; done";
     let outcome = run(&["--quiet", "--max-virtual-time", "3.5", "sh", "-c", script]).code(122).stdout("1\n1\n1\n1\n");
     assert_eq!(outcome.stderr, "fated: the run has taken longer than 3.5s of virtual time (--max-virtual-time)\n");

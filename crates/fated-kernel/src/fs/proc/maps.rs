@@ -5,6 +5,7 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::host::nameless::virtual_name;
 use crate::fs::inode::device_number;
+use crate::mm::map_line::MapLine;
 use crate::mm::sizes::{is_hidden, resident};
 use crate::process::task::Task;
 use alloc::{format, string::String, vec::Vec};
@@ -25,18 +26,11 @@ fn mappings(cx: &Cx, task: &Task) -> Result<Vec<Mapping>, Errno> {
     Ok(mappings.into_iter().filter(|it| !is_hidden(&it.name)).collect())
 }
 
-/// `FROM-TO PERMS OFFSET MAJOR:MINOR INODE NAME`.
 fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
-    let mut words = line.splitn(6, ' ');
-    let (range, perms, offset) = (words.next()?, words.next()?, words.next()?);
-    let (device, inode, name) = (words.next()?, words.next()?, words.next().unwrap_or("").trim_start());
+    let it = MapLine::parse(line)?;
+    let (bytes, MapLine { range, perms, offset, device, inode, name }) = (it.size(), it);
     let mut name = String::from_utf8(cx.kernel.mounts.shown(name.into())).unwrap_or_default();
-    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-    let (from, to) = range.split_once('-')?;
-    let bytes = hex(to)?.checked_sub(hex(from)?)?;
-    let (major, minor) = device.split_once(':')?;
-    let real = device_number(hex(major)?, hex(minor)?);
-    let inode: u64 = inode.parse().ok()?;
+    let real = device_number(device.0, device.1);
     let (device, inode) = if inode == 0 {
         ((0, 0), 0)
     } else {
@@ -45,7 +39,10 @@ fn virtualize(cx: &Cx, line: &str) -> Option<Mapping> {
         name = String::from_utf8_lossy(&virtual_name(name.into_bytes(), inode, number)).into_owned();
         (crate::fs::inode::device_parts(fs.device(real)), number)
     };
-    let mut shown = format!("{range} {perms} {offset} {:02x}:{:02x} {inode} ", device.0, device.1);
+    let mut shown = format!(
+        "{:08x}-{:08x} {perms} {offset:08x} {:02x}:{:02x} {inode} ",
+        range.start, range.end, device.0, device.1
+    );
     if !name.is_empty() {
         const COLUMN: usize = 73;
         while shown.len() < COLUMN {

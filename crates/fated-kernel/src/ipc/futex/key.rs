@@ -6,6 +6,7 @@
 
 use crate::errno::Errno;
 use crate::mm::MmId;
+use crate::mm::map_line::MapLine;
 use crate::ports::HostFiles;
 use core::cell::OnceCell;
 
@@ -61,26 +62,9 @@ impl Futex {
 
 /// The byte of a shared file mapping at `addr`, out of `/proc/PID/maps`.
 fn mapped_byte(maps: &[u8], addr: u64) -> Option<Byte> {
-    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-    for line in core::str::from_utf8(maps).ok()?.lines() {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(range), Some(rights), Some(offset), Some(device), Some(inode)) =
-            (words.next(), words.next(), words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        let Some((start, end)) = range.split_once('-') else { continue };
-        let (start, end) = (hex(start)?, hex(end)?);
-        if (start..end).contains(&addr) {
-            if !rights.ends_with('s') {
-                return None;
-            }
-            let (major, minor) = device.split_once(':')?;
-            let device = hex(major)? << 32 | hex(minor)?;
-            return Some((device, inode.parse().ok()?, hex(offset)?.wrapping_add(addr - start)));
-        }
-    }
-    None
+    let mut mappings = core::str::from_utf8(maps).ok()?.lines().filter_map(MapLine::parse);
+    let it = mappings.find(|it| it.range.contains(&addr)).filter(|it| it.perms.ends_with('s'))?;
+    Some((it.device.0 << 32 | it.device.1, it.inode, it.offset.wrapping_add(addr - it.range.start)))
 }
 
 #[cfg(test)]

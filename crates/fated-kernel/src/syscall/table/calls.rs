@@ -150,7 +150,7 @@ pub(super) const CALLS: &[CallInfo] = calls! {
     113 setreuid(Id, Id) -> Zero: Emulated Partial("for the whole process; capabilities go with the effective user id 0");
     114 setregid(Id, Id) -> Zero: Emulated Partial("for the whole process; capabilities go with the effective user id 0");
     115 getgroups(Int, Ptr) -> Int: Emulated Modelled;
-    116 setgroups(Int, Ptr) -> Zero: Emulated Partial("only to the groups that the task has");
+    116 setgroups(Int, Ptr) -> Zero: Emulated Partial("for the whole process");
     117 setresuid(Id, Id, Id) -> Zero: Emulated Partial("for the whole process; capabilities go with the effective user id 0");
     118 getresuid(Ptr, Ptr, Ptr) -> Zero: Emulated Modelled;
     119 setresgid(Id, Id, Id) -> Zero: Emulated Partial("for the whole process; capabilities go with the effective user id 0");
