@@ -132,7 +132,7 @@ pub struct Kernel {
     /// See [`Kernel::is_watched`].
     watched: Cell<bool>,
     /// See [`Kernel::notice_once`].
-    noticed: RefCell<Vec<&'static str>>,
+    noticed: RefCell<Vec<String>>,
 }
 
 /// How far the run of a host has come. Only [`run`](crate::run) changes it.
@@ -251,11 +251,11 @@ impl Kernel {
     }
 
     /// Gives the user a line, once in a run.
-    pub(crate) fn notice_once(&self, line: &'static str) {
+    pub(crate) fn notice_once(&self, line: String) {
         let mut noticed = self.noticed.borrow_mut();
         if !noticed.contains(&line) {
-            noticed.push(line);
-            self.trace.notice(line.into());
+            noticed.push(line.clone());
+            self.trace.notice(line);
         }
     }
 

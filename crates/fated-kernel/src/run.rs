@@ -23,7 +23,7 @@ use crate::ports::{RealTask, Stop};
 use crate::process::fork;
 use crate::process::task::{Process, Task};
 use crate::sched::Rest;
-use crate::signal::SigInfo;
+use crate::signal::{SI_KERNEL, SigInfo};
 use crate::syscall;
 use crate::time::expiry::Jump;
 use crate::time::timers::SECOND;
@@ -277,7 +277,8 @@ impl Kernel {
                 /// What Linux keeps the address of, which later faults of other kinds show again.
                 const PAGE_FAULT: u64 = 14;
                 let (.., last) = cx.task.fault.get();
-                let addr = if fault.trap == PAGE_FAULT { fault.addr } else { last };
+                let has_addr = fault.trap == PAGE_FAULT && fault.code != SI_KERNEL;
+                let addr = if has_addr { fault.addr } else { last };
                 cx.task.fault.set((fault.trap, fault.error, addr));
                 self.force_signal(&cx.task, SigInfo::fault(fault.signal, fault.code, fault.addr));
             }

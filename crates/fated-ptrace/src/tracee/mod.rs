@@ -1,5 +1,6 @@
 //! A task: a tracee with a copy of its registers. This module runs it and decodes its stops; [`calls`] makes calls in its context,
-//! [`exec`] replaces its program, [`sensitive`] emulates instructions, and [`ports`] serves the kernel.
+//! [`exec`] replaces its program, [`sensitive`] emulates instructions, [`trap`] asks Linux what
+//! the processor said of a fault, and [`ports`] serves the kernel.
 //!
 //! Invariants: the task is stopped except during [`Tracee::run`]. The copy of the registers is written back at most once per run,
 //! and only if it has changed. A call that stopped doesn't reach Linux unless the kernel passes it or makes it natively, or the
@@ -9,9 +10,9 @@ mod calls;
 mod exec;
 mod ports;
 mod sensitive;
+mod trap;
 
 use crate::driver::Driver;
-use crate::fault;
 use crate::files;
 use crate::process::Process;
 use crate::shared::Shared;
@@ -203,7 +204,7 @@ impl Tracee {
         }
         self.site.set(None);
         self.load_regs(Regs { orig_rax: u64::MAX, ..regs }, false);
-        Ok(Some(Stop::Fault(fault::describe(signal, info))))
+        Ok(Some(Stop::Fault(self.describe(signal, info))))
     }
 
     /// Records that the task has ended although neither kernel nor engine ended it.

@@ -105,6 +105,9 @@ fn unreadable() {
     let path = program(&folder, "program", content, 0o111);
     let fated = [env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine()];
     as_user(&[&fated[..], &[&path]].concat()).code(126).says(&["failed to run", "executed but not read"]);
+    let script = r#""$0"; echo $?"#;
+    let outcome = as_user(&[&fated[..], &["sh", "-c", script, &path]].concat()).code(0).stdout("126\n");
+    outcome.says(&[&format!("start {path}"), "execute but not read", "chmod +r"]);
 }
 
 /// Numbers from a fixed seed (xorshift).

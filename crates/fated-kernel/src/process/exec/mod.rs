@@ -72,7 +72,7 @@ fn plan(cx: &Cx, request: &Request, path: &[u8], name: Option<Vec<u8>>) -> Resul
         Strings::read(&**guest, request.argv, request.envp, stack, name)
     };
     planner::make(&**guest, cx, &target, strings).map_err(|refusal| {
-        tell(cx, refusal);
+        tell(cx, refusal, target.name.as_ref().unwrap_or(&target.path));
         ExecError::Refused(refusal.errno())
     })
 }
@@ -97,9 +97,9 @@ impl Rules for Cx {
     }
 }
 
-/// Tells the user once of an exec that failed because of what fated can't do.
-fn tell(cx: &Cx, refusal: Refusal) {
-    if let Some(line) = refusal.notice() {
+/// Tells the user once for each program of an exec that failed because of what fated can't do.
+fn tell(cx: &Cx, refusal: Refusal, path: &[u8]) {
+    if let Some(line) = refusal.notice(path) {
         cx.kernel.notice_once(line);
     }
 }
