@@ -233,7 +233,7 @@ impl Kernel {
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.stats.counters(self.timers.now().saturating_sub(self.config.epoch_ns))
+        self.stats.counters(self.since_epoch())
     }
 
     /// The next sixteen bytes for `AT_RANDOM`.

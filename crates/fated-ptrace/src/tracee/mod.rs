@@ -108,7 +108,7 @@ impl Tracee {
             if self.is_gone() || self.resume().is_err() {
                 return Ran::Stopped(self.lost());
             }
-            let (status, spun) = match self.wait_or_spin(&mut spin) {
+            let (status, spun) = match self.wait_or_spin(&mut spin, driver) {
                 Some(waited) => waited,
                 None => return Ran::Stopped(self.lost()),
             };
@@ -253,7 +253,7 @@ impl Tracee {
     }
 
     /// As [`Tracee::wait`], but interrupts a task that spins. Returns the status and whether the task was interrupted.
-    fn wait_or_spin(&self, spin: &mut Spin) -> Option<(i32, bool)> {
+    fn wait_or_spin(&self, spin: &mut Spin, driver: &dyn Driver) -> Option<(i32, bool)> {
         let mut spun = false;
         loop {
             match sys::wait(self.tid.get()) {
@@ -262,7 +262,7 @@ impl Tracee {
                     if spin.is_notable() {
                         let name =
                             std::fs::read_to_string(format!("/proc/{}/comm", self.tid.get())).unwrap_or_default();
-                        self.shared.tell(computes(self.key.get(), name.trim_end()));
+                        self.shared.tell(computes(self.key.get(), name.trim_end(), driver.since_epoch()));
                     }
                     if !spun && spin.tick(self.tid.get(), self.shared.spin_ticks) {
                         // If the task stops by itself at this moment, the wait returns that stop.

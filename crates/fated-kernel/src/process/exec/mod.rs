@@ -170,6 +170,10 @@ fn begin_program(cx: &Cx, name: &[u8], given_up: Vec<FileId>) {
     process.memory.exec();
     process.timers.exec(kernel);
     process.settings.exec();
+    let mut credentials = process.credentials.borrow_mut();
+    let uid = credentials.uid;
+    credentials.caps.exec(&uid);
+    drop(credentials);
     if let Ok(exe) = cx.files().proc_link("exe") {
         *process.exe.borrow_mut() = exe;
     }
