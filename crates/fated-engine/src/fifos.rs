@@ -26,6 +26,10 @@ struct Fifo {
     writes: bool,
     /// Our end, once it could be opened.
     file: Option<File>,
+    /// It was empty at some time since.
+    was_empty: bool,
+    /// How often it wasn't.
+    looks: u32,
     /// A guest has it, as the other end was there.
     taken: bool,
 }
@@ -44,19 +48,29 @@ impl Fifo {
         if self.file.is_none() {
             self.file = self.open();
         }
-        self.file.as_ref().is_some_and(|file| self.writes || has_writer(file))
+        self.writes && self.file.is_some() || self.has_writer()
+    }
+
+    /// Whether somebody has the pipe open for writing, or has had it since we opened it.
+    fn has_writer(&mut self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let bits = events(file.as_raw_fd());
+        if bits & poll::IN == 0 {
+            self.was_empty = true;
+        }
+        if bits & (poll::IN | poll::HUP) == poll::IN && !self.was_empty {
+            // It may be for another reader, from a writer who has gone.
+            self.looks += 1;
+            return self.looks > PATIENCE;
+        }
+        // tee(2) from an empty pipe fails with EAGAIN if there is a writer, and gives 0 if there is none. It takes nothing.
+        let is_there = |writer: std::io::PipeWriter| sys::tee(file.as_raw_fd(), writer.as_raw_fd(), 1) != Ok(0);
+        bits & (poll::IN | poll::HUP) != 0 || std::io::pipe().is_ok_and(|(_reader, writer)| is_there(writer))
     }
 }
 
-/// Whether somebody has this pipe open for writing, or has had it since we opened it and left something, or the end.
-fn has_writer(file: &File) -> bool {
-    if events(file.as_raw_fd()) & (poll::IN | poll::HUP) != 0 {
-        return true;
-    }
-    // tee(2) from an empty pipe fails with EAGAIN if there is a writer, and gives 0 if there is none. It takes nothing.
-    let Ok((_reader, writer)) = std::io::pipe() else { return false };
-    sys::tee(file.as_raw_fd(), writer.as_raw_fd(), 1) != Ok(0)
-}
+/// How often we look at what was in a pipe before we opened it, until we take it for a writer's who is there.
+const PATIENCE: u32 = 50;
 
 /// The `POLL*` bits of a descriptor now.
 pub(crate) fn events(fd: RawFd) -> u32 {
@@ -72,7 +86,10 @@ impl Fifos {
         match request {
             FifoRequest::Await { path, writes } => {
                 let path = OsStr::from_bytes(path).into();
-                fifos.insert(number, Fifo { path, writes: *writes, file: None, taken: false });
+                fifos.insert(
+                    number,
+                    Fifo { path, writes: *writes, file: None, was_empty: false, looks: 0, taken: false },
+                );
             }
             FifoRequest::Take => fifos.get_mut(&number).into_iter().for_each(|fifo| fifo.taken = true),
             FifoRequest::Close => drop(fifos.remove(&number)),
