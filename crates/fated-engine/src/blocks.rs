@@ -7,7 +7,7 @@ use crate::{signals, sys};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::{FileStat, kind};
 use fated_kernel::fs::poll;
-use fated_kernel::ports::Console;
+use fated_kernel::ports::{Console, FIFOS, FifoRequest};
 use fated_kernel::tty::input::BLOCK;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -27,6 +27,8 @@ pub struct Blocks {
     waits: Cell<Option<Wait>>,
     notice: Box<dyn Fn(&str)>,
     noticed: Cell<bool>,
+    /// The named pipe whose other end is awaited, and since when.
+    fifo: RefCell<Option<(Instant, String)>>,
 }
 
 /// What has arrived.
@@ -69,7 +71,8 @@ impl Blocks {
     /// `streams` with standard input in blocks. `notice` takes a line for the user.
     #[must_use]
     pub fn new(streams: Rc<dyn Console>, notice: Box<dyn Fn(&str)>) -> Blocks {
-        Blocks { streams, input: RefCell::default(), waits: Cell::new(None), notice, noticed: Cell::new(false) }
+        let (input, waits, noticed, fifo) = Default::default();
+        Blocks { streams, input, waits, notice, noticed, fifo }
     }
 
     /// What ends a read. Terminals give lines, or, where a program has set them so, single characters.
@@ -145,6 +148,20 @@ impl Blocks {
     }
 }
 
+impl Blocks {
+    /// Tells the user once if nobody opens the other end of a named pipe.
+    fn note_fifo(&self) {
+        if let Some((since, path)) = &*self.fifo.borrow()
+            && since.elapsed() >= PATIENCE_AT_FIRST
+            && !self.noticed.replace(true)
+        {
+            (self.notice)(&format!(
+                "all guests wait, one of them for somebody outside to open the other end of {path}"
+            ));
+        }
+    }
+}
+
 impl Console for Blocks {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         if fd != 0 {
@@ -170,7 +187,11 @@ impl Console for Blocks {
 
     fn poll(&self, fd: i32, want: u64) -> u32 {
         if fd != 0 {
-            return self.streams.poll(fd, want);
+            let bits = self.streams.poll(fd, want);
+            if fd >= FIFOS && bits == 0 {
+                self.note_fifo();
+            }
+            return bits;
         }
         let want = want.clamp(1, BLOCK) as usize;
         let input = &mut *self.input.borrow_mut();
@@ -199,6 +220,16 @@ impl Console for Blocks {
             }
             _ => self.streams.ioctl(fd, request, arg),
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the user is told after some real time; guests don't see it")]
+    fn fifo(&self, number: i32, request: &FifoRequest<'_>) -> bool {
+        let awaited = match request {
+            FifoRequest::Await { path, .. } => Some((Instant::now(), String::from_utf8_lossy(path).into_owned())),
+            FifoRequest::Take | FifoRequest::Close => None,
+        };
+        self.fifo.replace(awaited);
+        self.streams.fifo(number, request)
     }
 }
 

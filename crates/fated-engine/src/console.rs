@@ -1,22 +1,37 @@
 //! The streams of a run: those of fated itself, or buffers in memory.
 
+use crate::fifos::{Fifos, events};
 use crate::{signals, sys};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::{Awaited, Console};
+use fated_kernel::ports::{Awaited, Console, FIFOS, FifoRequest};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The streams of fated itself: the standard ones, and others that it has inherited.
 #[derive(Clone, Debug, Default)]
 pub struct Standard {
     /// The numbers of the others. What fated has under any other number is its own.
     pub others: Vec<i32>,
+    /// Named pipes, which somebody outside may have, too.
+    fifos: Rc<Fifos>,
 }
 
 impl Standard {
+    /// Those that fated has inherited under these numbers.
+    #[must_use]
+    pub fn with(others: Vec<i32>) -> Standard {
+        Standard { others, ..Standard::default() }
+    }
+
     fn has(&self, fd: i32) -> bool {
         (0..=2).contains(&fd) || self.others.contains(&fd)
+    }
+
+    /// The descriptor behind a stream.
+    fn descriptor(&self, fd: i32) -> Option<i32> {
+        if fd >= FIFOS { self.fifos.descriptor(fd) } else { self.has(fd).then_some(fd) }
     }
 
     /// Writes all of it, as far as that is possible.
@@ -28,31 +43,26 @@ impl Standard {
     }
 }
 
-/// The events that [`libc::poll`] reports for a descriptor now.
-fn ready(fd: i32) -> u32 {
-    let events = libc::POLLIN | libc::POLLOUT | libc::POLLPRI | libc::POLLRDHUP;
-    let mut fds = [libc::pollfd { fd, events, revents: 0 }];
-    match sys::poll(&mut fds, 0) {
-        Ok(_) => u32::from(fds[0].revents.cast_unsigned()),
-        Err(_) => 0,
-    }
-}
-
-/// What poll(2) needs to wait for these streams.
+/// What poll(2) needs to wait for these streams. Named pipes have to be looked at again and again.
 #[must_use]
 pub fn poll_set(streams: &[Awaited]) -> Vec<libc::pollfd> {
     let events = |bits: u32| i16::try_from(bits & 0x7fff).unwrap_or(0);
-    streams.iter().map(|it| libc::pollfd { fd: it.stream, events: events(it.bits), revents: 0 }).collect()
+    streams
+        .iter()
+        .map(|it| libc::pollfd {
+            fd: if it.stream < FIFOS { it.stream } else { -1 },
+            events: events(it.bits),
+            revents: 0,
+        })
+        .collect()
 }
 
 impl Console for Standard {
     fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         // A run that repeats another one needn't be given its streams.
-        if !self.has(fd) {
-            return Ok(0);
-        }
+        let Some(fd) = self.descriptor(fd) else { return Ok(0) };
         let readable = libc::POLLIN | libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
-        if ready(fd) & u32::from(readable.cast_unsigned()) == 0 {
+        if events(fd) & u32::from(readable.cast_unsigned()) == 0 {
             return Err(Errno::EAGAIN);
         }
         // If another process has taken the data meanwhile, the read blocks until a tick interrupts it: no data after all.
@@ -60,9 +70,7 @@ impl Console for Standard {
     }
 
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize, Errno> {
-        if !self.has(fd) {
-            return Ok(data.len());
-        }
+        let Some(fd) = self.descriptor(fd) else { return Ok(data.len()) };
         loop {
             match sys::write(fd, data) {
                 // The user ends the run while nobody reads the stream. The guest won't see this error.
@@ -78,15 +86,23 @@ impl Console for Standard {
     }
 
     fn poll(&self, fd: i32, _want: u64) -> u32 {
-        if self.has(fd) { ready(fd) } else { (libc::POLLIN | libc::POLLOUT) as u32 }
+        match fd {
+            FIFOS.. => self.fifos.poll(fd),
+            _ if self.has(fd) => events(fd),
+            _ => (libc::POLLIN | libc::POLLOUT) as u32,
+        }
     }
 
     fn stat(&self, fd: i32) -> Result<FileStat, Errno> {
-        if self.has(fd) { sys::statx(fd, c"", libc::AT_EMPTY_PATH) } else { Err(Errno::EBADF) }
+        sys::statx(self.descriptor(fd).ok_or(Errno::EBADF)?, c"", libc::AT_EMPTY_PATH)
     }
 
     fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno> {
-        if self.has(fd) { sys::ioctl(fd, request, arg) } else { Err(Errno::ENOTTY) }
+        sys::ioctl(self.descriptor(fd).ok_or(Errno::ENOTTY)?, request, arg)
+    }
+
+    fn fifo(&self, number: i32, request: &FifoRequest<'_>) -> bool {
+        self.fifos.ask(number, request)
     }
 }
 

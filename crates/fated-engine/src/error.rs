@@ -6,6 +6,7 @@ use std::time::Duration;
 use fated_kernel::errno::Errno;
 use fated_kernel::id::Tid;
 use fated_kernel::syscall::log::names;
+use fated_kernel::time::timers::SECOND;
 
 /// Why a run could not be started, or had to be given up.
 #[derive(Debug, thiserror::Error)]
@@ -188,11 +189,13 @@ impl Error {
     }
 }
 
-/// The line for a task that computes.
+/// The line for a task that computes, since a moment of virtual time as the log has it.
 #[must_use]
-pub fn computes(tid: impl std::fmt::Display, program: &str) -> String {
+pub fn computes(tid: impl std::fmt::Display, program: &str, since_ns: Option<u64>) -> String {
+    let since =
+        since_ns.map_or(String::new(), |ns| format!(", since {}.{:09} s of virtual time", ns / SECOND, ns % SECOND));
     format!(
-        "{program} (pid {tid}) has run for {} s without a system call; virtual time stands still meanwhile, and no timer expires",
+        "{program} (pid {tid}) has run for {} s without a system call{since}; virtual time stands still meanwhile, and no timer expires",
         COMPUTES_AFTER.as_secs()
     )
 }

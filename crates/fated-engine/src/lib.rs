@@ -20,6 +20,8 @@ pub mod cpuid;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod fifos;
+#[cfg(feature = "std")]
 pub mod inherit;
 #[cfg(feature = "std")]
 mod launch;

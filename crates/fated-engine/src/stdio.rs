@@ -8,7 +8,7 @@ use crate::sys;
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
 use fated_kernel::fs::poll;
-use fated_kernel::ports::Console;
+use fated_kernel::ports::{Console, FifoRequest};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -129,5 +129,9 @@ impl Console for Shown {
             Stdio::Tty => self.terminal_ioctl(request, arg),
             _ => Err(Errno::ENOTTY),
         }
+    }
+
+    fn fifo(&self, number: i32, request: &FifoRequest<'_>) -> bool {
+        self.streams.fifo(number, request)
     }
 }

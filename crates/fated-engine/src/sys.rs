@@ -99,6 +99,12 @@ pub fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> Os<usize> {
     check(i64::from(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as u64, timeout_ms) })).map(|n| n as usize)
 }
 
+/// tee(2), without waiting.
+pub fn tee(from: RawFd, to: RawFd, len: usize) -> Os<usize> {
+    // SAFETY: takes numbers.
+    check(unsafe { libc::tee(from, to, len, libc::SPLICE_F_NONBLOCK) } as i64).map(|count| count as usize)
+}
+
 /// ioctl(2) with `arg` copied in and out; no known request uses more than a page.
 pub fn ioctl(fd: RawFd, request: u32, arg: &mut [u8]) -> Os<i64> {
     let mut scratch = [0_u8; 4096];

@@ -21,7 +21,7 @@ const SONAME: &str = "linux-vdso.so.1";
 const VERSION: &str = "LINUX_2.6";
 
 /// The space for a function.
-const SLOT: usize = 32;
+const SLOT: usize = 64;
 /// The number of symbols without the first one, which is null.
 const SYMBOLS: usize = 2 * FUNCTIONS.len();
 
@@ -75,7 +75,7 @@ const MUNMAP: [u8; 13] = [0x4c, 0x89, 0xc7, 0x4c, 0x89, 0xce, 0xb8, 11, 0, 0, 0,
 /// `int3`.
 const TRAP: u8 = 0xcc;
 
-/// The offsets of the functions and the numbers of their calls. Each has 32 bytes, of which it needs eight.
+/// The offsets of the functions and the numbers of their calls. Each has 64 bytes.
 pub fn functions() -> impl Iterator<Item = (usize, u32)> {
     FUNCTIONS.iter().enumerate().map(|(index, &(_, number))| (TEXT + index * SLOT, number))
 }
@@ -273,8 +273,11 @@ const fn frames(it: &mut Writer) {
     it.u32s(&[(END - TEXT) as u32]);
 }
 
-/// `mov eax, NUMBER; syscall; ret`.
-const FUNCTION_SIZE: usize = 8;
+/// What a function does behind its call: `xor ecx, ecx; xor r11d, r11d; ret`. So these registers and the flags don't tell how
+/// the call was made.
+pub const RETURN: [u8; 6] = [0x31, 0xc9, 0x45, 0x31, 0xdb, 0xc3];
+/// `mov eax, NUMBER; syscall`, and the above.
+const FUNCTION_SIZE: usize = 7 + RETURN.len();
 
 const fn text(it: &mut Writer) {
     let mut i = 0;
@@ -282,7 +285,8 @@ const fn text(it: &mut Writer) {
         it.at(TEXT + i * SLOT);
         it.bytes(&[0xb8]);
         it.u32s(&[FUNCTIONS[i].1]);
-        it.bytes(&[0x0f, 0x05, 0xc3]);
+        it.bytes(&[0x0f, 0x05]);
+        it.bytes(&RETURN);
         it.bytes(&[TRAP; SLOT - FUNCTION_SIZE]);
         i += 1;
     }
@@ -358,7 +362,7 @@ mod tests {
     #[test]
     fn it_fits_into_the_page_of_any_linux() {
         const { assert!(END <= 4096) };
-        assert_eq!(IMAGE[SYSCALL_AT as usize..][..3], [0x0f, 0x05, 0xc3]);
+        assert_eq!(IMAGE[SYSCALL_AT as usize..][..2], [0x0f, 0x05]);
         assert_eq!(IMAGE[MUNMAP_AT as usize + MUNMAP.len() - 2..][..3], [0x0f, 0x05, TRAP]);
     }
 

@@ -132,7 +132,7 @@ pub struct Kernel {
     /// See [`Kernel::is_watched`].
     watched: Cell<bool>,
     /// See [`Kernel::notice_once`].
-    noticed: RefCell<Vec<&'static str>>,
+    noticed: RefCell<Vec<String>>,
 }
 
 /// How far the run of a host has come. Only [`run`](crate::run) changes it.
@@ -233,7 +233,7 @@ impl Kernel {
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.stats.counters(self.timers.now().saturating_sub(self.config.epoch_ns))
+        self.stats.counters(self.since_epoch())
     }
 
     /// The next sixteen bytes for `AT_RANDOM`.
@@ -251,11 +251,11 @@ impl Kernel {
     }
 
     /// Gives the user a line, once in a run.
-    pub(crate) fn notice_once(&self, line: &'static str) {
+    pub(crate) fn notice_once(&self, line: String) {
         let mut noticed = self.noticed.borrow_mut();
         if !noticed.contains(&line) {
-            noticed.push(line);
-            self.trace.notice(line.into());
+            noticed.push(line.clone());
+            self.trace.notice(line);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::arch::{Call, Fault, Regs};
 use crate::errno::Errno;
 use crate::fs::dirent::Listing;
 use crate::fs::inode::FileStat;
+use crate::fs::poll;
 use crate::id::Tid;
 use crate::process::exec::plan::{Exec, ExecError, ProgramFile};
 use crate::record::Record;
@@ -133,6 +134,33 @@ pub struct Awaited {
     pub want: u64,
 }
 
+impl Awaited {
+    /// Whether somebody outside is awaited who opens the other end of a named pipe.
+    #[must_use]
+    pub fn is_for_opening(&self) -> bool {
+        self.stream >= FIFOS && self.bits == poll::PRI
+    }
+}
+
+/// From here on, streams are named pipes.
+pub const FIFOS: i32 = 1 << 20;
+
+/// What is asked about a named pipe whose other end somebody outside of the run may have, or open later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FifoRequest<'a> {
+    /// From now on `POLLPRI` says that the other end is there.
+    Await {
+        /// The pipe's real path.
+        path: &'a [u8],
+        /// The guest writes; otherwise it reads.
+        writes: bool,
+    },
+    /// The guest has it now, and reads or writes it as any other stream.
+    Take,
+    /// The guest has closed it, or doesn't wait any more.
+    Close,
+}
+
 /// The standard streams of fated itself, and the other streams that the first process inherits.
 pub trait Console: Debug {
     /// Reads from stream `fd`, which has its number as a descriptor; `EAGAIN` if there is no input yet. Where input comes in blocks, it
@@ -147,6 +175,10 @@ pub trait Console: Debug {
     fn stat(&self, fd: i32) -> Result<FileStat, Errno>;
     /// ioctl(2) with an argument of at most `arg.len()` bytes, copied in and out.
     fn ioctl(&self, fd: i32, request: u32, arg: &mut [u8]) -> Result<i64, Errno>;
+    /// Asks for something about a named pipe, which becomes stream `number` ([`FIFOS`] or more). `false` if nobody can be outside.
+    fn fifo(&self, _number: i32, _request: &FifoRequest<'_>) -> bool {
+        false
+    }
 }
 
 /// Takes what the kernel reports about a run.

@@ -19,11 +19,11 @@ use crate::cx::Cx;
 use crate::fs::poll;
 use crate::host::{Boot, Ending, Kernel, Next};
 use crate::id::{Pid, Tid};
-use crate::ports::{RealTask, Stop};
+use crate::ports::{Awaited, FIFOS, RealTask, Stop};
 use crate::process::fork;
 use crate::process::task::{Process, Task};
 use crate::sched::Rest;
-use crate::signal::SigInfo;
+use crate::signal::{SI_KERNEL, SigInfo};
 use crate::syscall;
 use crate::time::expiry::Jump;
 use crate::time::timers::SECOND;
@@ -95,12 +95,15 @@ impl Kernel {
         // What outlives the first process isn't worth the user's waiting.
         let goes_on = self.run.exit_status.get().is_none();
         let awaited = self.streams.awaited().filter(|_| goes_on);
-        let outsider = goes_on && self.locks.awaits_outsider();
-        // Time stands still while a task waits for input or an outsider, but not for those who wait for a stream's end alone.
+        let holds = goes_on && self.locks.awaits_outsider();
+        let any = |is: fn(&Awaited) -> bool| awaited.as_ref().is_some_and(|streams| streams.iter().any(is));
+        // Time stands still while a task waits for input or a lock, but not for those who wait for a stream's end alone, or for somebody
+        // to come.
         const END: u32 = poll::ERR | poll::HUP;
-        let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|it| it.bits & !END != 0));
+        let input = any(|it| it.bits & !END != 0 && !it.is_for_opening());
+        let outsider = holds || any(|it| it.stream >= FIFOS);
         let user_waits = self.user_signals.get() > 0;
-        if !input && !outsider || user_waits {
+        if !input && !holds || user_waits {
             match self.jump() {
                 Jump::Done => return None,
                 Jump::BeyondHorizon(at) => return Some(self.idle_until(Some(at))),
@@ -277,7 +280,8 @@ impl Kernel {
                 /// What Linux keeps the address of, which later faults of other kinds show again.
                 const PAGE_FAULT: u64 = 14;
                 let (.., last) = cx.task.fault.get();
-                let addr = if fault.trap == PAGE_FAULT { fault.addr } else { last };
+                let has_addr = fault.trap == PAGE_FAULT && fault.code != SI_KERNEL;
+                let addr = if has_addr { fault.addr } else { last };
                 cx.task.fault.set((fault.trap, fault.error, addr));
                 self.force_signal(&cx.task, SigInfo::fault(fault.signal, fault.code, fault.addr));
             }

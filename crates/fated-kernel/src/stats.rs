@@ -15,7 +15,13 @@ pub struct Stats {
     natives: Cell<u64>,
     tasks: Cell<u64>,
     programs: Cell<u64>,
+    stdin: Cell<u64>,
 }
+
+/// In [`Counters::stdin`]: a guest has asked for the settings of a terminal, and it is none.
+pub const ASKED_FOR_TERMINAL: u64 = 1;
+/// In [`Counters::stdin`]: it was then read.
+pub const READ_AFTERWARDS: u64 = 2;
 
 /// The counters as plain numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub struct Counters {
     pub tasks: u64,
     /// How many programs were started.
     pub programs: u64,
+    /// What guests have done with standard input: [`ASKED_FOR_TERMINAL`], [`READ_AFTERWARDS`].
+    pub stdin: u64,
     /// How much virtual time has passed since [`crate::config::Config::epoch_ns`].
     pub virtual_ns: u64,
 }
@@ -44,6 +52,7 @@ impl Default for Stats {
             natives: Cell::default(),
             tasks: Cell::default(),
             programs: Cell::default(),
+            stdin: Cell::default(),
         }
     }
 }
@@ -86,6 +95,18 @@ impl Stats {
         self.programs.set(self.programs.get() + 1);
     }
 
+    /// A guest has asked whether standard input is a terminal, and it is none.
+    pub(crate) fn no_terminal(&self) {
+        self.stdin.set(self.stdin.get() | ASKED_FOR_TERMINAL);
+    }
+
+    /// A guest reads standard input.
+    pub(crate) fn reads_stdin(&self) {
+        if self.stdin.get() == ASKED_FOR_TERMINAL {
+            self.stdin.set(ASKED_FOR_TERMINAL | READ_AFTERWARDS);
+        }
+    }
+
     /// The counters as they are now.
     #[must_use]
     pub fn counters(&self, virtual_ns: u64) -> Counters {
@@ -95,6 +116,7 @@ impl Stats {
             natives: self.natives.get(),
             tasks: self.tasks.get(),
             programs: self.programs.get(),
+            stdin: self.stdin.get(),
             virtual_ns,
         }
     }

@@ -27,6 +27,10 @@ pub trait Driver {
     }
     /// See [`Kernel::auxv_random`].
     fn auxv_random(&self) -> [u8; 16];
+    /// See [`Kernel::since_epoch`].
+    fn since_epoch(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Driver for Rc<Kernel> {
@@ -53,5 +57,8 @@ impl Driver for Rc<Kernel> {
     }
     fn auxv_random(&self) -> [u8; 16] {
         Kernel::auxv_random(self)
+    }
+    fn since_epoch(&self) -> Option<u64> {
+        Some(Kernel::since_epoch(self))
     }
 }

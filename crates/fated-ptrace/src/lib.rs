@@ -12,7 +12,6 @@
 
 pub mod bench;
 mod driver;
-mod fault;
 mod files;
 mod filter;
 mod ids;

@@ -100,7 +100,7 @@ impl Engine {
             exe: link("exe")?,
             cwd: link("cwd")?,
             umask: crate::files::umask(tid).map_err(start("look at the new program"))?,
-            credentials: Credentials { uid, gid, groups },
+            credentials: Credentials::new(uid, gid, groups),
             inherited: self.launch.inherited.iter().map(|it| Inherited { fd: it.fd, flags: it.flags }).collect(),
             descriptors: limits::descriptors(),
         };

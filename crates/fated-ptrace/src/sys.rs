@@ -38,6 +38,16 @@ pub(crate) fn cont(tid: RealTid) -> Os<()> {
     ptrace(libc::PTRACE_CONT, tid, 0, 0)
 }
 
+/// Continues the tracee with a signal.
+pub(crate) fn cont_with(tid: RealTid, signal: i32) -> Os<()> {
+    ptrace(libc::PTRACE_CONT, tid, 0, u64::from(signal.unsigned_abs()))
+}
+
+/// Delivers a signal for whose delivery the tracee is stopped: if it has a handler, the tracee stops at its first instruction.
+pub(crate) fn step_with(tid: RealTid, signal: i32) -> Os<()> {
+    ptrace(libc::PTRACE_SINGLESTEP, tid, 0, u64::from(signal.unsigned_abs()))
+}
+
 /// Continues the tracee up to the next entry or exit of a call.
 pub(crate) fn cont_to_call(tid: RealTid) -> Os<()> {
     ptrace(libc::PTRACE_SYSCALL, tid, 0, 0)

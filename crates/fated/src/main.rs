@@ -13,6 +13,7 @@ mod logfile;
 mod man;
 mod named;
 mod policy;
+mod repeat;
 mod replay;
 mod run;
 mod scratch;

@@ -12,13 +12,13 @@ use fated_kernel::journal::Journal;
 use fated_kernel::ports::{Console, Trace};
 use fated_kernel::stats::Counters;
 
-use crate::cli::{EngineName, RunArgs, StatsFormat};
+use crate::cli::{EngineName, RunArgs, StatsFormat, StdioName};
 use crate::exit::{self, End, Failure};
 use crate::fresh::Fresh;
 use crate::logfile::LogFile;
 use crate::settings::{Limits, Settings, Tmp};
 use crate::verify_input::Input;
-use crate::{policy, stats, stderr, verify};
+use crate::{policy, repeat, stats, stderr, verify};
 
 /// Runs the program; returns how fated ends.
 pub fn run(args: &RunArgs) -> anyhow::Result<End> {
@@ -31,11 +31,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<End> {
         }
     }
     let show = Show { log: args.log.as_deref(), stats: args.stats, fresh: args.fresh.as_deref(), quiet: args.quiet };
-    match input {
+    let result = match input {
         Some(input) if args.verify => verify::run(args, &settings, &input, log_file(args.log.as_deref(), args.epoch)?),
         Some(input) => carry_out_on(&input.settings(&settings), &show, Rc::new(input.console(true))),
         None => carry_out(&settings, &show),
-    }
+    };
+    repeat::tell(args, &settings, &result);
+    result
 }
 
 /// What is to be seen of a run, and where it happens.
@@ -74,6 +76,10 @@ fn carry_out_on(settings: &Settings, show: &Show<'_>, console: Rc<dyn Console>) 
     let of_guests = processor.and_then(|processor| processor.so_far().ok());
     cost.processor = of_guests.map(|of_guests| of_guests + processor::own_time());
     stats::print(show.stats, &cost, show.quiet);
+    let failed = !matches!(ended, Ok(Ending::Exited(0)));
+    if !show.quiet && settings.stdio == StdioName::Pipe {
+        stats::say_terminal(&cost, failed);
+    }
     let code = code(ended?)?;
     logged?;
     Ok(code)

@@ -164,7 +164,7 @@ impl Settings {
     pub fn standard(&self) -> Standard {
         let wanted = |fd: i32| self.launch.inherited.iter().any(|it| it.fd == fd);
         let there = inherit::inheritance().files;
-        Standard { others: there.iter().map(|file| file.descriptor.fd).filter(|&fd| wanted(fd)).collect() }
+        Standard::with(there.iter().map(|file| file.descriptor.fd).filter(|&fd| wanted(fd)).collect())
     }
 
     /// The configuration and the journal of a run that begins now.

@@ -1,9 +1,10 @@
 //! `--stats`, and the lines about refused calls that are printed without it.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use fated_kernel::stats::by_name;
+use fated_kernel::stats::{ASKED_FOR_TERMINAL, READ_AFTERWARDS, by_name};
 use fated_kernel::syscall::table::{self, Status};
 use serde_json::{Value, json};
 
@@ -33,6 +34,17 @@ fn say_refused((number, count): &(u64, u64)) {
         _ => "fated doesn't know the call",
     };
     stderr::say(format_args!("refused with ENOSYS: {name}: {why}"));
+}
+
+/// Where the user sits at a terminal: whether the program has looked for one, and did something without it.
+pub fn say_terminal(cost: &Cost, failed: bool) {
+    let asked = cost.kernel.stdin & ASKED_FOR_TERMINAL != 0;
+    let missed = failed || cost.kernel.stdin & READ_AFTERWARDS != 0;
+    if asked && missed && io::stdin().is_terminal() && io::stdout().is_terminal() {
+        stderr::say(
+            "the program has asked whether its standard input is a terminal, and has found a pipe: --stdio inherit makes it interactive",
+        );
+    }
 }
 
 fn virtual_time(cost: &Cost) -> Duration {

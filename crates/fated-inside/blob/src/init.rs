@@ -32,6 +32,7 @@ use crate::process::task::GuestTask;
 use crate::process::{self, Process, descriptors};
 use crate::protocol::bytes::Reader;
 use crate::protocol::end::End;
+use crate::protocol::layout::ARENA;
 use crate::protocol::plan::{Plan, file};
 use crate::rewrite::sensitive;
 use crate::settings::settings;
@@ -128,6 +129,7 @@ fn try_boot() -> Result<(), End> {
     let kernel = turn()
         .kernel
         .get_or_init(|| Kernel::with_journal(plan.config, Rc::new(Supervisor), Rc::new(Supervisor), journal));
+    control().clock.store(core::ptr::from_ref(kernel.timers.now_cell()) as u64 - ARENA, SeqCst);
     let process = Process::first();
     process.has_turn();
     let task = GuestTask::new(process, Frame::empty(), Regs::default());
@@ -235,5 +237,5 @@ fn credentials() -> Result<Credentials, Errno> {
     let count = sys::ask(__NR_getgroups, [0; 6])?;
     let mut groups = vec![0_u32; count as usize];
     sys::ask(__NR_getgroups, [count, groups.as_mut_ptr() as u64, 0, 0, 0, 0])?;
-    Ok(Credentials { uid, gid, groups })
+    Ok(Credentials::new(uid, gid, groups))
 }

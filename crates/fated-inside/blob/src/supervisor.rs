@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use fated_engine::notice::{Notice, Notices};
 use fated_kernel::errno::Errno;
 use fated_kernel::fs::inode::FileStat;
-use fated_kernel::ports::{Awaited, Console, Cpu, Store, Trace};
+use fated_kernel::ports::{Awaited, Console, Cpu, FifoRequest, Store, Trace};
 use fated_kernel::record::Record;
 use linux_raw_sys::general::__NR_prctl;
 
@@ -21,7 +21,7 @@ use crate::enter::clock;
 use crate::enter::turn::turn;
 use crate::memory::marks;
 use crate::protocol::bytes::{Reader, Writer};
-use crate::protocol::control::{FOR_OUTSIDER, GIVE_UP, NEVER, op};
+use crate::protocol::control::{FOR_OUTSIDER, GIVE_UP, NEVER, fifo, op};
 use crate::protocol::end::{self, End};
 use crate::protocol::layout::{BUFFER_SIZE, REQUESTED_EXIT};
 use crate::protocol::{record, stat};
@@ -261,6 +261,16 @@ impl Console for Supervisor {
         let value = request(op::IOCTL, [fd as u64, u64::from(number)], arg);
         arg.copy_from_slice(buffer(arg.len()));
         answer(value).map(|value| value as i64)
+    }
+
+    fn fifo(&self, number: i32, asked: &FifoRequest<'_>) -> bool {
+        let (kind, path) = match *asked {
+            FifoRequest::Await { path, writes: false } => (fifo::AWAIT_WRITER, path),
+            FifoRequest::Await { path, writes: true } => (fifo::AWAIT_READER, path),
+            FifoRequest::Take => (fifo::TAKE, &[][..]),
+            FifoRequest::Close => (fifo::CLOSE, &[][..]),
+        };
+        request(op::FIFO, [number as u64, kind], path) != 0
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Control {
     pub traps: AtomicU64,
     /// How far the host may run: a virtual time in nanoseconds since 1970, or [`NEVER`] for no limit. At first 0.
     pub horizon: AtomicU64,
+    /// The offset in the arena of the word that has the virtual time, in nanoseconds since 1970; 0 before the run.
+    pub clock: AtomicU64,
     /// What the supervisor asks of the kernel: a bit for each signal from the user, and [`GIVE_UP`].
     pub asked: AtomicU64,
 }
@@ -58,6 +60,14 @@ pub const FOR_OUTSIDER: u64 = 1;
 
 /// No moment of time.
 pub const NEVER: u64 = u64::MAX;
+
+/// What [`op::FIFO`] asks for (`FifoRequest`).
+pub mod fifo {
+    pub const AWAIT_WRITER: u64 = 0;
+    pub const AWAIT_READER: u64 = 1;
+    pub const TAKE: u64 = 2;
+    pub const CLOSE: u64 = 3;
+}
 
 /// The requests.
 pub mod op {
@@ -87,4 +97,6 @@ pub mod op {
     /// Nothing more happens up to the horizon. args: the next moment at which something happens, or [`super::NEVER`];
     /// the horizon. The answer comes when the horizon changes.
     pub const IDLE: u32 = 12;
+    /// args: stream, one of [`super::fifo`]; the pipe's path. Answer: whether somebody can be outside.
+    pub const FIFO: u32 = 13;
 }

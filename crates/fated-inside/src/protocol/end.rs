@@ -118,7 +118,7 @@ pub fn write_counters(counters: &Counters, to: &mut Writer) {
             to.number(count);
         });
     }
-    for value in [counters.natives, counters.tasks, counters.programs, counters.virtual_ns] {
+    for value in [counters.natives, counters.tasks, counters.programs, counters.stdin, counters.virtual_ns] {
         to.number(value);
     }
 }
@@ -127,6 +127,6 @@ pub fn write_counters(counters: &Counters, to: &mut Writer) {
 pub fn read_counters(from: &mut Reader<'_>) -> Counters {
     let mut list = || from.list(|from| (from.number(), from.number()));
     let (calls, refused) = (list(), list());
-    let [natives, tasks, programs, virtual_ns] = core::array::from_fn(|_| from.number());
-    Counters { calls, refused, natives, tasks, programs, virtual_ns }
+    let [natives, tasks, programs, stdin, virtual_ns] = core::array::from_fn(|_| from.number());
+    Counters { calls, refused, natives, tasks, programs, stdin, virtual_ns }
 }

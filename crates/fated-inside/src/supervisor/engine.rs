@@ -14,7 +14,7 @@ use fated_kernel::config::{Config, Inherited};
 use fated_kernel::errno::Errno;
 use fated_kernel::host::Ending;
 use fated_kernel::journal::Mode;
-use fated_kernel::ports::{Awaited, Console, Store, Trace};
+use fated_kernel::ports::{Awaited, Console, FifoRequest, Store, Trace};
 use fated_kernel::stats::Counters;
 
 use super::blob::Blob;
@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::spin::Spin;
 use super::{requirements, sys};
 use crate::protocol::bytes::{Reader, Writer};
-use crate::protocol::control::{FOR_OUTSIDER, GIVE_UP, NEVER, op};
+use crate::protocol::control::{FOR_OUTSIDER, GIVE_UP, NEVER, fifo, op};
 use crate::protocol::end::{self, End};
 use crate::protocol::layout::{ARENA_FD, BASES, BLOB_FD, BLOCK_SIZE, BUFFER_SIZE, NEAR, TEXT_FD, place_above};
 use crate::protocol::plan::{Plan, file};
@@ -92,6 +92,7 @@ pub struct Engine {
     signals: Signals,
     counters: Counters,
     spin: Spin,
+    epoch_ns: u64,
     cache: Cache,
     /// The host waits for a horizon.
     idle: bool,
@@ -185,6 +186,7 @@ impl Engine {
             signals,
             counters,
             spin: Spin::default(),
+            epoch_ns: config.epoch_ns,
             cache,
             idle: false,
             not_taken: Cell::default(),
@@ -254,7 +256,10 @@ impl Engine {
                 return Err(Error::Interrupted { signal });
             }
             if let Some(program) = self.spin.is_notable() {
-                self.trace.notice(computes(self.shared.control().task.load(SeqCst), &program));
+                let control = self.shared.control();
+                let now = self.shared.word(control.clock.load(SeqCst));
+                let since = now.map(|now| now.saturating_sub(self.epoch_ns));
+                self.trace.notice(computes(control.task.load(SeqCst), &program, since));
             }
             sys::futex_wait(&self.shared.control().request, 0, TICK);
             idle = self.shared.control().request.load(SeqCst) == 0;
@@ -390,6 +395,14 @@ impl Engine {
                 self.shared.put(&data);
                 result.unwrap_or_else(errno)
             }
+            op::FIFO => {
+                let request = match argument {
+                    fifo::TAKE => FifoRequest::Take,
+                    fifo::CLOSE => FifoRequest::Close,
+                    kind => FifoRequest::Await { path: &data, writes: kind == fifo::AWAIT_READER },
+                };
+                i64::from(self.console.fifo(fd, &request))
+            }
             op::CALLS => {
                 let mut reader = Reader(&data);
                 while let Some(record) = record::read(&mut reader) {
@@ -409,6 +422,8 @@ impl Engine {
                     want: from.number(),
                 });
                 self.await_streams(&streams, limit);
+                // Who waits doesn't compute.
+                self.spin = Spin::default();
                 0
             }
             op::JOURNAL => {

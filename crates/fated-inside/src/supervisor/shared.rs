@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fated_kernel::errno::Errno;
 
@@ -33,6 +34,13 @@ impl Shared {
     pub fn control(&self) -> &Control {
         // SAFETY: the mapping lives as long as `self`; all of the structure is atomic, and zeros are valid.
         unsafe { self.0.add(CONTROL_AT as usize).cast::<Control>().as_ref() }
+    }
+
+    /// A word of the arena, if it lies in the mapping.
+    pub fn word(&self, offset: u64) -> Option<u64> {
+        let fits = offset > 0 && offset.is_multiple_of(8) && offset <= BLOCK_SIZE - 8;
+        // SAFETY: the word lies in the mapping and is aligned; whatever it holds is a number.
+        fits.then(|| unsafe { self.0.add(offset as usize).cast::<AtomicU64>().as_ref() }.load(Relaxed))
     }
 
     fn buffer(&self) -> *mut u8 {

@@ -100,7 +100,8 @@ impl Cx {
         let set = self.native(__NR_prlimit64.into(), [0, RLIMIT_NOFILE.into(), memory.addr, 0, 0, 0]);
         memory.restore(self);
         if set == Err(Errno::EPERM) {
-            self.kernel.notice_once("guests get no more descriptors: fated's own hard limit is too low (ulimit -Hn)");
+            self.kernel
+                .notice_once("guests get no more descriptors: fated's own hard limit is too low (ulimit -Hn)".into());
         }
         set.map_err(|_| Errno::EMFILE)?;
         reached.set(limit.soft);

@@ -26,6 +26,8 @@ use crate::ipc::pipe::end::End;
 use crate::outcome::{Outcome, SysResult};
 use crate::ports::AT_FDCWD;
 use crate::sched::Woken;
+use crate::sched::wait_queue::WaitQueue;
+use crate::tty::outside::Outsider;
 use crate::tty::stream::open_terminal;
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use linux_raw_sys::general::{
@@ -88,6 +90,8 @@ pub struct Fifo {
     flags: u32,
     stat: FileStat,
     path: Vec<u8>,
+    /// The path by which somebody outside of the run may know it.
+    real: Option<Vec<u8>>,
 }
 
 /// open(2) and its kin, as far as they don't wait.
@@ -237,7 +241,8 @@ fn open_real(cx: &Cx, request: Request, target: &Lookup, stat: Result<&FileStat,
         kind::FIFO if request.has(O_DIRECTORY) => Err(Errno::ENOTDIR),
         kind::FIFO => {
             let virtualized = cx.kernel.fs.virtualized(&cx.kernel, stat);
-            Ok(Begun::Fifo(Box::new(Fifo { flags: request.flags, stat: virtualized, path: target.path.clone() })))
+            let (path, real) = (target.path.clone(), path_outside(cx, request, target));
+            Ok(Begun::Fifo(Box::new(Fifo { flags: request.flags, stat: virtualized, path, real })))
         }
         kind::CHARACTER => match device::of(stat) {
             Some(device) => open_device(cx, request, device, target).map(Begun::Over),
@@ -322,9 +327,23 @@ fn create(cx: &Cx, request: Request, target: &Lookup) -> Result<Outcome, Errno> 
     Ok(track_file(cx, request, fd, number, &real))
 }
 
+/// The real path of a file that isn't the run's own, if it is known.
+fn path_outside(cx: &Cx, request: Request, target: &Lookup) -> Option<Vec<u8>> {
+    let path = &target.path;
+    if target.tree != Tree::Host {
+        None
+    } else if path.first() == Some(&b'/') {
+        Some(cx.kernel.mounts.real(path).into_owned())
+    } else {
+        let in_cwd = request.arg.dirfd(&request.call.args) == AT_FDCWD && !target.rewritten;
+        let cwd = cx.task.guest.proc_link("cwd").ok().filter(|_| in_cwd)?;
+        Some([&*cwd, b"/", path].concat())
+    }
+}
+
 /// Opens a named pipe: an end without `O_NONBLOCK` waits until the other one has been opened (fifo(7)).
 pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
-    let Fifo { flags, stat, path } = *fifo;
+    let Fifo { flags, stat, path, real } = *fifo;
     let wanted = match flags & O_ACCMODE {
         0 => 4,
         O_WRONLY => 2,
@@ -342,10 +361,20 @@ pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
     let end = End::open(&pipe, flags);
     let waits = wanted != 6 && !nonblocking;
     let there = |(readers, writers): (bool, bool)| if wanted == 4 { writers } else { readers };
-    while waits && !there(pipe.ends()) && others(pipe.opened()) == before {
-        match cx.sleep(&[pipe.changed()], None).await {
-            Woken::Signal => return Err(Errno::ERESTARTSYS),
-            Woken::Event | Woken::Timeout => {}
+    let arrived = || there(pipe.ends()) || others(pipe.opened()) != before;
+    if waits && !arrived() {
+        let outsider = real.and_then(|path| Outsider::awaited(&cx, &path, wanted == 2));
+        let came = outsider.as_ref().map_or_else(WaitQueue::default, |outsider| outsider.came.clone());
+        while !arrived() && !outsider.as_ref().is_some_and(|it| it.has_come(&cx)) {
+            let _awaits = cx.await_streams(outsider.iter().map(Outsider::wanted));
+            match cx.sleep(&[pipe.changed(), &came], None).await {
+                Woken::Signal => return Err(Errno::ERESTARTSYS),
+                Woken::Event | Woken::Timeout => {}
+            }
+        }
+        if let Some(outsider) = outsider.filter(|_| !arrived()) {
+            drop(end);
+            return install(&cx, flags, fifo::Fifo::new(outsider.open(&cx, flags), path, stat));
         }
     }
     install(&cx, flags, fifo::Fifo::new(end, path, stat))

@@ -15,7 +15,8 @@ pub(super) fn limit(cx: &Cx) -> Option<u64> {
     Some(cx.process().limits.soft(c::RLIMIT_FSIZE)).filter(|&limit| limit != INFINITY)
 }
 
-fn too_big(cx: &Cx) -> Errno {
+/// The error of a write that begins beyond the limit; sends the signal.
+pub(super) fn too_big(cx: &Cx) -> Errno {
     cx.kernel.send_to_task(&cx.task, from_caller(cx, nr::XFSZ, SI_USER));
     Errno::EFBIG
 }
@@ -62,6 +63,17 @@ pub(super) fn write(
         }
     }
     Some(Ok(done))
+}
+
+/// How many bytes may be written to the real file behind `fd` from a position on, its own if there is no other. `None`: as many as one likes.
+pub(super) fn room(cx: &Cx, fd: u64, at: Option<u64>) -> Option<u64> {
+    let limit = limit(cx)?;
+    cx.task.guest.stat(fd as i32, b"", 0).ok().filter(|stat| stat.is(kind::REGULAR))?;
+    let at = match at {
+        Some(at) => at,
+        None => cx.native(c::__NR_lseek.into(), [fd, 0, c::SEEK_CUR.into(), 0, 0, 0]).ok()?,
+    };
+    Some(limit.saturating_sub(at))
 }
 
 /// Whether the real file, which has `size` bytes, may be made `new` long.

@@ -7,8 +7,10 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::file::OpenFile;
 use crate::fs::host::file::NativeFile;
+use crate::fs::inode::kind;
 use crate::fs::poll;
 use crate::fs::read_write::wait_for;
+use crate::fs::size_limit::{room, too_big};
 use crate::ipc::pipe::end::End;
 use crate::mm::iov_iter::{Buffers, MAX_COUNT};
 use crate::outcome::{Outcome, SysResult};
@@ -146,14 +148,41 @@ async fn receive(cx: &Cx, from: &OpenFile, to: &mut Position, len: u64, waits: b
 }
 
 fn receive_some(cx: &Cx, from: &OpenFile, to: &mut Position, len: u64) -> Result<u64, Errno> {
+    let room = room(cx, to.fd, Some(to.at)).unwrap_or(u64::MAX);
+    let has_data = || from.file.poll() & poll::IN != 0;
+    if room == 0 && has_data() {
+        return Err(too_big(cx));
+    }
     let scratch = Scratch::new(cx)?;
-    let got = from.file.read(cx, &mut scratch.buffers(len.min(CHUNK)))?;
+    let got = from.file.read(cx, &mut scratch.buffers(len.min(CHUNK).min(room.max(1))))?;
     if got == 0 {
         return Ok(0);
     }
     let put = cx.native(c::__NR_pwrite64.into(), [to.fd, scratch.addr, got, to.at, 0, 0])?;
     to.advance(cx, put)?;
+    if put == room && len > room && has_data() {
+        // What is there beyond the limit has been tried.
+        too_big(cx);
+    }
     Ok(put)
+}
+
+/// sendfile(2) between files of the real Linux, where there is room for so many bytes only.
+fn send_limited(cx: &Cx, to: u64, from: u64, pointer: u64, len: u64, room: u64) -> Result<u64, Errno> {
+    let has_more = || -> Result<bool, Errno> {
+        let source = cx.task.guest.stat(from as i32, b"", 0)?;
+        Ok(!source.is(kind::REGULAR) || Position::new(cx, from, pointer)?.at < source.size)
+    };
+    let mut sent = 0;
+    if room > 0 {
+        sent = cx.native(c::__NR_sendfile.into(), [to, from, pointer, room, 0, 0])?;
+    } else {
+        // For its other errors.
+        cx.native(c::__NR_sendfile.into(), [to, from, pointer, 0, 0, 0])?;
+    }
+    // Linux goes on, and finds the limit.
+    let error = if sent == room && len > room && has_more()? { Some(too_big(cx)) } else { None };
+    error.filter(|_| sent == 0).map_or(Ok(sent), Err)
 }
 
 /// sendfile(2): from a file with a position, or an offset at `pointer`.
@@ -162,7 +191,11 @@ pub async fn sendfile(cx: Cx, to: u64, from: u64, pointer: u64, len: u64) -> Sys
     let source = own(&cx, from);
     let Some(target) = own(&cx, to) else {
         if source.is_none() {
-            return pass(&cx, to);
+            let outcome = pass(&cx, to);
+            return match room(&cx, to, None).filter(|&room| len > room) {
+                Some(room) => send_limited(&cx, to, from, pointer, len, room).map(Outcome::from),
+                None => outcome,
+            };
         }
         cx.check_open(to as i32)?;
         // Only files with a place can be sent from.
@@ -271,9 +304,15 @@ async fn hand_on(cx: &Cx, from: &OpenFile, to: &OpenFile, len: u64, waits: bool,
 }
 
 /// copy_file_range(2): between files of the real Linux only.
-pub fn copy_file_range(cx: &Cx, (from, from_pointer): Side, (to, to_pointer): Side) -> SysResult {
+pub fn copy_file_range(cx: &Cx, args: [u64; 6]) -> SysResult {
+    let [from, from_pointer, to, to_pointer, len, flags] = args;
     if own(cx, from).is_none() && own(cx, to).is_none() {
-        return pass(cx, to);
+        let outcome = pass(cx, to);
+        let at = if to_pointer == 0 { None } else { cx.read_u64(to_pointer).ok() };
+        let Some(room) = room(cx, to, at).filter(|&room| len > room) else { return outcome };
+        // With a length of 0, it still finds what else is wrong.
+        let copied = cx.native(c::__NR_copy_file_range.into(), [from, from_pointer, to, to_pointer, room, flags])?;
+        return if room == 0 { Err(too_big(cx)) } else { Ok(copied.into()) };
     }
     cx.check_open(from as i32)?;
     cx.check_open(to as i32)?;

@@ -46,6 +46,14 @@ impl File for Fifo {
         self.end.queue()
     }
 
+    fn stream(&self) -> Option<i32> {
+        self.end.stream()
+    }
+
+    fn ask(&self) {
+        self.end.ask();
+    }
+
     fn stat(&self, _cx: &Cx) -> Result<FileStat, Errno> {
         Ok(self.stat)
     }

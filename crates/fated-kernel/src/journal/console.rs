@@ -10,7 +10,7 @@ use crate::errno::Errno;
 use crate::fs::inode::FileStat;
 use crate::journal::Journal;
 use crate::journal::entry::Entry;
-use crate::ports::Console;
+use crate::ports::{Console, FifoRequest};
 use alloc::{collections::BTreeMap, format, rc::Rc, vec::Vec};
 use core::cell::RefCell;
 use linux_raw_sys::ioctl::FIONREAD;
@@ -198,5 +198,10 @@ impl Console for Recorded {
             to.copy_from_slice(&after);
         }
         Ok(value)
+    }
+
+    fn fifo(&self, number: i32, request: &FifoRequest<'_>) -> bool {
+        // Nobody has to be there again.
+        self.journal.goes_on() || self.console.fifo(number, request)
     }
 }

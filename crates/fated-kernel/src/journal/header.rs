@@ -173,7 +173,8 @@ impl Header {
             hostname: String::new(),
             cpus: 0,
             max_tasks: 0,
-            input: Input::Blocks,
+            // A journal without such a line is older than blocks.
+            input: Input::Live,
             wait_by_scan: false,
             real_start_ns: 0,
             tmp: None,
@@ -184,7 +185,8 @@ impl Header {
             command: Vec::new(),
             env: Vec::new(),
             cwd: Vec::new(),
-            stdio: String::new(),
+            // A journal without such a line is of a time when streams looked like what they were.
+            stdio: "inherit".into(),
             files: Vec::new(),
             inherited: Vec::new(),
         }

@@ -4,6 +4,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::mm::sizes::{locked, sizes};
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::process::limits::INFINITY;
 use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK};
@@ -43,7 +44,7 @@ pub fn check_growth(cx: &Cx, bytes: u64, grows: Grows) -> Result<(), Errno> {
 /// Whether the calling process may lock so many bytes more: `EPERM` if it may lock none, `excess` if that were too many.
 pub fn check_lock(cx: &Cx, bytes: u64, excess: Errno) -> Result<(), Errno> {
     let limit = soft(cx, RLIMIT_MEMLOCK);
-    if cx.process().credentials.borrow().may(Act::Privileged) {
+    if cx.process().credentials.borrow().may(Act::Capable(cap::IPC_LOCK)) {
         return Ok(());
     }
     if limit == 0 {

@@ -1,17 +1,18 @@
 //! Who a process is, and what it may do (credentials(7)).
 //!
-//! The real process has the same ids, so that the real Linux decides about real files. Capabilities (`CAP_*`) are not kept one by one;
-//! all of them go with the effective user id 0. [`Credentials::may`] is the one place that decides what a process may do.
+//! The real process has the same ids and capabilities, so that the real Linux decides about real files. [`Credentials::may`] is the one
+//! place that decides what a process may do.
 
 use crate::errno::Errno;
 use crate::fs::inode::FileStat;
+use crate::process::capabilities::{Capabilities, cap};
 use alloc::vec::Vec;
 
 /// `X_OK` of access(2).
 const EXECUTE: u32 = 1;
 
 /// The users and groups of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// Real, effective and saved user id.
     pub uid: [u32; 3],
@@ -19,13 +20,21 @@ pub struct Credentials {
     pub gid: [u32; 3],
     /// The supplementary groups.
     pub groups: Vec<u32>,
+    /// What the process may do beyond that.
+    pub caps: Capabilities,
+}
+
+impl Default for Credentials {
+    fn default() -> Credentials {
+        Credentials::new([0; 3], [0; 3], Vec::new())
+    }
 }
 
 /// Something that takes a right.
 #[derive(Clone, Copy, Debug)]
 pub enum Act<'a> {
-    /// What is kept for those with the fitting capability.
-    Privileged,
+    /// What is kept for those with this capability.
+    Capable(u32),
     /// To read (4), write (2) or execute (1) a file of the kernel's own.
     Access(&'a FileStat, u32),
     /// To send a signal to a process with these credentials (kill(2)). SIGCONT within a session needs no right.
@@ -49,6 +58,12 @@ pub enum IdKind {
 }
 
 impl Credentials {
+    /// Those of a process that has been started with these ids.
+    #[must_use]
+    pub fn new(uid: [u32; 3], gid: [u32; 3], groups: Vec<u32>) -> Credentials {
+        Credentials { uid, gid, groups, caps: Capabilities::of_user(uid[1]) }
+    }
+
     /// The effective user id.
     #[must_use]
     pub fn euid(&self) -> u32 {
@@ -64,31 +79,44 @@ impl Credentials {
     /// Whether a process with these credentials may do something.
     #[must_use]
     pub fn may(&self, act: Act<'_>) -> bool {
-        let root = self.euid() == 0;
+        let has = |capability| self.caps.has(capability);
         match act {
-            Act::Privileged => root,
+            Act::Capable(capability) => has(capability),
             Act::Access(file, mode) => mode & !self.granted(file) == 0,
             Act::Signal(to) => {
-                root || [self.uid[0], self.euid()].iter().any(|uid| *uid == to.uid[0] || *uid == to.uid[2])
+                has(cap::KILL) || [self.uid[0], self.euid()].iter().any(|uid| *uid == to.uid[0] || *uid == to.uid[2])
             }
-            Act::Schedule(whom) => root || self.euid() == whom.uid[0] || self.euid() == whom.euid(),
+            Act::Schedule(whom) => has(cap::SYS_NICE) || self.euid() == whom.uid[0] || self.euid() == whom.euid(),
             Act::Limit(whom) => {
-                root || whom.uid.iter().all(|&id| id == self.uid[0]) && whom.gid.iter().all(|&id| id == self.gid[0])
+                has(cap::SYS_RESOURCE)
+                    || whom.uid.iter().all(|&id| id == self.uid[0]) && whom.gid.iter().all(|&id| id == self.gid[0])
             }
         }
     }
 
     /// The permissions on a file, by its mode (`generic_permission` in Linux's `fs/namei.c`).
     fn granted(&self, file: &FileStat) -> u32 {
-        if self.euid() == 0 {
-            6 | if file.mode & 0o111 != 0 { EXECUTE } else { 0 }
-        } else if self.euid() == file.uid {
+        let by_mode = if self.euid() == file.uid {
             file.mode >> 6 & 7
         } else if self.egid() == file.gid || self.groups.contains(&file.gid) {
             file.mode >> 3 & 7
         } else {
             file.mode & 7
+        };
+        if self.caps.has(cap::DAC_OVERRIDE) {
+            by_mode | 6 | if file.mode & 0o111 != 0 { EXECUTE } else { 0 }
+        } else if self.caps.has(cap::DAC_READ_SEARCH) {
+            by_mode | 4
+        } else {
+            by_mode
         }
+    }
+
+    fn may_set(&self, kind: IdKind) -> bool {
+        self.caps.has(match kind {
+            IdKind::User => cap::SETUID,
+            IdKind::Group => cap::SETGID,
+        })
     }
 
     fn ids(&mut self, kind: IdKind) -> &mut [u32; 3] {
@@ -100,7 +128,8 @@ impl Credentials {
 
     /// Sets real, effective and saved id (setresuid(2), setresgid(2)). Root may set each to anything, others to one of the three.
     pub fn set(&mut self, kind: IdKind, wanted: [u32; 3]) -> Result<(), Errno> {
-        let root = self.may(Act::Privileged);
+        let root = self.may_set(kind);
+        let old = self.uid;
         let ids = self.ids(kind);
         if !root && wanted.iter().any(|id| *id != KEEP && !ids.contains(id)) {
             return Err(Errno::EPERM);
@@ -110,6 +139,8 @@ impl Credentials {
                 *id = wanted;
             }
         }
+        let new = self.uid;
+        self.caps.change_user(&old, &new);
         Ok(())
     }
 
@@ -118,7 +149,7 @@ impl Credentials {
         if id == KEEP {
             return Err(Errno::EINVAL);
         }
-        if self.may(Act::Privileged) {
+        if self.may_set(kind) {
             return self.set(kind, [id; 3]);
         }
         let [real, _, saved] = *self.ids(kind);
@@ -142,7 +173,7 @@ mod tests {
     use super::*;
 
     fn user(uid: u32) -> Credentials {
-        Credentials { uid: [uid; 3], gid: [uid; 3], groups: alloc::vec![7] }
+        Credentials::new([uid; 3], [uid; 3], alloc::vec![7])
     }
 
     #[test]
@@ -179,7 +210,7 @@ mod tests {
         assert_eq!(root.uid, [5; 3]);
         assert_eq!(root.set_effective(IdKind::User, 0), Err(Errno::EPERM));
         assert_eq!(root.set_effective(IdKind::User, KEEP), Err(Errno::EINVAL));
-        let mut two = Credentials { uid: [5, 6, 7], ..Credentials::default() };
+        let mut two = Credentials::new([5, 6, 7], [0; 3], Vec::new());
         assert_eq!(two.set_real_and_effective(IdKind::User, KEEP, 5), Ok(()));
         assert_eq!(two.uid, [5, 5, 7]);
         assert_eq!(two.set_real_and_effective(IdKind::User, 5, 7), Ok(()));

@@ -8,6 +8,7 @@ use crate::fs::fs_struct::{FsStruct, WorkingDirectory};
 use crate::host::{Boot, Kernel};
 use crate::id::{Pid, Tid};
 use crate::ports::{RealTask, Spawn};
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::process::family::{ForkFlags, Signal};
 use crate::process::limits::INFINITY;
@@ -125,7 +126,7 @@ pub(crate) async fn fork(cx: Cx, request: Request) -> Result<Tid, Errno> {
 fn check_limit(cx: &Cx) -> Result<(), Errno> {
     let limit = cx.process().limits.soft(c::RLIMIT_NPROC);
     let credentials = cx.process().credentials.borrow();
-    if limit == INFINITY || credentials.may(Act::Privileged) {
+    if limit == INFINITY || [cap::SYS_RESOURCE, cap::SYS_ADMIN].iter().any(|&it| credentials.may(Act::Capable(it))) {
         return Ok(());
     }
     let uid = credentials.uid[0];
@@ -140,7 +141,8 @@ fn check_limit(cx: &Cx) -> Result<(), Errno> {
 /// The id that the caller has chosen, which takes a right.
 fn chosen_tid(cx: &Cx, id: i32) -> Result<Tid, Errno> {
     let tid = u32::try_from(id).ok().filter(|&id| id < PID_MAX).and_then(Tid::new).ok_or(Errno::EINVAL)?;
-    if !cx.process().credentials.borrow().may(Act::Privileged) {
+    let credentials = cx.process().credentials.borrow();
+    if ![cap::CHECKPOINT_RESTORE, cap::SYS_ADMIN].iter().any(|&it| credentials.may(Act::Capable(it))) {
         return Err(Errno::EPERM);
     }
     if cx.kernel.family.borrow().is_free(tid) { Ok(tid) } else { Err(Errno::EEXIST) }

@@ -3,6 +3,7 @@
 //! State: [`task`], [`thread_group`], [`credentials`], [`limits`], [`settings`]. Deeds: [`fork`], [`exec`], [`exit`], [`wait`],
 //! [`session`], [`nice`], [`usage`]. [`family`] is the kernel's use of fated-wait, which owns all relations between processes.
 
+pub mod capabilities;
 pub mod credentials;
 pub mod exec;
 pub mod exit;

@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::{Pgid, Pid, Tid};
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::process::thread_group::Process;
 use alloc::{rc::Rc, vec::Vec};
@@ -57,7 +58,7 @@ pub(crate) fn set(cx: &Cx, whose: Whose, nice: i32) -> Result<(), Errno> {
         let own = cx.process().credentials.borrow();
         if !own.may(Act::Schedule(&process.credentials.borrow())) {
             result = Err(Errno::EPERM);
-        } else if nice < process.nice.get() && !own.may(Act::Privileged) {
+        } else if nice < process.nice.get() && !own.may(Act::Capable(cap::SYS_NICE)) {
             // Without CAP_SYS_NICE a process can only become nicer.
             result = Err(Errno::EACCES);
         } else {

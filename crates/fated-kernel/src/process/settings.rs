@@ -14,12 +14,6 @@ pub enum Setting {
     Membarriers,
     /// `PR_SET_DUMPABLE`.
     Dumpable,
-    /// `PR_SET_KEEPCAPS`.
-    KeepCaps,
-    /// The capabilities that `PR_CAPBSET_DROP` has dropped.
-    DroppedCaps,
-    /// `PR_SET_SECUREBITS`.
-    SecureBits,
     /// `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivs,
     /// `PR_SET_THP_DISABLE`.
@@ -102,7 +96,7 @@ impl Settings {
 
     /// An exec drops what belongs to the old program.
     pub(crate) fn exec(&self) {
-        for setting in [Setting::Membarriers, Setting::Dumpable, Setting::KeepCaps, Setting::Ptracer] {
+        for setting in [Setting::Membarriers, Setting::Dumpable, Setting::Ptracer] {
             self.reset(setting);
         }
     }

@@ -57,7 +57,8 @@ impl Kernel {
     }
 
     /// Nanoseconds of virtual time since the epoch.
-    pub(crate) fn since_epoch(&self) -> u64 {
+    #[must_use]
+    pub fn since_epoch(&self) -> u64 {
         self.timers.now().saturating_sub(self.config.epoch_ns)
     }
 

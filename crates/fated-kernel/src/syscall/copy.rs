@@ -22,5 +22,5 @@ pub fn vmsplice(cx: &Cx, a: Args) -> SysResult {
 }
 
 pub fn copy_file_range(cx: &Cx, a: Args) -> SysResult {
-    splice::copy_file_range(cx, (a[0], a[1]), (a[2], a[3]))
+    splice::copy_file_range(cx, a)
 }

@@ -217,12 +217,10 @@ fn other(cx: &Cx, call: Call) -> Step {
     }
     match table::call(call.number).map(|info| info.status) {
         Some(table::Status::Native) => Step::Pass,
-        _ => {
-            if !socket::is_lookup(&call) {
-                cx.kernel.stats.refuse(call.number);
-            }
-            Step::Failed(Errno::ENOSYS)
-        }
+        _ => Step::Failed(socket::optional(&call).unwrap_or_else(|| {
+            cx.kernel.stats.refuse(call.number);
+            Errno::ENOSYS
+        })),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::cx::Cx;
 use crate::errno::Errno;
+use crate::fs::host::borrowed::Borrowed;
 use crate::id::{Pgid, Pid, Tid};
+use crate::process::capabilities::cap;
 use crate::process::credentials::{Act, Credentials, IdKind};
 use crate::process::session;
 use crate::syscall::Args;
@@ -180,7 +182,7 @@ pub fn getgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
 }
 
 pub fn setgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
-    if !cx.process().credentials.borrow().may(Act::Privileged) {
+    if !cx.process().credentials.borrow().may(Act::Capable(cap::SETGID)) {
         return Err(Errno::EPERM);
     }
     let count = a[0] & 0xffff_ffff;
@@ -198,8 +200,6 @@ pub fn setgroups(cx: &Cx, a: Args) -> Result<u64, Errno> {
 const CAP_VERSION_1: u32 = 0x1998_0330;
 const CAP_VERSION_2: u32 = 0x2007_1026;
 const CAP_VERSION_3: u32 = 0x2008_0522;
-/// All capabilities up to CAP_CHECKPOINT_RESTORE.
-const ALL_CAPS: u64 = (1 << 41) - 1;
 
 /// How many 32-bit words a capability set has in the version that the header names. An unknown version is replaced in the header by the
 /// preferred one, as Linux does.
@@ -214,7 +214,7 @@ fn cap_words(cx: &Cx, header: u64) -> Result<usize, Errno> {
     }
 }
 
-/// capget(2): a process with effective user id 0 has all capabilities, any other has none.
+/// capget(2).
 pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let words = match cap_words(cx, a[0]) {
         Err(Errno::EINVAL) if a[1] == 0 => return Ok(0),
@@ -228,25 +228,69 @@ pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
         0 => cx.process().clone(),
         pid => crate::signal::kill::find_process(cx, pid)?.ok_or(Errno::ESRCH)?,
     };
-    let caps = if process.credentials.borrow().may(Act::Privileged) { ALL_CAPS } else { 0 };
+    let caps = process.credentials.borrow().caps;
     if a[1] == 0 {
         return Ok(0);
     }
-    let mut bytes = Vec::new();
-    for half in [caps as u32, (caps >> 32) as u32].into_iter().take(words) {
-        [half, half, 0].iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
-    }
+    let sets = [caps.effective, caps.permitted, caps.inheritable];
+    let words = (0..words).flat_map(|half| sets.map(|set| (set >> (32 * half)) as u32));
+    let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     cx.write(a[1], &bytes)?;
     Ok(0)
 }
 
-/// capset(2) succeeds and has no effect: capabilities depend on the effective user id alone.
+/// capset(2), for the whole process.
 pub fn capset(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let words = cap_words(cx, a[0])?;
     let pid = cx.read_u32(a[0].wrapping_add(4))?;
-    if pid != 0 && pid != cx.process().pid.get() {
+    if pid != 0 && pid != cx.task.tid.get().get() {
         return Err(Errno::EPERM);
     }
-    cx.read_vec(a[1], words * 12)?;
+    let bytes = cx.read_vec(a[1], words * 12)?;
+    let (halves, _) = bytes.as_chunks::<12>();
+    let mut sets = [0_u64; 3];
+    for (shift, half) in (0..).step_by(32).zip(halves) {
+        let (parts, _) = half.as_chunks::<4>();
+        for (set, part) in sets.iter_mut().zip(parts) {
+            *set |= u64::from(u32::from_le_bytes(*part)) << shift;
+        }
+    }
+    let mut new = cx.process().credentials.borrow().caps;
+    new.set(sets)?;
+    set_real_caps(cx, sets)?;
+    cx.process().credentials.borrow_mut().caps = new;
     Ok(0)
+}
+
+/// Gives the real process these sets, too, as far as it has them: fated itself may have been started with fewer. What is permitted it
+/// keeps: an exec that gains a capability would randomize addresses. By itself that lets nobody do anything.
+fn set_real_caps(cx: &Cx, [effective, permitted, inheritable]: [u64; 3]) -> Result<(), Errno> {
+    const SIZE: usize = 24;
+    let header = Borrowed::new(cx, &[CAP_VERSION_3, 0].map(u32::to_le_bytes).concat())?;
+    let data = Borrowed::below(cx, header.addr, &[0; SIZE])?;
+    let at = [header.addr, data.addr, 0, 0, 0, 0];
+    let set = || {
+        cx.native(c::__NR_capget.into(), at)?;
+        let real: [u32; 6] = cx.read_array::<SIZE>(data.addr).map(words_of)?;
+        let has = u64::from(real[1]) | u64::from(real[4]) << 32;
+        cx.write(data.addr, &real_sets([effective & has, has, inheritable & permitted & has]))?;
+        change_real(cx, c::__NR_capset, at)
+    };
+    // What fails has no effect on what the kernel decides.
+    let _ = set();
+    data.restore(cx);
+    header.restore(cx);
+    Ok(())
+}
+
+fn words_of(bytes: [u8; 24]) -> [u32; 6] {
+    let (words, _) = bytes.as_chunks::<4>();
+    let mut all = [0; 6];
+    all.iter_mut().zip(words).for_each(|(to, word)| *to = u32::from_le_bytes(*word));
+    all
+}
+
+/// Effective, permitted and inheritable set, as version 3 has them.
+fn real_sets(sets: [u64; 3]) -> Vec<u8> {
+    [0, 32].into_iter().flat_map(|shift| sets.map(|set| (set >> shift) as u32)).flat_map(u32::to_le_bytes).collect()
 }

@@ -3,16 +3,12 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::outcome::{Outcome, SysResult};
-use crate::process::credentials::Act;
+use crate::process::capabilities::{Capabilities, cap, is_in, secure};
 use crate::process::family::Signal;
 use crate::process::settings::Setting;
 use crate::syscall::Args;
+use linux_raw_sys::general::__NR_prctl;
 use linux_raw_sys::prctl::*;
-
-/// How many capabilities Linux knows (`CAP_LAST_CAP` + 1).
-const CAPABILITIES: u64 = 41;
-/// The bits of `PR_SET_SECUREBITS`, each with its lock.
-const SECUREBITS: u64 = 0xff;
 
 /// prctl(2).
 pub fn prctl(cx: &Cx, a: Args) -> SysResult {
@@ -23,7 +19,7 @@ pub fn prctl(cx: &Cx, a: Args) -> SysResult {
     let flag = |arg: u64| if arg <= 1 { Ok(()) } else { Err(Errno::EINVAL) };
     let tid = cx.task.tid.get();
     let settings = &cx.process().settings;
-    let root = || cx.process().credentials.borrow().may(Act::Privileged);
+    let caps = || cx.process().credentials.borrow().caps;
     match option {
         PR_SET_PDEATHSIG => {
             let signal = match second {
@@ -43,19 +39,18 @@ pub fn prctl(cx: &Cx, a: Args) -> SysResult {
         }
         PR_SET_KEEPCAPS => {
             flag(second)?;
-            settings.set(Setting::KeepCaps, second);
+            change_caps(cx, a, |caps| caps.set_keep(second != 0))?;
         }
-        PR_GET_KEEPCAPS => return value(settings.get(Setting::KeepCaps)),
+        PR_GET_KEEPCAPS => return value(u64::from(caps().is_secure(secure::KEEP_CAPS))),
         PR_GET_TIMING | PR_GET_SECCOMP => return value(0),
         PR_SET_TIMING if second == u64::from(PR_TIMING_STATISTICAL) => {}
         PR_SET_NAME => set_name(cx, second)?,
         PR_GET_NAME => cx.write(second, &cx.task.comm.get())?,
-        PR_CAPBSET_READ | PR_CAPBSET_DROP if second >= CAPABILITIES => return Err(Errno::EINVAL),
-        PR_CAPBSET_READ => return value(!settings.get(Setting::DroppedCaps) >> second & 1),
-        PR_CAPBSET_DROP | PR_SET_SECUREBITS | PR_SET_IO_FLUSHER if !root() => return Err(Errno::EPERM),
-        PR_CAPBSET_DROP => settings.set(Setting::DroppedCaps, settings.get(Setting::DroppedCaps) | 1 << second),
-        PR_SET_SECUREBITS => settings.set(Setting::SecureBits, second & SECUREBITS),
-        PR_GET_SECUREBITS => return value(settings.get(Setting::SecureBits)),
+        PR_CAPBSET_READ => return value(is_in(caps().bounding, second)?),
+        PR_CAPBSET_DROP => change_caps(cx, a, |caps| caps.drop_bounding(second))?,
+        PR_SET_SECUREBITS => change_caps(cx, a, |caps| caps.set_secure(second))?,
+        PR_GET_SECUREBITS => return value(caps().secure.into()),
+        PR_SET_IO_FLUSHER if !caps().has(cap::SYS_RESOURCE) => return Err(Errno::EPERM),
         PR_SET_MM => return Err(Errno::EPERM),
         PR_GET_TSC => cx.write_u32(second, PR_TSC_ENABLE)?,
         PR_SET_TSC if second == u64::from(PR_TSC_ENABLE) => {}
@@ -87,7 +82,7 @@ pub fn prctl(cx: &Cx, a: Args) -> SysResult {
             rest_is_zero(&[second, third, fourth, fifth])?;
             return value(settings.get(Setting::ThpDisable));
         }
-        PR_CAP_AMBIENT => return ambient(second, third, [fourth, fifth]).map(Outcome::Value),
+        PR_CAP_AMBIENT => return ambient(cx, a).map(Outcome::Value),
         PR_GET_SPECULATION_CTRL => {
             rest_is_zero(&[third, fourth, fifth])?;
             return if second <= u64::from(PR_SPEC_L1D_FLUSH) {
@@ -120,15 +115,31 @@ fn set_name(cx: &Cx, addr: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `PR_CAP_AMBIENT`: the ambient set is always empty, and no process may raise a capability in it.
-fn ambient(command: u64, capability: u64, rest: [u64; 2]) -> Result<u64, Errno> {
-    let valid = capability < CAPABILITIES && rest == [0, 0];
+/// Changes the capabilities of the calling process, and those of the real one by the same call.
+fn change_caps(cx: &Cx, a: Args, how: impl FnOnce(&mut Capabilities) -> Result<(), Errno>) -> Result<(), Errno> {
+    let mut new = cx.process().credentials.borrow().caps;
+    how(&mut new)?;
+    // The real process may have fewer, where fated has.
+    let _ = cx.native(__NR_prctl.into(), a);
+    cx.process().credentials.borrow_mut().caps = new;
+    Ok(())
+}
+
+/// `PR_CAP_AMBIENT`.
+fn ambient(cx: &Cx, a: Args) -> Result<u64, Errno> {
+    let [_, command, capability, fourth, fifth, _] = a;
+    let (caps, plain) = (cx.process().credentials.borrow().caps, fourth == 0 && fifth == 0);
     match command as u32 {
-        PR_CAP_AMBIENT_CLEAR_ALL if capability == 0 && rest == [0, 0] => Ok(0),
-        PR_CAP_AMBIENT_IS_SET | PR_CAP_AMBIENT_LOWER if valid => Ok(0),
-        PR_CAP_AMBIENT_RAISE if valid => Err(Errno::EPERM),
-        _ => Err(Errno::EINVAL),
+        PR_CAP_AMBIENT_CLEAR_ALL if capability == 0 && plain => change_caps(cx, a, |caps| {
+            caps.ambient = 0;
+            Ok(())
+        })?,
+        PR_CAP_AMBIENT_IS_SET if plain => return is_in(caps.ambient, capability),
+        PR_CAP_AMBIENT_RAISE if plain => change_caps(cx, a, |caps| caps.raise_ambient(capability))?,
+        PR_CAP_AMBIENT_LOWER if plain => change_caps(cx, a, |caps| caps.lower_ambient(capability))?,
+        _ => return Err(Errno::EINVAL),
     }
+    Ok(0)
 }
 
 /// arch_prctl(2). The real Linux sets the segment bases. Features that only some processors have are reported as missing.

@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::fs::host::borrowed::Borrowed;
 use crate::id::Tid;
 use crate::mm::sizes::look;
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::process::limits::{INFINITY, Limit};
 use crate::process::nice::{self, Whose};
@@ -81,7 +82,7 @@ pub fn prlimit64(cx: &Cx, a: Args) -> Result<u64, Errno> {
 /// Sets a limit.
 fn set(cx: &Cx, process: &Process, number: u32, new: Limit) -> Result<(), Errno> {
     let limits = &process.limits;
-    limits.check(number, new, cx.process().credentials.borrow().may(Act::Privileged))?;
+    limits.check(number, new, cx.process().credentials.borrow().may(Act::Capable(cap::SYS_RESOURCE)))?;
     limits.set(number, new);
     if number == RLIMIT_CPU {
         cpu::limit_set(&cx.kernel, process);

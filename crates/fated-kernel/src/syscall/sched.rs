@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::process::settings::Setting;
 use crate::process::task::Task;
@@ -90,7 +91,7 @@ fn check_owner(cx: &Cx, task: &Task) -> Result<(), Errno> {
 /// Sets policy and priority.
 fn set(cx: &Cx, task: &Task, policy: u32, priority: u32) -> Result<(), Errno> {
     let reset_on_fork = policy & RESET_ON_FORK != 0;
-    let privileged = cx.process().credentials.borrow().may(Act::Privileged);
+    let privileged = cx.process().credentials.borrow().may(Act::Capable(cap::SYS_NICE));
     let new = task.attributes.get().with_policy(policy & !RESET_ON_FORK, priority, reset_on_fork, privileged)?;
     check_owner(cx, task)?;
     task.attributes.set(new);
@@ -196,7 +197,10 @@ pub fn sched_setattr(cx: &Cx, a: Args) -> Result<u64, Errno> {
     let priority = if keeps_params { old.priority } else { (nice_and_priority >> 32) as u32 };
     let nice = (nice_and_priority as i32).clamp(-20, 19);
     let sets_nice = !keeps_params && matches!(policy, SCHED_NORMAL | SCHED_BATCH);
-    if sets_nice && nice < task.process.nice.get() && !cx.process().credentials.borrow().may(Act::Privileged) {
+    if sets_nice
+        && nice < task.process.nice.get()
+        && !cx.process().credentials.borrow().may(Act::Capable(cap::SYS_NICE))
+    {
         return Err(Errno::EPERM);
     }
     set(cx, &task, policy | reset, priority)?;

@@ -212,8 +212,17 @@ pub fn name(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// Whether a refused call is the way in which a C library looks for a server of names (`nscd`). It does without one.
-pub(super) fn is_lookup(call: &Call) -> bool {
-    let of_nscd = [u64::from(AF_UNIX), u64::from(SOCK_STREAM | O_NONBLOCK | O_CLOEXEC), 0];
-    call.number == u64::from(c::__NR_socket) && call.args.first_chunk() == Some(&of_nscd)
+/// The error of a refused call for something that programs do without: a server of names (`nscd`), for which C libraries look, and the
+/// audit of a kernel, which PAM and others write to if there is one.
+pub(super) fn optional(call: &Call) -> Option<Errno> {
+    const AF_NETLINK: u64 = 16;
+    const NETLINK_AUDIT: u64 = 9;
+    const OF_NSCD: [u64; 3] = [AF_UNIX as u64, (SOCK_STREAM | O_NONBLOCK | O_CLOEXEC) as u64, 0];
+    let [family, kind, protocol, ..] = call.args;
+    match [family, kind, protocol] {
+        _ if call.number != u64::from(c::__NR_socket) => None,
+        OF_NSCD => Some(Errno::ENOSYS),
+        [AF_NETLINK, _, NETLINK_AUDIT] => Some(Errno::EPROTONOSUPPORT),
+        _ => None,
+    }
 }

@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::fs::file::OpenFile;
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::syscall::Args;
 use crate::syscall::timer::write_itimerspec;
@@ -22,7 +23,7 @@ pub fn timerfd_create(cx: &Cx, a: Args) -> Result<u64, Errno> {
         c::CLOCK_MONOTONIC | c::CLOCK_BOOTTIME => false,
         c::CLOCK_REALTIME_ALARM | c::CLOCK_BOOTTIME_ALARM => {
             // CAP_WAKE_ALARM.
-            if !cx.process().credentials.borrow().may(Act::Privileged) {
+            if !cx.process().credentials.borrow().may(Act::Capable(cap::WAKE_ALARM)) {
                 return Err(Errno::EPERM);
             }
             clock == c::CLOCK_REALTIME_ALARM

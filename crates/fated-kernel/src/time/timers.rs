@@ -63,6 +63,12 @@ impl<E> Timers<E> {
         self.now.get()
     }
 
+    /// Where [`Timers::now`] stands in memory, for an engine that looks at it from another process.
+    #[must_use]
+    pub fn now_cell(&self) -> &Cell<u64> {
+        &self.now
+    }
+
     /// Nanoseconds since the host's boot: `CLOCK_MONOTONIC` and its kin.
     #[must_use]
     pub fn uptime(&self) -> u64 {

@@ -14,7 +14,7 @@
 
 use crate::config::Input;
 use crate::fs::poll;
-use crate::ports::{Awaited, Console};
+use crate::ports::{Awaited, Console, FIFOS};
 use crate::sched::wait_queue::WaitQueue;
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::cell::{Cell, RefCell};
@@ -32,6 +32,8 @@ pub struct Streams {
     /// What tasks wait for, by a number of their own.
     awaited: RefCell<BTreeMap<u64, Awaited>>,
     last: Cell<u64>,
+    /// How many named pipes there were.
+    fifos: Cell<i32>,
     turns: Cell<u32>,
     /// Standard input comes in blocks.
     blocks: bool,
@@ -137,6 +139,11 @@ impl Streams {
     /// A block that was due has come in. The next one will be due at once.
     pub(crate) fn stay_due(&self) {
         self.was_due.set(true);
+    }
+
+    /// The number of another named pipe.
+    pub(super) fn new_fifo(&self) -> i32 {
+        FIFOS + self.fifos.replace(self.fifos.get() + 1)
     }
 
     /// Somebody wants to know whether there is input, without waiting for it.

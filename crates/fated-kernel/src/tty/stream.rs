@@ -25,7 +25,7 @@ use alloc::{
 };
 use core::any::Any;
 use linux_raw_sys::general::{O_ACCMODE, O_NOCTTY, O_RDWR, O_WRONLY};
-use linux_raw_sys::ioctl::{FIONREAD, TCGETS};
+use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TCGETS2};
 
 /// The most bytes that one call moves.
 const CHUNK: u64 = input::BLOCK;
@@ -153,6 +153,9 @@ impl File for Stream {
         if to.left() == 0 {
             return Ok(0);
         }
+        if self.number == 0 {
+            cx.kernel.stats.reads_stdin();
+        }
         let streams = &cx.kernel.streams;
         if !self.is_memory() && streams.ready(self.number) == 0 && !streams.flows(self.number, to.left()) {
             return Err(Errno::EAGAIN);
@@ -236,7 +239,12 @@ impl File for Stream {
             cx.write_u32(arg, self.readable_bytes(cx)?)?;
             return Ok(0);
         }
-        let Some(terminal) = &self.terminal else { return Err(Errno::ENOTTY) };
+        let Some(terminal) = &self.terminal else {
+            if self.number == 0 && [TCGETS, TCGETS2].contains(&request) {
+                cx.kernel.stats.no_terminal();
+            }
+            return Err(Errno::ENOTTY);
+        };
         ioctl::TerminalDevice { terminal, console: &*self.console, number: self.number }.ioctl(cx, request, arg)
     }
 

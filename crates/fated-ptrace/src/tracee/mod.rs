@@ -1,5 +1,6 @@
 //! A task: a tracee with a copy of its registers. This module runs it and decodes its stops; [`calls`] makes calls in its context,
-//! [`exec`] replaces its program, [`sensitive`] emulates instructions, and [`ports`] serves the kernel.
+//! [`exec`] replaces its program, [`sensitive`] emulates instructions, [`trap`] asks Linux what
+//! the processor said of a fault, and [`ports`] serves the kernel.
 //!
 //! Invariants: the task is stopped except during [`Tracee::run`]. The copy of the registers is written back at most once per run,
 //! and only if it has changed. A call that stopped doesn't reach Linux unless the kernel passes it or makes it natively, or the
@@ -9,9 +10,9 @@ mod calls;
 mod exec;
 mod ports;
 mod sensitive;
+mod trap;
 
 use crate::driver::Driver;
-use crate::fault;
 use crate::files;
 use crate::ids::Ids;
 use crate::process::Process;
@@ -111,7 +112,7 @@ impl Tracee {
             if self.is_gone() || self.resume().is_err() {
                 return Ran::Stopped(self.lost());
             }
-            let (status, spun) = match self.wait_or_spin(&mut spin) {
+            let (status, spun) = match self.wait_or_spin(&mut spin, driver) {
                 Some(waited) => waited,
                 None => return Ran::Stopped(self.lost()),
             };
@@ -207,7 +208,7 @@ impl Tracee {
         }
         self.site.set(None);
         self.load_regs(Regs { orig_rax: u64::MAX, ..regs }, false);
-        Ok(Some(Stop::Fault(fault::describe(signal, info))))
+        Ok(Some(Stop::Fault(self.describe(signal, info))))
     }
 
     /// Records that the task has ended although neither kernel nor engine ended it.
@@ -256,7 +257,7 @@ impl Tracee {
     }
 
     /// As [`Tracee::wait`], but interrupts a task that spins. Returns the status and whether the task was interrupted.
-    fn wait_or_spin(&self, spin: &mut Spin) -> Option<(i32, bool)> {
+    fn wait_or_spin(&self, spin: &mut Spin, driver: &dyn Driver) -> Option<(i32, bool)> {
         let mut spun = false;
         loop {
             match sys::wait(self.tid.get()) {
@@ -265,7 +266,7 @@ impl Tracee {
                     if spin.is_notable() {
                         let name =
                             std::fs::read_to_string(format!("/proc/{}/comm", self.tid.get())).unwrap_or_default();
-                        self.shared.tell(computes(self.key.get(), name.trim_end()));
+                        self.shared.tell(computes(self.key.get(), name.trim_end(), driver.since_epoch()));
                     }
                     if !spun && spin.tick(self.tid.get(), self.shared.spin_ticks) {
                         // If the task stops by itself at this moment, the wait returns that stop.

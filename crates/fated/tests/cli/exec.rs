@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("scripts_as_first_program", &[], scripts),
     ("search_in_path", &[], search),
     ("program_that_cannot_be_read", &[ANOTHER_USER], unreadable),
+    ("programs_that_change_the_user", &[ANOTHER_USER, "setpriv", "su"], change_the_user),
     ("damaged_first_program", &["bash", "setarch", "timeout"], damaged_first),
     ("damaged_programs_of_a_shell", &["bash", "setarch", "timeout"], damaged_in_shell),
 ];
@@ -105,6 +106,9 @@ fn unreadable() {
     let path = program(&folder, "program", content, 0o111);
     let fated = [env!("CARGO_BIN_EXE_fated"), "run", "--engine", engine()];
     as_user(&[&fated[..], &[&path]].concat()).code(126).says(&["failed to run", "executed but not read"]);
+    let script = r#""$0"; echo $?"#;
+    let outcome = as_user(&[&fated[..], &["sh", "-c", script, &path]].concat()).code(0).stdout("126\n");
+    outcome.says(&[&format!("start {path}"), "execute but not read", "chmod +r"]);
 }
 
 /// Numbers from a fixed seed (xorshift).
@@ -171,4 +175,30 @@ fn damaged_in_shell() {
     damage(&folder);
     let expected = native(SCRIPT, folder.path()).code(0);
     run(&["bash", "-c", SCRIPT, folder.path()]).code(0).stdout(&expected.stdout);
+}
+
+/// Programs of root's that start others as another user, or with fewer capabilities, do and say what they do and say natively.
+fn change_the_user() {
+    let other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let by_name = ["su", "nobody", "-s", "/bin/sh", "-c", "id -u; id -g; id -G"];
+    let groups = [&other[..], &["sh", "-c", "id -u; id -g; id -G"]].concat();
+    let fewer = [
+        "setpriv",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "grep",
+        "-E",
+        "Cap(Inh|Prm|Eff|Bnd|Amb)",
+        "/proc/self/status",
+    ];
+    let ambient =
+        ["--inh-caps=+kill", "--ambient-caps=+kill", "grep", "-E", "Cap(Inh|Prm|Eff|Amb)", "/proc/self/status"];
+    for command in [&groups[..], &by_name, &fewer, &[&other[..], &ambient].concat()] {
+        let native = Running::start_program(command[0], &command[1..]).end();
+        // Where a container keeps them from it, there is nothing to compare with.
+        if native.code == 0 {
+            let outcome = run(&[&["--"], command].concat()).code(0).stdout(&native.stdout);
+            assert_eq!(outcome.guests_stderr(), native.stderr);
+        }
+    }
 }

@@ -58,7 +58,8 @@ fn guest_that_computes() {
     let mut running = Running::start(&["run", "perl", "-e", "$| = 1; print qq(ready\\n); 1 while 1"]);
     assert_eq!(running.line(), "ready");
     let line = running.error_line();
-    assert!(line.contains("perl (pid 2) has run for 5 s without a system call"), "{line}");
+    assert!(line.contains("perl (pid 2) has run for 5 s without a system call, since 0.0"), "{line}");
+    assert!(line.contains(" s of virtual time; "), "{line}");
     running.signal("INT");
     assert_eq!(running.end().signal, Some(2));
     // One that makes calls gets the signal at the next one.

@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("journal_with_changed_entropy", &["od"], changed_entropy),
     ("journal_that_is_left", &[], left),
     ("journal_that_is_damaged", &[], damaged),
+    ("journal_from_before_stdio", &[], before_stdio),
     ("journal_of_another_program", &[], another_program),
     ("journal_beside_regular_files", &[], regular_files),
 ];
@@ -324,4 +325,14 @@ fn regular_files() {
         .stdout("x\n");
     sh(&format!("{fated_path} replay {journal} </dev/null >{again}")).code(0);
     assert_eq!(read(&again), "x\n");
+}
+
+/// Before the head had a line for them, standard streams looked like what they were.
+fn before_stdio() {
+    let folder = Folder::new(&format!("journal-before-stdio-{}", engine()));
+    let script = "test -t 0 && echo terminal; stat -L -c %F /dev/stdout; read line; echo \"$line\"";
+    let (outcome, journal, log) = record(&folder, &["--stdio", "inherit", "sh", "-c", script], "a line\n");
+    let old: String = journal.lines().filter(|line| *line != "stdio inherit").map(|line| format!("{line}\n")).collect();
+    assert!(old.len() < journal.len());
+    check_repeats(&folder, &outcome, &old, &log);
 }

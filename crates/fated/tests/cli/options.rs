@@ -3,7 +3,7 @@
 use crate::Test;
 use std::io::Write as _;
 
-use crate::fated::{Folder, Running, fated, is_there, run, with_input};
+use crate::fated::{Folder, Running, engine, fated, is_there, run, with_input};
 
 pub const WITHOUT_A_RUN: &[Test] = &[
     ("help", &[], help),
@@ -26,6 +26,7 @@ pub const TESTS: &[Test] = &[
     ("policy_that_measures", &["python3"], policy_that_measures),
     ("limits_of_time", &[], limits_of_time),
     ("quiet", &["python3"], quiet),
+    ("how_to_repeat_a_failed_run", &["env"], repeated),
     ("spinning", &[], spinning),
     ("stacks_do_not_depend_on_the_order_of_variables", &[], order_of_variables),
 ];
@@ -126,7 +127,7 @@ fn programs_that_do_not_run() {
     run(&[&old]).code(126).says(&["32-bit"]);
     // 59 is execve(2), 8 is ENOEXEC.
     let outcome = run(&["perl", "-e", "syscall(59, $ARGV[0], 0, 0); print $!+0", &old]).code(0).stdout("8");
-    outcome.says(&["a guest has tried to start a 32-bit program", "ENOEXEC"]);
+    outcome.says(&[&format!("a guest has tried to start {old}, a 32-bit program"), "ENOEXEC"]);
     let script = folder.write("script", "#!/nowhere/interpreter\n");
     executable(&script);
     run(&[&script]).code(127).says(&[&script, "names the interpreter /nowhere/interpreter"]);
@@ -321,4 +322,57 @@ fn order_of_variables() {
     let forth = run(&[&["--clear-env", "--env", "A=1", "--env", "B=2"][..], &show].concat());
     let back = run(&[&["--clear-env", "--env", "B=2", "--env", "A=1"][..], &show].concat());
     assert_eq!(forth, back);
+}
+
+/// A failed run says by which command it can be repeated, and that command gives the same run.
+fn repeated() {
+    const BEFORE: &str = "fated: this run again, with the same files, environment and input: fated ";
+    let folder = Folder::new(&format!("repeated-{}", engine()));
+    let cwd = folder.file("it's here");
+    std::fs::create_dir(&cwd).expect("the folder is ours");
+    let options = [
+        "--seed",
+        "0x2a",
+        "--policy",
+        "random",
+        "--stdio",
+        "tty",
+        "--slice",
+        "7",
+        "--call-cost",
+        "500",
+        "--env",
+        "A=b c",
+        "--cwd",
+        &cwd,
+    ];
+    let script = "echo \"$A $RANDOM $$ $PWD\"; test -t 1 && date +%N; (exit 3)";
+    let repeat = |outcome: &crate::fated::Outcome| -> Option<String> {
+        Some(outcome.stderr.lines().find_map(|line| line.strip_prefix(BEFORE))?.to_owned())
+    };
+    let outcome = run(&[&options[..], &["-v", "bash", "-c", script]].concat()).code(3);
+    let command = repeat(&outcome).expect("it says so");
+    for part in [
+        "--seed 42 --policy random --stdio tty --input blocks",
+        "--slice 7",
+        "--call-cost 500",
+        "--env 'A=b c'",
+        "it'\\''s here",
+    ] {
+        assert!(command.contains(part), "no {part} in {command}");
+    }
+    let again = format!("{} {command}", env!("CARGO_BIN_EXE_fated"));
+    let again = Running::start_program("sh", &["-c", &again]).end().code(3);
+    assert_eq!(again.stdout, outcome.stdout);
+
+    // By default only where fated has ended the run.
+    assert_eq!(repeat(&run(&["sh", "-c", "exit 3"]).code(3)), None);
+    assert_eq!(repeat(&run(&["-v", "true"]).code(0)), None);
+    assert!(repeat(&run(&["--stats", "sh", "-c", "exit 3"]).code(3)).is_some());
+    assert_eq!(repeat(&run(&["-v", "/nowhere/program"]).code(127)), None);
+    let stuck = ["sh", "-c", "sleep 100 | read x; kill -STOP $$"];
+    let outcome = run(&[&["--max-virtual-time", "1.5s"], &stuck[..]].concat()).code(122);
+    assert!(repeat(&outcome).expect("it says so").contains("--max-virtual-time 1500ms -- sh -c 'sleep"));
+    assert!(repeat(&run(&stuck).code(124)).is_some());
+    assert_eq!(repeat(&run(&[&["--quiet"], &stuck[..]].concat()).code(124)), None);
 }

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("sensitive_instructions_are_decided", &["gcc"], instructions),
     ("sensitive_instructions_are_remembered", &["gcc"], remembered),
     ("random_device_is_decided", &["g++"], random_device),
+    ("registers_after_the_vdso", &["gcc"], after_vdso),
     ("a_real_processor_is_told_of_on_request", &[], is_told_of),
 ];
 
@@ -197,4 +198,38 @@ fn is_told_of() {
     assert_eq!(seen(&[]), if faults() { "virtual" } else { "virtual in files" });
     assert_eq!(seen(&[OPTION]), "virtual in files");
     run(&["--stats", OPTION, "true"]).code(0).says(&[NOTICE]);
+}
+
+/// Calls each function of the vDSO many times, and prints what it leaves in the registers that `syscall` changes.
+const AFTER_VDSO: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+int main(void) {
+    const char *names[] = {"clock_gettime", "gettimeofday", "time", "clock_getres", "getcpu"};
+    void *vdso = dlopen("linux-vdso.so.1", RTLD_NOW | RTLD_NOLOAD);
+    for (int i = 0; vdso && i < 5; i++) {
+        long at[16], rcx, r11, flags, last[3] = {-1, -1, -1};
+        void *function = dlvsym(vdso, names[i], "LINUX_2.6");
+        int first = i == 0 || i == 3, clock = i < 4;
+        for (int round = 0; round < 40; round++) {
+            __asm__ volatile("sub $128, %%rsp\n call *%[function]\n pushf\n pop %%rax\n add $128, %%rsp\n mov %%rcx, %[rcx]\n mov %%r11, %[r11]"
+                : [rcx] "=&r"(rcx), [r11] "=&r"(r11), "=&a"(flags)
+                : [function] "r"(function), "D"(first ? 1 : clock ? (long)at : 0), "S"(first ? (long)at : 0), "d"(0)
+                : "rcx", "r8", "r9", "r10", "r11", "memory", "cc");
+            if (rcx != last[0] || r11 != last[1] || flags != last[2]) printf("%s %lx %lx %lx\n", names[i], rcx, r11, flags);
+            last[0] = rcx, last[1] = r11, last[2] = flags;
+        }
+    }
+}
+"#;
+
+/// Nothing there tells how a call has reached the kernel.
+fn after_vdso() {
+    let folder = Folder::new(&format!("vdso-{}", engine()));
+    let program = compile(&folder, "gcc", &["-ldl"], "vdso.c", AFTER_VDSO);
+    let names = ["clock_gettime", "gettimeofday", "time", "clock_getres", "getcpu"];
+    let expected: String = names.map(|name| format!("{name} 0 0 246\n")).concat();
+    run(&[&program]).code(0).stdout(&expected);
+    run(&["--no-rewrite", &program]).code(0).stdout(&expected);
 }

@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     ("terminal_passes_through", &["script", "stty"], passes_through),
     ("terminal_interrupt_ends_guests", &["script"], interrupt),
     ("terminal_is_given_back", &["script", "stty"], given_back),
+    ("terminal_that_looks_like_a_pipe", &["script"], looks_like_a_pipe),
 ];
 
 /// A shell command on a terminal of its own.
@@ -45,4 +46,25 @@ fn given_back() {
         outcome.stdout.lines().filter(|line| !is_notice(line)).flat_map(str::split_whitespace).collect();
     // The shell says first that fated was killed, as its guest was.
     assert!(words.ends_with(&["137", "icanon", "echo"]), "{}", outcome.stdout);
+}
+
+/// A program that would be interactive on the terminal gets a pipe by default, and the user hears of it; one that only asks doesn't
+/// bother anybody.
+fn looks_like_a_pipe() {
+    const LINE: &str = "--stdio inherit makes it interactive";
+    let fated = format!("{} run --engine {}", env!("CARGO_BIN_EXE_fated"), engine());
+    let says = |options: &str, guest: &str| {
+        let command = format!("{fated} {options} sh -c '{guest}'");
+        let mut running =
+            Running::start_program("script", &["--quiet", "--return", "--command", &command, "/dev/null"]);
+        running.input().write_all(b"a line\n").expect("script reads it");
+        running.end().stdout.contains(LINE)
+    };
+    assert!(says("", "test -t 0 || read line"));
+    assert!(says("", "test -t 0"), "it fails");
+    assert!(!says("", "test -t 0 || echo no"));
+    assert!(!says("", "read line"));
+    assert!(!says("--quiet", "test -t 0 || read line"));
+    assert!(!says("--stdio inherit", "test -t 0 && read line"));
+    assert!(!says("--stdio tty", "test -t 0 && read line"));
 }

@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use fated_engine::vdso::{IMAGE, Real, functions};
+use fated_engine::vdso::{IMAGE, RETURN, Real, functions};
 use fated_kernel::errno::Errno;
 use linux_raw_sys::general::*;
 
@@ -120,8 +120,9 @@ fn by_jump(number: u32) -> Vec<u8> {
     code.extend([0x49, 0xbb]);
     code.extend(clock::entry(number == __NR_clock_gettime).to_le_bytes());
     code.extend([0x41, 0xff, 0xe3]);
-    // syscall; ret
-    code.extend([0x0f, 0x05, 0xc3]);
+    // syscall
+    code.extend([0x0f, 0x05]);
+    code.extend(RETURN);
     code
 }
 

@@ -174,6 +174,7 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     let cpus = cpumask::ranges(affinity.iter());
     let limit = process.limits.soft(RLIMIT_SIGPENDING);
     let queued = cx.kernel.queued_signals(credentials.uid[0]);
+    let caps = credentials.caps;
     let no_new_privs = process.settings.get(Setting::NoNewPrivs);
     let mut text = format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{id}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n\
@@ -202,17 +203,16 @@ pub(super) fn status(cx: &Cx, task: &Rc<Task>, part: Part) -> String {
     ] {
         let _ = writeln!(text, "{name}:\t{:>8} kB", kib(bytes));
     }
-    const CAPABILITIES: u64 = 0;
     let (threads, blocked) = (process.tasks.borrow().len(), bits(task.mask.get()));
     let (own, shared) = (bits(task.pending.set()), bits(process.pending.set()));
     let _ = write!(
         text,
         "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{threads}\nSigQ:\t{queued}/{limit}\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\n\
-         SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t{CAPABILITIES:016x}\nCapPrm:\t{CAPABILITIES:016x}\nCapEff:\t{CAPABILITIES:016x}\n\
-         CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{CAPABILITIES:016x}\nNoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
+         SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\n\
+         CapBnd:\t{:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
          Speculation_Store_Bypass:\tvulnerable\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t{cpus}\nMems_allowed:\t1\n\
          Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{}\n",
-        used.nvcsw, used.nivcsw,
+        caps.inheritable, caps.permitted, caps.effective, caps.bounding, caps.ambient, used.nvcsw, used.nivcsw,
     );
     text
 }

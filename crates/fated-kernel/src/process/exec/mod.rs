@@ -73,7 +73,7 @@ fn plan(cx: &Cx, request: &Request, path: &[u8], name: Option<Vec<u8>>) -> Resul
         Strings::read(&**guest, request.argv, request.envp, stack, name)
     };
     planner::make(&**guest, cx, &target, strings).map_err(|refusal| {
-        tell(cx, refusal);
+        tell(cx, refusal, target.name.as_ref().unwrap_or(&target.path));
         ExecError::Refused(refusal.errno())
     })
 }
@@ -98,9 +98,9 @@ impl Rules for Cx {
     }
 }
 
-/// Tells the user once of an exec that failed because of what fated can't do.
-fn tell(cx: &Cx, refusal: Refusal) {
-    if let Some(line) = refusal.notice() {
+/// Tells the user once for each program of an exec that failed because of what fated can't do.
+fn tell(cx: &Cx, refusal: Refusal, path: &[u8]) {
+    if let Some(line) = refusal.notice(path) {
         cx.kernel.notice_once(line);
     }
 }
@@ -171,6 +171,10 @@ fn begin_program(cx: &Cx, name: &[u8], size: u64, given_up: Vec<FileId>) {
     process.memory.exec(size);
     process.timers.exec(kernel);
     process.settings.exec();
+    let mut credentials = process.credentials.borrow_mut();
+    let uid = credentials.uid;
+    credentials.caps.exec(&uid);
+    drop(credentials);
     if let Ok(exe) = cx.files().proc_link("exe") {
         *process.exe.borrow_mut() = exe;
     }

@@ -9,7 +9,7 @@ use crate::process::exec::elf::{self, Headers};
 use crate::process::exec::plan::{ExecError, Image, Plan, ProgramFile};
 use crate::process::exec::script::{self, HEAD};
 use crate::process::exec::strings::Strings;
-use alloc::{format, rc::Rc, vec::Vec};
+use alloc::{format, rc::Rc, string::String, vec::Vec};
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD};
 
 /// How many scripts can be interpreters of each other (`exec_binprm`).
@@ -97,18 +97,19 @@ impl Refusal {
         }
     }
 
-    /// The line for the user, if this is a limitation of fated.
+    /// The line for the user, if this is a limitation of fated that a guest meets which starts `path`.
     #[must_use]
-    pub fn notice(self) -> Option<&'static str> {
+    pub fn notice(self, path: &[u8]) -> Option<String> {
+        let path = String::from_utf8_lossy(path);
         match self {
             Refusal::Linux(_) => None,
-            Refusal::Foreign => Some(
-                "a guest has tried to start a 32-bit program, which no engine of fated runs: its exec failed with ENOEXEC",
-            ),
-            Refusal::Unreadable => Some(
-                "a guest has tried to start a program that it may execute but not read, which no engine of fated runs: its exec failed \
-                 with EACCES",
-            ),
+            Refusal::Foreign => Some(format!(
+                "a guest has tried to start {path}, a 32-bit program, which no engine of fated runs: its exec failed with ENOEXEC"
+            )),
+            Refusal::Unreadable => Some(format!(
+                "a guest has tried to start {path}, which it, or whose interpreter it, may execute but not read. No engine of fated \
+                 runs what it can't read: the exec failed with EACCES; permit reading (chmod +r)"
+            )),
         }
     }
 }
