@@ -16,7 +16,6 @@
 //! So nothing is drawn, counted or woken because of a horizon.
 
 use crate::cx::Cx;
-use crate::fs::poll;
 use crate::host::{Boot, Ending, Kernel, Next};
 use crate::id::{Pid, Tid};
 use crate::ports::{RealTask, Stop};
@@ -27,6 +26,7 @@ use crate::signal::SigInfo;
 use crate::syscall;
 use crate::time::expiry::Jump;
 use crate::time::timers::SECOND;
+use crate::tty::input::END;
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 use core::cell::Ref;
 
@@ -97,7 +97,6 @@ impl Kernel {
         let awaited = self.streams.awaited().filter(|_| goes_on);
         let outsider = goes_on && self.locks.awaits_outsider();
         // Time stands still while a task waits for input or an outsider, but not for those who wait for a stream's end alone.
-        const END: u32 = poll::ERR | poll::HUP;
         let input = awaited.as_ref().is_some_and(|streams| streams.iter().any(|it| it.bits & !END != 0));
         let user_waits = self.user_signals.get() > 0;
         if !input && !outsider || user_waits {
@@ -106,6 +105,9 @@ impl Kernel {
                 Jump::BeyondHorizon(at) => return Some(self.idle_until(Some(at))),
                 Jump::NoTimer => {}
             }
+        }
+        if self.let_end_in() {
+            return None;
         }
         if awaited.is_some() && self.journal.obeys() && self.journal.lets_in() {
             return None;
