@@ -88,6 +88,10 @@ impl Cpu for Scripted {
     fn set_xstate(&self, _: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
+
+    fn cpuid(&self, _leaf: u32, _sub: u32) -> [u32; 4] {
+        [0; 4]
+    }
 }
 
 impl HostFiles for Scripted {

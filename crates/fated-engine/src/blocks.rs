@@ -115,6 +115,11 @@ impl Blocks {
         }
     }
 
+    /// Whether no more will come. Behind a whole block only the stream itself knows.
+    fn is_at_end(&self, input: &Input) -> bool {
+        input.ended || input.offered == BLOCK as usize && self.streams.poll(0, 1) & poll::HUP != 0
+    }
+
     /// Blocks for `want` bytes, or the end.
     fn await_block(&self, input: &mut Input, want: usize) -> Result<(), Errno> {
         loop {
@@ -201,6 +206,8 @@ impl Console for Blocks {
         };
         input.offered = block;
         match input.failed {
+            // As a pipe without a writer: the end shows as soon as it is known.
+            None if input.offered > 0 && self.unit() == Unit::Bytes && self.is_at_end(input) => poll::IN | poll::HUP,
             _ if input.offered > 0 => poll::IN,
             Some(_) => poll::IN | poll::ERR,
             None if self.unit() == Unit::Bytes => poll::HUP,
@@ -300,9 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn the_end_shows_behind_the_last_byte() {
-        let blocks = Blocks::new(Rc::new(Pieces(RefCell::new(vec![b"ab"]))), Box::new(|_| {}));
+    fn the_end_shows_as_soon_as_it_is_known() {
+        let blocks = Blocks::new(Rc::new(Pieces(RefCell::new(vec![b"abcde"]))), Box::new(|_| {}));
         assert_eq!(blocks.poll(0, 5), poll::IN);
+        let blocks = Blocks::new(Rc::new(Pieces(RefCell::new(vec![b"ab"]))), Box::new(|_| {}));
+        assert_eq!(blocks.poll(0, 5), poll::IN | poll::HUP);
         assert_eq!(blocks.read(0, &mut [0; 5]), Ok(2));
         assert_eq!(blocks.poll(0, 5), poll::HUP);
         assert_eq!(blocks.read(0, &mut [0; 5]), Ok(0));

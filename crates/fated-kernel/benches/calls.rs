@@ -63,6 +63,10 @@ impl Cpu for Null {
     fn set_xstate(&self, _image: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
+
+    fn cpuid(&self, _leaf: u32, _sub: u32) -> [u32; 4] {
+        [0; 4]
+    }
 }
 
 impl HostFiles for Null {

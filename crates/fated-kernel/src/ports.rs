@@ -60,6 +60,8 @@ pub trait Cpu: Debug {
     fn xstate(&self) -> Vec<u8>;
     /// Replaces the extended state; an image that the processor would refuse gives `EINVAL`.
     fn set_xstate(&self, image: &[u8]) -> Result<(), Errno>;
+    /// What the guest's `cpuid` answers with `leaf` in eax and `sub` in ecx: eax, ebx, ecx, edx.
+    fn cpuid(&self, leaf: u32, sub: u32) -> [u32; 4];
 }
 
 /// The memory of one task.

@@ -16,7 +16,6 @@
 //! So nothing is drawn, counted or woken because of a horizon.
 
 use crate::cx::Cx;
-use crate::fs::poll;
 use crate::host::{Boot, Ending, Kernel, Next};
 use crate::id::{Pid, Tid};
 use crate::ports::{Awaited, FIFOS, RealTask, Stop};
@@ -27,6 +26,7 @@ use crate::signal::{SI_KERNEL, SigInfo};
 use crate::syscall;
 use crate::time::expiry::Jump;
 use crate::time::timers::SECOND;
+use crate::tty::input::END;
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 use core::cell::Ref;
 
@@ -99,7 +99,6 @@ impl Kernel {
         let any = |is: fn(&Awaited) -> bool| awaited.as_ref().is_some_and(|streams| streams.iter().any(is));
         // Time stands still while a task waits for input or a lock, but not for those who wait for a stream's end alone, or for somebody
         // to come.
-        const END: u32 = poll::ERR | poll::HUP;
         let input = any(|it| it.bits & !END != 0 && !it.is_for_opening());
         let outsider = holds || any(|it| it.stream >= FIFOS);
         let user_waits = self.user_signals.get() > 0;
@@ -109,6 +108,9 @@ impl Kernel {
                 Jump::BeyondHorizon(at) => return Some(self.idle_until(Some(at))),
                 Jump::NoTimer => {}
             }
+        }
+        if self.let_end_in() {
+            return None;
         }
         if awaited.is_some() && self.journal.obeys() && self.journal.lets_in() {
             return None;

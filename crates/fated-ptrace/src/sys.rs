@@ -124,6 +124,26 @@ pub(crate) fn set_xstate(tid: RealTid, image: &[u8]) -> Os<()> {
     check(unsafe { libc::ptrace(libc::PTRACE_SETREGSET, tid, NT_X86_XSTATE, &raw mut iov) }).map(drop)
 }
 
+/// The size of what `fxsave` stores.
+const FXSTATE: usize = 512;
+
+/// The state of x87 and SSE of a stopped tracee, for a processor that has no more of it.
+pub(crate) fn get_fxstate(tid: RealTid) -> Os<[u8; FXSTATE]> {
+    let mut image = [0; FXSTATE];
+    // SAFETY: the request writes a `user_fpregs_struct`, which has this size.
+    check(unsafe { libc::ptrace(libc::PTRACE_GETFPREGS, tid, 0, &raw mut image) })?;
+    Ok(image)
+}
+
+/// Replaces the state of x87 and SSE of a stopped tracee.
+pub(crate) fn set_fxstate(tid: RealTid, image: &[u8]) -> Os<()> {
+    if image.len() != FXSTATE {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: the request reads a `user_fpregs_struct`, which has this size.
+    check(unsafe { libc::ptrace(libc::PTRACE_SETFPREGS, tid, 0, image.as_ptr()) }).map(drop)
+}
+
 /// Waits for a change of one child or tracee. `EINTR`: a signal for fated arrived.
 pub(crate) fn wait(tid: RealTid) -> Os<i32> {
     let mut status = 0;

@@ -3,6 +3,8 @@
 //! Both use the standard format of `xsave`. A frame lists its components in `sw_reserved` and ends with a magic number
 //! (`<asm/sigcontext.h>`, `struct _fpx_sw_bytes`).
 //!
+//! A processor without `xsave` has x87 and SSE alone: then ptrace and a frame have what `fxsave` stores, without a list.
+//!
 //! Invariant: a frame holds x87, SSE and AVX, and of the other components those that the task uses. So it is the same on machines with and
 //! without AVX-512 and AMX.
 
@@ -52,11 +54,15 @@ fn components(features: u64) -> impl Iterator<Item = Range<usize>> {
     (2..63).filter(move |number| features >> number & 1 != 0).map(component)
 }
 
+/// The state of a stopped task: [`LEGACY`] bytes, or at least up to the end of the header.
 fn fetch(tid: RealTid) -> Os<Vec<u8>> {
     let mut image = vec![0; MAX];
-    let len = sys::get_xstate(tid, &mut image)?;
-    image.truncate(len);
-    if len < HEADER.end { Err(Errno::ENODEV) } else { Ok(image) }
+    match sys::get_xstate(tid, &mut image) {
+        Ok(len) => image.truncate(len),
+        Err(Errno::ENODEV) => image = sys::get_fxstate(tid)?.to_vec(),
+        Err(error) => return Err(error),
+    }
+    if image.len() == LEGACY || image.len() >= HEADER.end { Ok(image) } else { Err(Errno::ENODEV) }
 }
 
 /// The state of a stopped task, in the format of a signal frame.
@@ -68,10 +74,14 @@ pub(crate) fn get(tid: RealTid) -> Os<Vec<u8>> {
 pub(crate) fn set(tid: RealTid, frame: &[u8]) -> Os<()> {
     let mut image = fetch(tid)?;
     from_frame(&mut image, frame)?;
-    sys::set_xstate(tid, &image)
+    if image.len() == LEGACY { sys::set_fxstate(tid, &image) } else { sys::set_xstate(tid, &image) }
 }
 
 fn to_frame(mut image: Vec<u8>) -> Vec<u8> {
+    if image.len() == LEGACY {
+        image[SOFTWARE..].fill(0);
+        return image;
+    }
     let (supported, used) = (word(&image, SOFTWARE), word(&image, HEADER.start));
     let features = supported & (USUAL | used & !PKRU);
     let size = components(features).map(|range| range.end).max().unwrap_or(HEADER.end);
@@ -90,6 +100,10 @@ fn to_frame(mut image: Vec<u8>) -> Vec<u8> {
 fn from_frame(image: &mut [u8], frame: &[u8]) -> Os<()> {
     if frame.len() < LEGACY {
         return Err(Errno::EINVAL);
+    }
+    if image.len() == LEGACY {
+        image[..SOFTWARE].copy_from_slice(&frame[..SOFTWARE]);
+        return Ok(());
     }
     let size = half(frame, SOFTWARE + 16) as usize;
     let whole = half(frame, SOFTWARE) == MAGIC1
@@ -158,6 +172,18 @@ mod tests {
         let mut back = image(0);
         from_frame(&mut back, &frame).unwrap();
         assert_eq!(word(&back, HEADER.start), 3);
+    }
+
+    #[test]
+    fn a_processor_without_xsave_has_frames_of_the_legacy_state() {
+        let mut legacy = image(0);
+        legacy.truncate(LEGACY);
+        let frame = to_frame(legacy.clone());
+        assert_eq!(frame.len(), LEGACY);
+        assert_eq!(half(&frame, SOFTWARE), 0, "it has no list");
+        let mut back = vec![0; LEGACY];
+        from_frame(&mut back, &frame).unwrap();
+        assert_eq!(back[..SOFTWARE], legacy[..SOFTWARE]);
     }
 
     #[test]

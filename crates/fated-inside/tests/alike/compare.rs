@@ -40,9 +40,7 @@ pub struct Case {
 }
 
 /// What every run is decided by that isn't about anything else.
-#[expect(clippy::disallowed_methods, reason = "files that are older than the run have their real times")]
 pub fn config(seed: u64) -> Config {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
     Config {
         seed,
         epoch_ns: EPOCH_NS,
@@ -54,10 +52,16 @@ pub fn config(seed: u64) -> Config {
         max_tasks: 1000,
         input: Input::Live,
         wait_by_scan: false,
-        real_start_ns: now.as_nanos() as i64,
+        real_start_ns: now_ns(),
         tmp: None,
         log: true,
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "files that are older than the run have their real times")]
+fn now_ns() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
+    now.as_nanos() as i64
 }
 
 /// The environment of all programs. Python must not write its caches: it would change its own input.
@@ -98,18 +102,25 @@ impl Case {
         }
     }
 
+    /// A run begins now: the folders that are made for it are older, whatever the granularity of Linux's times.
+    fn begin(&self) -> Config {
+        Config { real_start_ns: now_ns(), ..self.config.clone() }
+    }
+
     /// Runs it in the engine inside the guest.
     pub fn inside(&self) -> Run {
+        let config = self.begin();
         watched(|console, trace| {
-            let engine = fated_inside::Engine::launch(&self.launch(), &self.config, console, trace);
+            let engine = fated_inside::Engine::launch(&self.launch(), &config, console, trace);
             engine.and_then(|mut engine| engine.run()).expect("the run comes to an end")
         })
     }
 
     /// Runs it in the engine that traces.
     pub fn traced(&self) -> Run {
+        let config = self.begin();
         watched(|console, trace| {
-            let kernel = Kernel::new(self.config.clone(), console.clone(), trace.clone());
+            let kernel = Kernel::new(config, console.clone(), trace.clone());
             let engine = fated_ptrace::Engine::launch(&self.launch(), kernel, console, trace);
             engine.and_then(|mut engine| engine.run()).expect("the run comes to an end")
         })

@@ -23,14 +23,18 @@ mod at {
 
 /// What the calling convention lets a function use below its stack pointer; a frame starts below it.
 const RED_ZONE: u64 = 128;
-/// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
-const UC_FLAGS: u64 = 7;
+/// `UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
+const UC_FLAGS: u64 = 6;
+/// The extended state is more than what `fxsave` stores.
+const UC_FP_XSTATE: u64 = 1;
 /// Trap, direction and resume flag: cleared when a handler starts.
 const CLEARED_FLAGS: u64 = 0x100 | 0x400 | 0x1_0000;
 /// The flags that sigreturn may set (`FIX_EFLAGS`).
 const USER_FLAGS: u64 = 0x0005_0dd5 | 0x1_0000;
 const USER_CS: u64 = 0x33;
 const USER_SS: u64 = 0x2b;
+/// What `fxsave` stores.
+const LEGACY: usize = 512;
 /// The largest extended state that a frame may hold.
 const XSTATE_MAX: usize = 16384;
 
@@ -52,7 +56,7 @@ pub(super) fn push(cx: &Cx, info: &SigInfo, action: &Action, mask: SigSet) -> bo
     }
 
     let mut uc = [0; at::UC_SIZE];
-    put(&mut uc, 0, UC_FLAGS);
+    put(&mut uc, 0, if xstate.len() > LEGACY { UC_FLAGS | UC_FP_XSTATE } else { UC_FLAGS });
     put(&mut uc, at::STACK, alt.base);
     put(&mut uc, at::STACK + 8, u64::from(alt.status(regs.rsp)));
     put(&mut uc, at::STACK + 16, alt.size);
@@ -165,7 +169,6 @@ fn check_selectors(cx: &Cx, cs: u64, ss: u64) {
 
 /// The extended state in a frame; its header says how long it is.
 fn read_xstate(cx: &Cx, addr: u64) -> Result<alloc::vec::Vec<u8>, Errno> {
-    const LEGACY: usize = 512;
     const SW_RESERVED: usize = 464;
     const MAGIC1: u32 = 0x4650_5853;
     let legacy: [u8; LEGACY] = cx.read_array(addr)?;

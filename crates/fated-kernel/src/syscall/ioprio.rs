@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::id::Tid;
+use crate::process::capabilities::cap;
 use crate::process::credentials::Act;
 use crate::process::nice::{Whose, named};
 use crate::process::task::Task;
@@ -40,7 +41,8 @@ fn tasks(cx: &Cx, whose: Whose) -> Result<Vec<Rc<Task>>, Errno> {
 /// ioprio_set(2).
 pub fn ioprio_set(cx: &Cx, [which, id, priority, ..]: Args) -> Result<u64, Errno> {
     let (class, level) = (priority as u32 >> CLASS_SHIFT & 7, priority & 7);
-    let privileged = cx.process().credentials.borrow().may(Act::Privileged);
+    let has = |capability| cx.process().credentials.borrow().may(Act::Capable(capability));
+    let privileged = has(cap::SYS_NICE) || has(cap::SYS_ADMIN);
     match class {
         class::REAL_TIME if !privileged => return Err(Errno::EPERM),
         class::REAL_TIME | class::BEST_EFFORT | class::IDLE => {}

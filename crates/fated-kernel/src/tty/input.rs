@@ -8,6 +8,9 @@
 //!
 //! The rest of a line comes in at once: whoever reads byte by byte waits once a line.
 //!
+//! Who waits for the end of such input alone, or for urgent data, doesn't wait for the bytes: the end shows when somebody has come to
+//! it, or when nothing else can happen. When it comes really must not show.
+//!
 //! There are two exceptions, for programs that would never get their input otherwise. Where tasks don't stop making calls, input
 //! comes in after many of them. And a task that polls without ever waiting sees what there was when all others waited last; in blocks the
 //! host waits for a block then.
@@ -24,6 +27,18 @@ use linux_raw_sys::ioctl::FIONREAD;
 const PATIENCE: u32 = 20_000;
 /// The most bytes that come in at once.
 pub const BLOCK: u64 = 1 << 16;
+
+/// What somebody waits for who doesn't want input: the end of a stream, or urgent data, which no stream has.
+pub const END: u32 = poll::ERR | poll::HUP | poll::NVAL | poll::PRI;
+
+/// Which of the waits for a stream are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Those for input, and those for the end of a stream that doesn't come in blocks.
+    Input,
+    /// All.
+    End,
+}
 
 /// What the kernel of a host knows of the standard streams.
 #[derive(Debug, Default)]
@@ -83,7 +98,7 @@ impl Streams {
     }
 
     /// Lets in what there is; `true` if that has woken a task, or may have if it comes in blocks.
-    pub(super) fn check(&self, console: &dyn Console) -> bool {
+    pub(super) fn check(&self, console: &dyn Console, look: Look) -> bool {
         self.turns.set(0);
         self.was_due.set(false);
         let awaited = self.awaited().unwrap_or_default();
@@ -91,12 +106,17 @@ impl Streams {
         for (stream, state) in self.states.borrow_mut().iter_mut() {
             let awaited = awaited.iter().find(|it| it.stream == *stream);
             let wanted = awaited.map_or(0, |it| it.bits | poll::ERR | poll::HUP | poll::NVAL);
-            if wanted == 0 && !state.asked {
+            let for_end = self.in_blocks(*stream) && wanted & !END == 0;
+            if (wanted == 0 || for_end && look == Look::Input) && !state.asked {
                 continue;
             }
             state.asked = false;
             // Whether it could be written doesn't matter to readers.
             state.ready = console.poll(*stream, awaited.map_or(BLOCK, |it| it.want)) & !(poll::OUT | poll::WRNORM);
+            if self.in_blocks(*stream) && !for_end && state.ready & poll::IN != 0 {
+                // For readers the end comes behind the last byte.
+                state.ready &= !poll::HUP;
+            }
             let mut bytes = [0; 4];
             let known = state.ready & poll::IN != 0 && console.ioctl(*stream, FIONREAD, &mut bytes).is_ok();
             state.piece = if known { u32::from_le_bytes(bytes).into() } else { 0 };
@@ -183,10 +203,12 @@ impl Streams {
     /// Somebody has read so many bytes, up to `last`. What is there beyond that comes in later.
     pub(super) fn consumed(&self, stream: i32, bytes: u64, last: Option<u8>) {
         if let Some(state) = self.states.borrow_mut().get_mut(&stream) {
-            state.in_line = self.in_blocks(stream) && last.is_some_and(|byte| byte != b'\n');
+            let blocks = self.in_blocks(stream);
+            state.in_line = blocks && last.is_some_and(|byte| byte != b'\n');
             state.piece = state.piece.saturating_sub(bytes);
             if state.piece == 0 {
-                state.ready = 0;
+                // The end of blocks stays; that of a terminal, which has no such bit, doesn't.
+                state.ready &= if blocks && bytes == 0 { poll::HUP } else { 0 };
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::cx::Cx;
 use crate::fs::poll;
 use crate::host::Kernel;
 use crate::ports::Awaited;
+use crate::tty::input::Look;
 use alloc::{rc::Rc, vec::Vec};
 
 /// A task's wait for streams; dropping it ends the wait.
@@ -17,7 +18,13 @@ impl Kernel {
     /// Lets in what there is; `true` if that has woken a task.
     pub(crate) fn let_input_in(&self) -> bool {
         self.journal.set_moment(self.since_epoch());
-        self.streams.check(&*self.console)
+        self.streams.check(&*self.console, Look::Input)
+    }
+
+    /// Nothing else can happen, or hasn't for long: also lets in the end of input that comes in blocks, for those who wait for the end alone.
+    pub(crate) fn let_end_in(&self) -> bool {
+        self.journal.set_moment(self.since_epoch());
+        self.streams.check(&*self.console, Look::End)
     }
 
     /// Somebody has asked for input without waiting for it.
@@ -39,7 +46,7 @@ impl Kernel {
     #[cold]
     fn count_awaited_turn(&self) {
         if self.streams.count_turn() && !self.streams.become_due() {
-            self.let_input_in();
+            self.let_end_in();
         }
     }
 }

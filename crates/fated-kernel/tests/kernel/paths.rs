@@ -183,3 +183,16 @@ fn inodes_are_numbered_in_the_order_of_first_sight() {
     assert!(inner < file && file < 10, "{inner} {file}");
     assert_eq!((ino("/dev/shm/memory"), ino("to-file")), (inner, file));
 }
+
+/// What the guest's `cpuid` doesn't have isn't there either: a program that reads it would execute what the processor lacks.
+#[test]
+fn cpuinfo_has_what_cpuid_answers() {
+    let world = world();
+    let at = path(&world, "/proc/cpuinfo");
+    let fd = world.result(first(), nr::__NR_open, &[at, 0]);
+    let len = world.result(first(), nr::__NR_read, &[fd.cast_unsigned(), STAT, 2048]);
+    let bytes: [u8; 2048] = world.read(first(), STAT);
+    let text = String::from_utf8_lossy(&bytes[..usize::try_from(len).expect("it can be read")]).into_owned();
+    let flags = text.lines().find(|line| line.starts_with("flags")).expect("there is such a line");
+    assert_eq!(flags, "flags\t\t: fpu sse sse2 lm constant_tsc rep_good nopl nonstop_tsc");
+}

@@ -91,6 +91,15 @@ impl Cpu for Puppet {
     fn set_xstate(&self, _image: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
+
+    /// A processor with fpu, sse, sse2 and long mode alone.
+    fn cpuid(&self, leaf: u32, _sub: u32) -> [u32; 4] {
+        match leaf {
+            1 => [0, 0, 0, 1 | 3 << 25],
+            0x8000_0001 => [0, 0, 0, 1 << 29],
+            _ => [0; 4],
+        }
+    }
 }
 
 impl HostFiles for Puppet {

@@ -107,6 +107,11 @@ impl Cpu for Tracee {
         }
         xstate::set(self.tid.get(), image)
     }
+
+    fn cpuid(&self, leaf: u32, sub: u32) -> [u32; 4] {
+        let it = self.shared.cpuid.ask(leaf, sub);
+        [it.eax, it.ebx, it.ecx, it.edx]
+    }
 }
 
 impl HostFiles for Tracee {

@@ -9,6 +9,7 @@ use crate::{ENGINES, Test};
 pub const TESTS: &[Test] = &[
     ("input_in_blocks", &["seq", "cat"], in_blocks),
     ("input_of_who_polls", &["python3"], of_who_polls),
+    ("input_whose_end_is_awaited", &["python3"], whose_end_is_awaited),
     ("input_is_repeated", &["python3"], is_repeated),
     ("streams_look_alike", &["stat", "stty"], looks),
     ("input_for_a_dialogue", &["python3"], for_a_dialogue),
@@ -78,6 +79,34 @@ fn of_who_polls() {
         let halves = text.split_at(100_001);
         assert_eq!(in_pieces(&args, &[halves.0, halves.1]), at_once);
         assert!(at_once.stdout.contains(" 65536 65536 "), "{}", at_once.stdout);
+    }
+}
+
+/// Waits for urgent data, which no pipe has, and with that for the end: for a while, beside a reader, and for ever.
+const AWAITS_END: &str = "
+import os, select, sys, time
+poller, epoll = select.poll(), select.epoll()
+poller.register(0, select.POLLPRI)
+epoll.register(0, select.EPOLLPRI)
+if sys.argv[1] == 'reads':
+    print(poller.poll(100), epoll.poll(0.1), time.time())
+    while os.read(0, 1000):
+        print(poller.poll(100), epoll.poll(0.1), time.time())
+print(poller.poll(), epoll.poll(), time.time())
+";
+
+fn whose_end_is_awaited() {
+    for how in ["reads", "waits"] {
+        for text in [String::new(), "hi\n".into(), "line\n".repeat(20_000)] {
+            let args = ["run", "python3", "-S", "-c", AWAITS_END, how];
+            let at_once = in_pieces(&args, &[&text]).code(0);
+            assert!(at_once.stdout.contains("\n[(0, 16)] [(0, 16)] ") || how == "waits", "{}", at_once.stdout);
+            assert_eq!(at_once.stdout.matches("[(0, 16)]").count(), 2, "{}", at_once.stdout);
+            let mut late = Running::start(&args);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            late.input().write_all(text.as_bytes()).expect("the guest reads it, or there is room");
+            assert_eq!(late.end(), at_once);
+        }
     }
 }
 

@@ -254,6 +254,26 @@ static void headers(const char *own) {
     CHANGED(1000 + SIGSEGV, segment(PT_LOAD)->p_memsz = 1ul << 47);
 }
 
+/* A program at a fixed place. Linux lets root have one from address 0 on, if /proc/sys/vm/mmap_min_addr permits it. */
+static void placed(unsigned long at) {
+    static const unsigned char exit_0[] = {0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05};
+    memset(image, 0, size = 4096);
+    *header = (Elf64_Ehdr){
+        .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_EXEC,
+        .e_machine = EM_X86_64,
+        .e_version = EV_CURRENT,
+        .e_entry = at + 128,
+        .e_phoff = sizeof *header,
+        .e_ehsize = sizeof *header,
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = 1,
+    };
+    memcpy(image + sizeof *header, &(Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0, at, at, size, size, 4096}, sizeof(Elf64_Phdr));
+    memcpy(image + 128, exit_0, sizeof exit_0);
+    printf("at %#lx: %d\n", at, damaged());
+}
+
 int main(int argc, char **argv) {
     char own[128];
     if (argc > 1 && !strncmp(argv[1], "say", 3)) {
@@ -278,6 +298,9 @@ int main(int argc, char **argv) {
     much[sizeof much - 1] = 0;
     script("text", much);
     headers(say);
+    puts("-- places");
+    for (unsigned long at = 0x40000; at >= 0x1000; at >>= 1) placed(at);
+    placed(0);
     leave_folder();
     return done();
 }

@@ -279,6 +279,8 @@ struct MemoryMap {
 fn set_mm(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), Errno> {
     const PR_SET_MM: u64 = 35;
     const PR_SET_MM_MAP: u64 = 14;
+    /// Linux takes none below (`CONFIG_LSM_MMAP_MIN_ADDR`), though root's programs may lie there, and no code without a length.
+    const LOWEST: u64 = 0x1_0000;
     // As `load_elf_binary` has it: data begins with the last segment, and ends where the last contents of the file do.
     let range = |it: &Segment| (bias.wrapping_add(it.address), bias.wrapping_add(it.address + it.file_size));
     let (low, high) = headers.span();
@@ -289,7 +291,7 @@ fn set_mm(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), E
     let map = MemoryMap {
         addresses: [
             code.0,
-            code.1,
+            code.1.max(LOWEST + 1),
             data.0,
             data.1,
             brk,
@@ -299,7 +301,8 @@ fn set_mm(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), E
             stack.argv.1,
             stack.env.0,
             stack.env.1,
-        ],
+        ]
+        .map(|address: u64| address.max(LOWEST)),
         auxv: stack.auxv_at,
         auxv_size: stack.auxv.len() as u32,
         exe_fd: u32::MAX,

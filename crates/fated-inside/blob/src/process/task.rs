@@ -243,6 +243,11 @@ impl Cpu for GuestTask {
         self.keep_state();
         self.frame.borrow_mut().set_xstate(&settings().cpuid, image)
     }
+
+    fn cpuid(&self, leaf: u32, sub: u32) -> [u32; 4] {
+        let it = settings().cpuid.ask(leaf, sub);
+        [it.eax, it.ebx, it.ecx, it.edx]
+    }
 }
 
 impl HostFiles for GuestTask {

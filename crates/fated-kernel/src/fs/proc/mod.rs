@@ -4,6 +4,7 @@
 //! read, which are part of a run.
 
 mod array;
+mod cpuinfo;
 mod fd;
 pub mod maps;
 pub mod pid;

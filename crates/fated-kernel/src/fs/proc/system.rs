@@ -1,5 +1,6 @@
 //! The system-wide files of proc: what it says of the machine, the same for every run with the same configuration (proc(5)).
 
+use super::cpuinfo::cpuinfo;
 use crate::cx::Cx;
 use crate::fs::static_tree::{Tree, rows};
 use crate::machine::{FREE_BYTES, MEMORY_BYTES, RELEASE, VERSION};
@@ -85,27 +86,6 @@ pub const TREE: Tree = Tree {
 
 fn line(value: i64) -> String {
     format!("{value}\n")
-}
-
-/// As `cpuid` answers it: a processor with x86-64-v3 and nothing that differs between machines.
-fn cpuinfo(cx: &Cx) -> String {
-    let cpus = cx.kernel.config.cpus.max(1);
-    let mut text = String::new();
-    for cpu in 0..cpus {
-        // A string takes all text.
-        let _ = write!(
-            text,
-            "processor\t: {cpu}\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\nmodel name\t: fated virtual \
-             processor (x86-64-v3)\nstepping\t: 3\nmicrocode\t: 0x1\ncpu MHz\t\t: 1000.000\ncache size\t: 8192 KB\nphysical id\t: 0\n\
-             siblings\t: {cpus}\ncore id\t\t: {cpu}\ncpu cores\t: {cpus}\napicid\t\t: {cpu}\ninitial apicid\t: {cpu}\nfpu\t\t: yes\n\
-             fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr \
-             pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx rdtscp lm constant_tsc rep_good nopl nonstop_tsc \
-             pni ssse3 fma cx16 sse4_1 sse4_2 movbe popcnt xsave avx f16c lahf_lm abm bmi1 avx2 bmi2 xsaveopt\n\
-             bugs\t\t:\nbogomips\t: 2000.00\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 39 bits physical, \
-             48 bits virtual\npower management:\n\n"
-        );
-    }
-    text
 }
 
 fn meminfo(_: &Cx) -> String {
