@@ -83,7 +83,7 @@ fn run(seed: u64) -> String {
     memory[16] = 1;
     let guests = Guests::default();
     let parent = Scripted::new(PARENT, CHILD, memory, &guests);
-    let credentials = Credentials { uid: [0; 3], gid: [0; 3], groups: vec![] };
+    let credentials = Credentials::default();
     let boot = Boot {
         exe: b"/script".into(),
         cwd: b"/".into(),

@@ -109,6 +109,11 @@ static void ranges(void) {
     FAILS(EINVAL, (long)mremap(page, PAGE, 0x800000000000, MREMAP_FIXED, page));
     FAILS(EINVAL, (long)mremap(page, PAGE, 0x7fffffffe000, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)0x10000));
     FAILS(EINVAL, (long)mremap(page, PAGE, (size_t)-PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)0x10000));
+    FAILS(EINVAL, (long)mmap((void *)0x10000000, -100l, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0x3e8));
+    FAILS(ENOMEM, (long)mmap((void *)0x10000000, -PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+    FAILS(EINVAL, (long)mmap((void *)0x10000001, -PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 1));
+    FAILS(EINVAL, (long)mremap((void *)0x1001, -1, PAGE, 0));
+    FAILS(EINVAL, (long)mremap((void *)0x10000000, -100l, 1ul << 63, 0));
     FAILS(EINVAL, munmap(0, (size_t)-PAGE));
     FAILS(EINVAL, munmap(0, 0x800000000000));
     FAILS(EINVAL, munmap(0, 0));

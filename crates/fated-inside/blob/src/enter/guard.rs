@@ -139,13 +139,15 @@ pub fn restrict(call: &mut Call, own: &Descriptors) -> Option<i64> {
 #[expect(non_upper_case_globals, reason = "the numbers have the names of Linux's headers")]
 fn mapping(call: &Call) -> Option<i64> {
     const FIXED: u64 = (MREMAP_FIXED | MREMAP_MAYMOVE) as u64;
-    let [a, b, c, d, e, _] = call.args;
+    let [a, b, c, d, e, f] = call.args;
     let fails = |errno: Errno| Some(-i64::from(errno.number()));
     match call.number as u32 {
         // The address is a hint unless it is fixed.
         __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
+        __NR_mmap if is_refused(a, b) || f % PAGE != 0 => None,
         // Linux refuses a place with other errors before it looks for what is to be moved there.
         __NR_mremap if d & FIXED == FIXED && e.checked_add(c).is_none_or(|end| end > ADDRESSES) => None,
+        __NR_mremap if d & u64::from(MREMAP_FIXED) == 0 && is_refused(a, b) => None,
         __NR_mremap if is_reserved(a, b) || d & FIXED == FIXED && is_reserved(e, c) => fails(Errno::EFAULT),
         __NR_mremap => None,
         __NR_mmap if is_reserved(a, b) => fails(Errno::ENOMEM),
@@ -154,10 +156,16 @@ fn mapping(call: &Call) -> Option<i64> {
     }
 }
 
+const PAGE: u64 = 4096;
+
+/// Whether Linux refuses a range before it changes anything in it.
+fn is_refused(at: u64, len: u64) -> bool {
+    at % PAGE != 0 || at.checked_add(len).is_none_or(|end| end > ADDRESSES)
+}
+
 /// A call on a range that the engine has a part of: it is made for what lies around that, where to a guest nothing is mapped. `None`:
 /// Linux refuses the range as a whole.
 fn in_pieces(call: &Call) -> Option<i64> {
-    const PAGE: u64 = 4096;
     let [at, len, rest @ ..] = call.args;
     let end = at.checked_add(len.checked_next_multiple_of(PAGE)?).filter(|&end| end <= ADDRESSES && at % PAGE == 0)?;
     let number = call.number as u32;
