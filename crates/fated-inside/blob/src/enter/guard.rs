@@ -144,7 +144,7 @@ fn mapping(call: &Call) -> Option<i64> {
     match call.number as u32 {
         // The address is a hint unless it is fixed.
         __NR_mmap if d & u64::from(MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 => None,
-        __NR_mmap if is_refused(a, b) || f % PAGE != 0 => None,
+        __NR_mmap if is_refused(a, b) || !f.is_multiple_of(PAGE) => None,
         // Linux refuses a place with other errors before it looks for what is to be moved there.
         __NR_mremap if d & FIXED == FIXED && e.checked_add(c).is_none_or(|end| end > ADDRESSES) => None,
         __NR_mremap if d & u64::from(MREMAP_FIXED) == 0 && is_refused(a, b) => None,
@@ -160,7 +160,7 @@ const PAGE: u64 = 4096;
 
 /// Whether Linux refuses a range before it changes anything in it.
 fn is_refused(at: u64, len: u64) -> bool {
-    at % PAGE != 0 || at.checked_add(len).is_none_or(|end| end > ADDRESSES)
+    !at.is_multiple_of(PAGE) || at.checked_add(len).is_none_or(|end| end > ADDRESSES)
 }
 
 /// A call on a range that the engine has a part of: it is made for what lies around that, where to a guest nothing is mapped. `None`:
