@@ -128,7 +128,8 @@ fn is_repeated() {
 fn looks() {
     let folder = Folder::new(&format!("looks-{}", engine()));
     let (fated, engine) = (env!("CARGO_BIN_EXE_fated"), engine());
-    let (log, output, input) = (folder.file("log"), folder.file("output"), folder.write("input", "one\ntwo\nthree\n"));
+    let [log, output, errors] = ["log", "output", "errors"].map(|name| folder.file(name));
+    let input = folder.write("input", "one\ntwo\nthree\n");
     let guest = "for fd in 0 1 2; do stat -Lc '%F %t %s' /dev/fd/$fd; readlink /proc/self/fd/$fd; test -t $fd; echo $?; done; \
                  stty -a; read x; echo $x; head -c 5; echo error >&2; date +%N";
     for (stdio, first) in
@@ -138,7 +139,7 @@ fn looks() {
         let ways = [
             format!("{run} <{input} >{output} 2>&1"),
             format!("cat {input} | {run} 2>&1 | cat >{output}"),
-            format!("(cat {input}; sleep 0.05) | {run} 2>&1 >>{output} | cat >>{output}"),
+            format!("(cat {input}; sleep 0.05) | {run} 2>&1 >{output} | cat >{errors}; cat {errors} >>{output}"),
         ];
         let mut runs = Vec::new();
         for way in &ways {
