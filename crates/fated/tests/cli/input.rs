@@ -131,7 +131,7 @@ fn looks() {
     let [log, output, errors] = ["log", "output", "errors"].map(|name| folder.file(name));
     let input = folder.write("input", "one\ntwo\nthree\n");
     let guest = "for fd in 0 1 2; do stat -Lc '%F %t %s' /dev/fd/$fd; readlink /proc/self/fd/$fd; test -t $fd; echo $?; done; \
-                 stty -a; read x; echo $x; head -c 5; echo error >&2; date +%N";
+                 stty -a; read x; echo $x; head -c 5; echo; echo error >&2; date +%N";
     for (stdio, first) in
         [("pipe", "fifo 0 0"), ("tty", "character special file 5 0"), ("null", "character special file 1 0")]
     {
