@@ -274,6 +274,17 @@ static void placed(unsigned long at) {
     printf("at %#lx: %d\n", at, damaged());
 }
 
+/* The same at a usual place, with another segment far away. */
+static void far_apart(unsigned long at) {
+    placed(0x400000);
+    header->e_phnum = 2;
+    memcpy(image + 512, image + 128, 16);
+    memcpy(image + sizeof *header + sizeof(Elf64_Phdr), &(Elf64_Phdr){PT_LOAD, PF_R, 0, at, at, size, size, 4096}, sizeof(Elf64_Phdr));
+    header->e_entry += 512 - 128;
+    memcpy(image + 512, (unsigned char[]){0xb8, 60, 0, 0, 0, 0xbf, 7, 0, 0, 0, 0x0f, 0x05}, 12);
+    printf("and at %#lx: %d\n", at, damaged());
+}
+
 int main(int argc, char **argv) {
     char own[128];
     if (argc > 1 && !strncmp(argv[1], "say", 3)) {
@@ -301,6 +312,8 @@ int main(int argc, char **argv) {
     puts("-- places");
     for (unsigned long at = 0x40000; at >= 0x1000; at >>= 1) placed(at);
     placed(0);
+    far_apart(1ul << 40);
+    far_apart(0x700000400000);
     leave_folder();
     return done();
 }

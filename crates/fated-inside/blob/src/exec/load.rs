@@ -115,18 +115,18 @@ fn topmost(headers: &Headers) -> Result<u64, Errno> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     let at = sys::mmap(0, size, PROT_NONE, flags, -1, 0)?;
     if at & (align - 1) == 0 {
-        return Ok(at.wrapping_sub(headers.first()));
+        return Ok(at.wrapping_sub(headers.first() & !(PAGE - 1)));
     }
     sys::call(__NR_munmap, [at, size, 0, 0, 0, 0]);
     let at = sys::mmap(at & !(align - 1), size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0)?;
-    Ok(at.wrapping_sub(headers.first()))
+    Ok(at.wrapping_sub(headers.first() & !(PAGE - 1)))
 }
 
 /// Loads the program.
 pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
     let headers = &program.program.headers;
     let own_file = program_file::file(&program.program)?;
-    let (low, high) = headers.span();
+    let (_, high) = headers.span();
     let own = |bias: u64| map(own_file, headers, bias).map(|()| bias);
     let mut vdso = Vdso::take()?;
     let (bias, linker) = match &program.interpreter {
@@ -137,7 +137,7 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
             } else {
                 0
             };
-            reserve(low.wrapping_add(base), high - low)?;
+            reserve(headers, base)?;
             own(base)?;
             let bias = Vdso::below(&mut vdso, || {
                 let bias = if linker.moves { topmost(linker)? } else { 0 };
@@ -147,7 +147,7 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
         }
         None if headers.moves => (Vdso::below(&mut vdso, || topmost(headers).and_then(own))?, None),
         None => {
-            reserve(low, high - low)?;
+            reserve(headers, 0)?;
             (own(0)?, None)
         }
     };
@@ -170,8 +170,23 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
     Ok(Loaded { entry, stack: stack.pointer, auxv: stack.auxv })
 }
 
-/// Fails if something is mapped there, as Linux does for a file's fixed addresses.
-fn reserve(at: u64, size: u64) -> Result<(), Errno> {
+/// Fails if something is mapped where segments are to be, as Linux does for a file's fixed addresses.
+fn reserve(headers: &Headers, bias: u64) -> Result<(), Errno> {
+    /// What takes fewer calls as a whole. Between segments that are farther apart there may be the engine.
+    const NEAR: u64 = 1 << 30;
+    let (low, high) = headers.span();
+    if high - low <= NEAR {
+        return reserve_range(bias.wrapping_add(low), high - low);
+    }
+    for it in headers.loads().filter(|it| it.memory_size > 0) {
+        let at = bias.wrapping_add(it.address);
+        let page = at & !(PAGE - 1);
+        reserve_range(page, at.saturating_add(it.memory_size) - page)?;
+    }
+    Ok(())
+}
+
+fn reserve_range(at: u64, size: u64) -> Result<(), Errno> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
     sys::mmap(at, size, PROT_NONE, flags, -1, 0)?;
     sys::ask(__NR_munmap, [at, size, 0, 0, 0, 0]).map(drop)

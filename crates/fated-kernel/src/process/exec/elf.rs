@@ -169,10 +169,10 @@ impl Headers {
         (low & !(PAGE - 1), high.saturating_add(PAGE - 1) & !(PAGE - 1))
     }
 
-    /// The page of the first segment in the table. Linux places a program by it, even if another segment has a lower address.
+    /// The address of the first segment in the table. Linux places a program by it, even if another segment has a lower one.
     #[must_use]
     pub fn first(&self) -> u64 {
-        self.loads().next().map_or(0, |it| it.address & !(PAGE - 1))
+        self.loads().next().map_or(0, |it| it.address)
     }
 
     /// The alignment that the segments want.
