@@ -27,7 +27,8 @@ static void damaged(void) {
         case 6: one->p_vaddr = value < 65536 ? 1UL << 31 : value; break;
         case 7: one->p_filesz = value; break;
         case 8: one->p_memsz = value; break;
-        case 9: one->p_align = value; break;
+        /* This one moves a program there, too. */
+        case 9: one->p_align = value == 1UL << 47 ? 1UL << 31 : value; break;
         case 10: header->e_entry = value; break;
         default: header->e_type = below(5);
         }
