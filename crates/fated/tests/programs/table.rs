@@ -113,6 +113,7 @@ const CLOCK: &str = "shows the time";
 const PIDS: &str = "shows process ids";
 const CHANCE: &str = "shows random numbers";
 const ORDER: &str = "shows the order of what runs at once";
+const PLACES: &str = "shows addresses";
 const MACHINE: &str = "tells of the machine";
 
 pub const PROGRAMS: &[(&str, &[Program])] = &[
@@ -228,6 +229,7 @@ pub const PROGRAMS: &[(&str, &[Program])] = &[
         &[
             bash("gcc", "gcc -O2 -Wall lz.c -o lz && ./lz && md5sum lz").needs("gcc").files("lz.c"),
             bash("gcc-static", "gcc -O2 -static lz.c -o lz && ./lz").needs("gcc").files("lz.c"),
+            bash("gcc-large-static-pie", "echo 'char big[9 << 20]; int main(void) { return printf(\"%p\\n\", big) < 0; }' >large.c; gcc -w -static-pie large.c -o large && ./large").needs("gcc").differs(PLACES),
             bash("g++", "g++ -O2 words.cpp -o words && ./words && md5sum words").needs("g++").files("words.cpp poem.txt"),
             bash("gcc-pipe", "gcc -pipe -O1 -S -o - lz.c | grep -c mov; gcc -c lz.c; ar r lz.a lz.o 2>&1; nm lz.a | grep -c ' [Tt] '").needs("gcc ar nm").files("lz.c"),
             bash("gcc-error", "echo 'int main(void) { return x; }' >e.c; gcc -c e.c").needs("gcc").exit(1),

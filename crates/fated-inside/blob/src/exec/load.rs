@@ -109,11 +109,13 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
 }
 
 /// Reserves the range for a position-independent file where Linux would put it: the topmost free one.
-fn topmost(headers: &Headers) -> Result<u64, Errno> {
+fn topmost(file: &File, headers: &Headers) -> Result<u64, Errno> {
     let (low, high) = headers.span();
     let (size, align) = (high - low, headers.align());
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    let at = sys::mmap(0, size, PROT_NONE, flags, -1, 0)?;
+    // The place of a large mapping depends on what is mapped, as it may be aligned to huge pages: so the file is, as Linux does it.
+    let offset = headers.loads().next().map_or(0, |it| it.offset & !(PAGE - 1));
+    let at = sys::mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE, file.fd, offset)?;
     if at & (align - 1) == 0 {
         return Ok(at.wrapping_sub(headers.first() & !(PAGE - 1)));
     }
@@ -140,12 +142,12 @@ pub fn load(program: &Plan, random: &[u8; 16]) -> Result<Loaded, Errno> {
             reserve(headers, base)?;
             own(base)?;
             let bias = Vdso::below(&mut vdso, || {
-                let bias = if linker.moves { topmost(linker)? } else { 0 };
+                let bias = if linker.moves { topmost(file, linker)? } else { 0 };
                 map(file, linker, bias).map(|()| bias)
             })?;
             (base, Some(bias))
         }
-        None if headers.moves => (Vdso::below(&mut vdso, || topmost(headers).and_then(own))?, None),
+        None if headers.moves => (Vdso::below(&mut vdso, || topmost(own_file, headers).and_then(own))?, None),
         None => {
             reserve(headers, 0)?;
             (own(0)?, None)
