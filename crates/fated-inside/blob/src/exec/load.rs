@@ -108,19 +108,21 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reserves the range for a position-independent file where Linux would put it: the topmost free one.
+/// Finds the range for a position-independent file where Linux would put it: the topmost free one. Nothing else is mapped before its segments.
 fn topmost(file: &File, headers: &Headers) -> Result<u64, Errno> {
     let (low, high) = headers.span();
     let (size, align) = (high - low, headers.align());
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     // The place of a large mapping depends on what is mapped, as it may be aligned to huge pages: so the file is, as Linux does it.
     let offset = headers.loads().next().map_or(0, |it| it.offset & !(PAGE - 1));
-    let at = sys::mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE, file.fd, offset)?;
-    if at & (align - 1) == 0 {
-        return Ok(at.wrapping_sub(headers.first() & !(PAGE - 1)));
+    let mut at = sys::mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE, file.fd, offset)?;
+    // Nothing stays mapped between the segments.
+    let unmap = |at: u64| sys::ask(__NR_munmap, [at, size, 0, 0, 0, 0]);
+    unmap(at)?;
+    if at & (align - 1) != 0 {
+        at = sys::mmap(at & !(align - 1), size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0)?;
+        unmap(at)?;
     }
-    sys::call(__NR_munmap, [at, size, 0, 0, 0, 0]);
-    let at = sys::mmap(at & !(align - 1), size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0)?;
     Ok(at.wrapping_sub(headers.first() & !(PAGE - 1)))
 }
 
