@@ -29,6 +29,28 @@ const BRAND: &[u8; 48] = b"fated virtual processor (x86-64-v3)\0\0\0\0\0\0\0\0\0
 const LAST_LEAF: u32 = 0xd;
 const LAST_EXTENDED: u32 = 0x8000_0008;
 
+/// The leaf that repeats its second argument in ecx, whatever it is.
+pub const TOPOLOGY: u32 = 0xb;
+/// The leaves whose answers aren't zero, those that glibc asks for most first: each with how many second arguments it has answers for, or
+/// 0 if it doesn't look at that.
+pub const LEAVES: [(u32, u32); 15] = [
+    (2, 0),
+    (4, 4),
+    (0xd, 64),
+    (0, 0),
+    (1, 0),
+    (7, 1),
+    (TOPOLOGY, 2),
+    (0x8000_0000, 0),
+    (0x8000_0001, 0),
+    (0x8000_0002, 0),
+    (0x8000_0003, 0),
+    (0x8000_0004, 0),
+    (0x8000_0006, 0),
+    (0x8000_0007, 0),
+    (0x8000_0008, 0),
+];
+
 const fn bits(numbers: &[u32]) -> u32 {
     let mut mask = 0;
     let mut i = 0;
@@ -116,7 +138,7 @@ impl Cpuid {
             2 => of(0x302c_0301, 0x21e4_b5f0, 0, 0x00c1_7663),
             4 => self.cache(sub),
             7 if sub == 0 => of(0, self.leaf7, 0, 0),
-            0xb => self.topology(sub),
+            TOPOLOGY => self.topology(sub),
             0xd => self.xsave.get(sub as usize).copied().unwrap_or(of(0, 0, 0, 0)),
             0x8000_0000 => of(LAST_EXTENDED, 0, 0, 0),
             0x8000_0001 => of(0, 0, self.extended.0, self.extended.1),
@@ -175,6 +197,24 @@ mod tests {
         assert_eq!(cpuid.ask(0x4000_0000, 0).ebx, 0, "hypervisor leaves");
         assert_eq!(cpuid.ask(0xb, 1).ebx, 4);
         assert_eq!(cpuid.ask(0xb, 1).edx, 0);
+    }
+
+    #[test]
+    fn all_that_is_answered_is_listed() {
+        let cpuid = Cpuid::new(4);
+        for leaf in (0..0x40).chain(0x4000_0000..0x4000_0010).chain(0x8000_0000..0x8000_0040).chain([u32::MAX]) {
+            let listed = LEAVES.iter().find(|(it, _)| *it == leaf);
+            for sub in (0..300).chain([u32::MAX]) {
+                let it = cpuid.ask(leaf, sub);
+                let answer = [it.eax, it.ebx, it.ecx, it.edx];
+                match listed {
+                    Some((_, 0)) => assert_eq!(it, cpuid.ask(leaf, 0), "{leaf:#x}"),
+                    Some((_, count)) if sub < *count => {}
+                    Some((TOPOLOGY, _)) => assert_eq!(answer, [0, 0, sub & 0xff, 0], "{sub}"),
+                    _ => assert_eq!(answer, [0; 4], "{leaf:#x}, {sub}"),
+                }
+            }
+        }
     }
 
     #[test]

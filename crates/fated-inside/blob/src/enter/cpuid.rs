@@ -6,7 +6,7 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use fated_engine::cpuid::Cpuid;
+use fated_engine::cpuid::{Cpuid, LEAVES, TOPOLOGY};
 
 use crate::arena::{self, HOST, Part};
 use crate::enter::{crossing, frame};
@@ -17,29 +17,15 @@ use crate::settings::settings;
 const ANY: u32 = u32::MAX;
 /// As [`Row::leaf`]: behind the last row. No leaf has this number.
 const END: u32 = u32::MAX;
-/// The leaf that repeats its second argument.
-const TOPOLOGY: u32 = 0xb;
-/// All leaves, those that glibc asks for most first.
-const LEAVES: [u32; 15] = [
-    2,
-    4,
-    0xd,
-    0,
-    1,
-    7,
-    TOPOLOGY,
-    0x8000_0000,
-    0x8000_0001,
-    0x8000_0002,
-    0x8000_0003,
-    0x8000_0004,
-    0x8000_0006,
-    0x8000_0007,
-    0x8000_0008,
-];
-/// Leaves whose answer depends on the second argument, and up to which one.
-const SUBLEAVES: [(u32, u32); 4] = [(4, 4), (7, 1), (0xd, 64), (TOPOLOGY, 2)];
-const ROWS: usize = 96;
+/// A row for each answer that isn't zero, and one behind them.
+const ROWS: usize = {
+    let (mut rows, mut at) = (1, 0);
+    while at < LEAVES.len() {
+        rows += if LEAVES[at].1 == 0 { 1 } else { LEAVES[at].1 as usize };
+        at += 1;
+    }
+    rows
+};
 
 /// What the processor answers to a leaf and a second argument.
 #[repr(C)]
@@ -66,18 +52,12 @@ impl Answers {
     /// What this processor answers.
     pub fn new(cpuid: &Cpuid) -> Answers {
         let mut rows = [Row { leaf: END, sub: ANY, eax: 0, ebx: 0, ecx: 0, edx: 0 }; ROWS];
-        let mut free = rows[..ROWS - 1].iter_mut();
-        for leaf in LEAVES {
-            let subleaves = SUBLEAVES.iter().find(|&&(it, _)| it == leaf).map(|&(_, count)| count);
-            for sub in 0..subleaves.unwrap_or(1) {
-                let it = cpuid.ask(leaf, sub);
-                if (it.eax | it.ebx | it.ecx | it.edx) != 0
-                    && let Some(row) = free.next()
-                {
-                    let sub = if subleaves.is_some() { sub } else { ANY };
-                    *row = Row { leaf, sub, eax: it.eax, ebx: it.ebx, ecx: it.ecx, edx: it.edx };
-                }
-            }
+        let queries = LEAVES.iter().flat_map(|&(leaf, count)| (0..count.max(1)).map(move |sub| (leaf, count, sub)));
+        let answers =
+            queries.map(|(leaf, count, sub)| (leaf, if count == 0 { ANY } else { sub }, cpuid.ask(leaf, sub)));
+        let answers = answers.filter(|(.., it)| (it.eax | it.ebx | it.ecx | it.edx) != 0);
+        for (row, (leaf, sub, it)) in rows.iter_mut().zip(answers) {
+            *row = Row { leaf, sub, eax: it.eax, ebx: it.ebx, ecx: it.ecx, edx: it.edx };
         }
         Answers(rows)
     }
@@ -102,33 +82,25 @@ global_asm!(
     "cmp dword ptr [rax + {sub}], {any}",
     "je 4f",
     "3:",
-    "cmp dword ptr [rax + {leaf}], {end}",
-    "je 5f",
     "add rax, {size}",
-    "jmp 2b",
-    "4:",
-    "mov rcx, rax",
-    "mov eax, edx",
-    "add al, 0x7f",
-    "sahf",
-    "mov eax, [rcx + {eax}]",
-    "mov ebx, [rcx + {ebx}]",
-    "mov edx, [rcx + {edx}]",
-    "mov ecx, [rcx + {ecx}]",
-    "jmp [rip + \\target]",
-    // Zeros, but for one leaf.
-    "5:",
-    "movzx ecx, cl",
+    "cmp dword ptr [rax + {leaf}], {end}",
+    "jne 2b",
+    // Zeros, which are in the last row, but for one leaf.
     "cmp ebx, {topology}",
-    "je 6f",
-    "mov ecx, 0",
-    "6:",
+    "jne 4f",
+    "movzx ecx, cl",
+    "jmp 5f",
+    "4:",
+    "xor ecx, ecx",
+    "5:",
+    "or ecx, [rax + {ecx}]",
+    "mov rbx, rax",
     "mov eax, edx",
     "add al, 0x7f",
     "sahf",
-    "mov eax, 0",
-    "mov ebx, 0",
-    "mov edx, 0",
+    "mov eax, [rbx + {eax}]",
+    "mov edx, [rbx + {edx}]",
+    "mov ebx, [rbx + {ebx}]",
     "jmp [rip + \\target]",
     ".endm",
     ".globl enter_cpuid",

@@ -108,7 +108,7 @@ fn map(file: &File, headers: &Headers, bias: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Finds the range for a position-independent file where Linux would put it: the topmost free one. Nothing else is mapped before its segments.
+/// The load bias of a position-independent file where Linux would put it: in the topmost free range. Its segments are mapped next.
 fn topmost(file: &File, headers: &Headers) -> Result<u64, Errno> {
     let (low, high) = headers.span();
     let (size, align) = (high - low, headers.align());
@@ -306,13 +306,11 @@ fn set_mm(headers: &Headers, bias: u64, brk: u64, stack: &Stack) -> Result<(), E
     let whole = (bias.wrapping_add(low), bias.wrapping_add(high));
     let texts = headers.loads().filter(|it| it.flags & 1 != 0).map(range);
     let code = texts.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(whole);
-    // Code of a segment without contents. Linux itself makes it empty, but doesn't take that.
-    let code = (code.0, code.1.max(code.0.saturating_add(1)));
     let data = headers.loads().map(range).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))).unwrap_or(whole);
     let map = MemoryMap {
         addresses: [
             code.0,
-            code.1.max(LOWEST + 1),
+            code.1.max(code.0.max(LOWEST).saturating_add(1)),
             data.0,
             data.1,
             brk,

@@ -28,7 +28,7 @@ use crate::rewrite::stubs::{JUMP, JUMP_LEN, Piece, Stubs, TRAP, distance, stub_o
 use crate::rewrite::text;
 use fated_engine::sensitive::length::decode;
 
-const SYSCALL: [u8; 2] = [0x0f, 0x05];
+pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
 const CPUID: [u8; 2] = [0x0f, 0xa2];
 /// After how many calls a site is rewritten. Rewriting costs as much as a few calls by signal.
 const CALLS: u8 = 8;

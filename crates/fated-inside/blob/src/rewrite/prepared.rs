@@ -63,8 +63,7 @@ fn files() -> &'static RefCell<BTreeMap<Identity, File>> {
 
 /// Counts a call that came by signal from the `syscall` in front of `rip`.
 pub fn count_call(texts: &Texts, rip: u64, number: u64) {
-    const SYSCALL_LEN: u64 = 2;
-    let site = rip.wrapping_sub(SYSCALL_LEN);
+    let site = rip.wrapping_sub(call_sites::SYSCALL.len() as u64);
     let mut files = files().borrow_mut();
     let Some((file, offset)) =
         texts.places(site).next().and_then(|(file, offset)| Some((files.get_mut(&file)?, offset)))
@@ -105,10 +104,8 @@ pub fn write(text: Text, sites: &[u64]) {
             // SAFETY: the site lies in the text.
             unsafe { put(piece.at, &piece.jump) };
         }
-        // Protected again even if Linux should lack memory for that: then nothing could run.
-        if with_stubs.protect(PROT_READ | PROT_EXEC).is_err() {
-            return;
-        }
+        // If that fails for lack of memory, the program faults at its first site.
+        let _ = with_stubs.protect(PROT_READ | PROT_EXEC);
         *stubs = with_stubs;
     }
     for &at in breakpoints {

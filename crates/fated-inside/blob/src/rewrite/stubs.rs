@@ -16,7 +16,7 @@ pub const JUMP_LEN: u64 = 5;
 /// `int3`.
 pub const TRAP: u8 = 0xcc;
 /// The size of the longest stub.
-pub const STUB_SIZE: u64 = 64;
+const STUB_SIZE: u64 = 64;
 /// How much of an area is for stubs at any place, and how much is mapped at once: a fork walks through all that is
 /// mapped.
 const PART_SIZE: u64 = 64 << 10;
@@ -94,8 +94,8 @@ impl Stubs {
     /// Maps what is taken, with this protection if it is mapped now.
     pub fn map(&mut self, prot: u32) -> Result<(), Errno> {
         for area in &mut self.0 {
-            let last = area.trapping.iter().max().map_or(area.low, |stub| stub + STUB_SIZE);
-            let end = last.max(area.low).next_multiple_of(PART_SIZE);
+            let taken = area.trapping.iter().max().map_or(area.low, |stub| stub + STUB_SIZE);
+            let end = taken.next_multiple_of(PART_SIZE);
             if end > area.mapped {
                 let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
                 sys::mmap(area.mapped, end - area.mapped, prot, flags, -1, 0)?;
