@@ -7,7 +7,7 @@
 use crate::machine::MEMORY_BYTES;
 use core::cell::Cell;
 
-/// How much may be uncertain: the peak is known up to that.
+/// How much may be uncertain: the peak is known up to that, if the guest unmaps what is mapped.
 const UNSEEN: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
@@ -25,7 +25,7 @@ struct State {
     gone: u64,
     changed: bool,
     /// The end of the heap that was asked for last.
-    heap: u64,
+    heap: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +49,7 @@ impl Default for Account {
     /// That of a program of which nothing is known.
     fn default() -> Account {
         let (last, peak, come) = Default::default();
-        Account(Cell::new(State { last, peak, before: 0, come, uncertain: UNSEEN, gone: 0, changed: true, heap: 0 }))
+        Account(Cell::new(State { last, peak, before: 0, come, uncertain: UNSEEN, gone: 0, changed: true, heap: None }))
     }
 }
 
@@ -62,16 +62,19 @@ impl Account {
 
     /// So many bytes are mapped, of which so many count as resident.
     pub fn grows(&self, bytes: u64, resident: u64) {
+        if bytes > MEMORY_BYTES {
+            // Linux may refuse it.
+            return self.may_grow(bytes);
+        }
         self.change(|it| {
-            it.come.total = it.come.total.saturating_add(bytes);
-            it.come.resident = it.come.resident.saturating_add(if bytes > MEMORY_BYTES { 0 } else { resident });
+            it.come.total += bytes;
+            it.come.resident += resident;
             it.changed = true;
         });
     }
 
-    /// So many bytes may come to be resident that weren't.
+    /// So many bytes may come to be mapped or resident that weren't.
     pub fn may_grow(&self, bytes: u64) {
-        let bytes = if bytes > MEMORY_BYTES { 0 } else { bytes };
         self.change(|it| {
             it.uncertain = it.uncertain.saturating_add(bytes);
             it.changed = true;
@@ -89,12 +92,12 @@ impl Account {
     /// Where the heap ends, as far as is known.
     #[must_use]
     pub fn heap(&self) -> Option<u64> {
-        Some(self.0.get().heap).filter(|&end| end != 0)
+        self.0.get().heap
     }
 
     /// The heap is asked to end at `end`.
     pub fn set_heap(&self, end: u64) {
-        self.change(|it| it.heap = end);
+        self.change(|it| it.heap = Some(end));
     }
 
     /// Whether anything may be different from what the last look saw.
@@ -188,10 +191,12 @@ mod tests {
             assert!(account.has_changed());
         }
         assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, 10 << 20));
-        account.grows(1 << 40, 1 << 40);
-        account.grows(1 << 20, 0);
+        account.grows(9 << 20, 0);
         assert_eq!(account.note(), Some(0));
-        assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, (1 << 40) + (3 << 20)));
+        assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, 11 << 20));
+        account.grows(1 << 40, 1 << 40);
+        assert_eq!(account.note(), None, "Linux may have refused that");
+        assert_eq!((account.peak_resident(), account.peak_total()), (9 << 20, 11 << 20));
         assert_eq!(look(&account, 1 << 20), 0);
         assert_eq!(account.forked().max_resident(), 1 << 20);
         account.exec(5 << 20);
