@@ -187,43 +187,36 @@ fn send_limited(cx: &Cx, to: u64, from: u64, pointer: u64, len: u64, room: u64) 
 
 /// sendfile(2): from a file with a position, or an offset at `pointer`.
 pub async fn sendfile(cx: Cx, to: u64, from: u64, pointer: u64, len: u64) -> SysResult {
+    let (source, target) = (own(&cx, from), own(&cx, to));
+    if source.is_none() && target.is_none() {
+        let outcome = pass(&cx, to);
+        return match room(&cx, to, None).filter(|&room| len > room) {
+            Some(room) => send_limited(&cx, to, from, pointer, len, room).map(Outcome::from),
+            None => outcome,
+        };
+    }
     check_pointer(&cx, pointer)?;
-    let source = own(&cx, from);
-    let Some(target) = own(&cx, to) else {
-        if source.is_none() {
-            let outcome = pass(&cx, to);
-            return match room(&cx, to, None).filter(|&room| len > room) {
-                Some(room) => send_limited(&cx, to, from, pointer, len, room).map(Outcome::from),
-                None => outcome,
-            };
-        }
-        cx.check_open(to as i32)?;
-        // Only files with a place can be sent from.
-        return Err(Errno::EINVAL);
-    };
-    if source.is_some() {
-        return Err(Errno::EINVAL);
-    }
+    check_modes(&cx, (from, &source), (to, &target))?;
+    // Only files with a place can be sent from.
+    let (None, Some(target)) = (source, target) else { return Err(Errno::EINVAL) };
     let mut position = Position::new(&cx, from, pointer)?;
-    check_modes(&cx, Some(from), None)?;
-    if !target.writable() {
-        return Err(Errno::EBADF);
-    }
     // Into a pipe goes what fits, into anything else all of it.
     let how = How { waits: !target.nonblocking(), all: target.downcast::<End>().is_none() };
     Ok(send(&cx, &mut position, &target, len.min(MAX_COUNT), how).await?.into())
 }
 
-/// The access modes of real descriptors.
-fn check_modes(cx: &Cx, read: Option<u64>, written: Option<u64>) -> Result<(), Errno> {
-    for (fd, refused) in [(read, c::O_WRONLY), (written, c::O_RDONLY)] {
-        let Some(fd) = fd else { continue };
+/// One side of a copy: a descriptor, and its open file if that is one of the kernel's own.
+type Named<'a> = (u64, &'a Option<Rc<OpenFile>>);
+
+/// Whether one side is open for reading, and the other one for writing.
+fn check_modes(cx: &Cx, (from, source): Named<'_>, (to, target): Named<'_>) -> Result<(), Errno> {
+    let permits = |fd: u64, refused: u32| {
         let flags = cx.native(c::__NR_fcntl.into(), [fd, c::F_GETFL.into(), 0, 0, 0, 0])? as u32;
-        if flags & c::O_ACCMODE == refused || flags & c::O_PATH != 0 {
-            return Err(Errno::EBADF);
-        }
-    }
-    Ok(())
+        Ok::<_, Errno>(flags & c::O_ACCMODE != refused && flags & c::O_PATH == 0)
+    };
+    let reads = source.as_ref().map_or_else(|| permits(from, c::O_WRONLY), |open| Ok(open.readable()))?;
+    let writes = target.as_ref().map_or_else(|| permits(to, c::O_RDONLY), |open| Ok(open.writable()))?;
+    if reads && writes { Ok(()) } else { Err(Errno::EBADF) }
 }
 
 /// `SPLICE_F_*`: don't wait; and all that there are.
@@ -241,40 +234,31 @@ pub async fn splice(cx: Cx, (from, from_pointer): Side, (to, to_pointer): Side, 
     if flags & !KNOWN != 0 {
         return Err(Errno::EINVAL);
     }
-    cx.check_open(from as i32)?;
-    cx.check_open(to as i32)?;
     let (source, target) = (own(&cx, from), own(&cx, to));
-    let is_pipe = |open: &OpenFile| open.downcast::<End>().is_some();
-    let has_place = |open: &Option<Rc<OpenFile>>, pointer| pointer != 0 && open.as_deref().is_some_and(is_pipe);
-    let modes_fit =
-        source.as_ref().is_none_or(|open| open.readable()) && target.as_ref().is_none_or(|open| open.writable());
-    if modes_fit && (has_place(&source, from_pointer) || has_place(&target, to_pointer)) {
+    if source.is_none() && target.is_none() {
+        return pass(&cx, to);
+    }
+    check_modes(&cx, (from, &source), (to, &target))?;
+    let is_pipe = |open: &Option<Rc<OpenFile>>| open.as_ref().is_some_and(|open| open.downcast::<End>().is_some());
+    let (from_pipe, to_pipe) = (is_pipe(&source), is_pipe(&target));
+    if from_pipe && from_pointer != 0 || to_pipe && to_pointer != 0 {
         return Err(Errno::ESPIPE);
     }
     match (source, target) {
-        (None, None) => pass(&cx, to),
-        (None, Some(target)) if is_pipe(&target) => {
-            if !target.writable() {
-                return Err(Errno::EBADF);
-            }
+        (None, Some(target)) if to_pipe => {
             let mut position = Position::new(&cx, from, from_pointer)?;
-            check_modes(&cx, Some(from), None)?;
             let how = How { waits: flags & NONBLOCK == 0 && !target.nonblocking(), all: false };
             Ok(send(&cx, &mut position, &target, len, how).await?.into())
         }
-        (Some(source), None) if is_pipe(&source) => {
-            if !source.readable() {
-                return Err(Errno::EBADF);
-            }
+        (Some(source), None) if from_pipe => {
             let mut position = Position::new(&cx, to, to_pointer)?;
-            check_modes(&cx, None, Some(to))?;
             if let Some(open) = cx.file(to as i32) {
                 NativeFile::note_change(&cx, &open);
             }
             let waits = flags & NONBLOCK == 0 && !source.nonblocking();
             Ok(receive(&cx, &source, &mut position, len, waits).await?.into())
         }
-        (Some(source), Some(target)) if is_pipe(&source) && is_pipe(&target) => {
+        (Some(source), Some(target)) if from_pipe && to_pipe => {
             hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, false).await
         }
         _ => Err(Errno::EINVAL),
@@ -286,9 +270,6 @@ async fn hand_on(cx: &Cx, from: &OpenFile, to: &OpenFile, len: u64, waits: bool,
     let (Some(source), Some(target)) = (from.downcast::<End>(), to.downcast::<End>()) else {
         return Err(Errno::EINVAL);
     };
-    if !from.readable() || !to.writable() {
-        return Err(Errno::EBADF);
-    }
     let waits = waits && !from.nonblocking() && !to.nonblocking();
     let len = usize::try_from(len.min(MAX_COUNT)).unwrap_or(usize::MAX);
     loop {
@@ -329,10 +310,9 @@ pub async fn tee(cx: Cx, from: u64, to: u64, len: u64, flags: u32) -> SysResult 
     if len == 0 {
         return Ok(0.into());
     }
-    cx.check_open(from as i32)?;
-    cx.check_open(to as i32)?;
-    let source = cx.file_or(from as i32, Errno::EINVAL)?;
-    let target = cx.file_or(to as i32, Errno::EINVAL)?;
+    let (source, target) = (own(&cx, from), own(&cx, to));
+    check_modes(&cx, (from, &source), (to, &target))?;
+    let (Some(source), Some(target)) = (source, target) else { return Err(Errno::EINVAL) };
     hand_on(&cx, &source, &target, len, flags & NONBLOCK == 0, true).await
 }
 
