@@ -39,9 +39,8 @@ pub async fn waitid(cx: Cx, a: Args) -> SysResult {
     {
         cx.write(usage_addr, &report.usage.to_bytes())?;
     }
-    // Without a child it is zeroed, even if the call fails, unless it is to be made again.
-    let again = matches!(result, Err(Errno::ERESTARTSYS | Errno::EINTR));
-    if info_addr != 0 && !again {
+    // Without a child it is zeroed, even if the call fails.
+    if info_addr != 0 {
         let info = result.as_ref().ok().and_then(Option::as_ref).map(|report| report.siginfo()).unwrap_or_default();
         let mut bytes = [0; 128];
         info.store(&mut bytes);

@@ -91,7 +91,9 @@ static void vectors(void) {
     FAILS(EOPNOTSUPP, CALL(preadv2, ends[0], &one, 1, -1l, 0, 0x4000));
 }
 
-/* Without a child, the structure is zeroed. */
+static void on_alarm(int signal) { (void)signal; }
+
+/* Without a child that has ended, the structure is zeroed. */
 static void no_child(void) {
     siginfo_t info;
     memset(&info, 0x55, sizeof info);
@@ -101,6 +103,21 @@ static void no_child(void) {
     FAILS(EFAULT, CALL(waitid, P_ALL, 0, BAD, WEXITED, NULL));
     FAILS(EFAULT, CALL(waitid, P_ALL, 0, BAD, 0x40, NULL));
     FAILS(EINVAL, CALL(waitid, P_ALL, 0, NULL, 0x40, NULL));
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;) pause();
+    }
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval soon = {.it_value.tv_usec = 20000, .it_interval.tv_usec = 20000}, never = {0};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    memset(&info, 0x55, sizeof info);
+    FAILS(EINTR, CALL(waitid, P_ALL, 0, &info, WEXITED, NULL));
+    setitimer(ITIMER_REAL, &never, NULL);
+    GIVES(0, info.si_signo);
+    GIVES(0, info.si_pid);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
 }
 
 enum { PROCESS = 1, GROUP, USER, BEST_EFFORT = 2 << 13, IDLE = 3 << 13 };
