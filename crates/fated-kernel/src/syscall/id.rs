@@ -232,10 +232,7 @@ pub fn capget(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if a[1] == 0 {
         return Ok(0);
     }
-    let sets = [caps.effective, caps.permitted, caps.inheritable];
-    let words = (0..words).flat_map(|half| sets.map(|set| (set >> (32 * half)) as u32));
-    let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
-    cx.write(a[1], &bytes)?;
+    cx.write(a[1], &encode_sets([caps.effective, caps.permitted, caps.inheritable], words))?;
     Ok(0)
 }
 
@@ -246,15 +243,7 @@ pub fn capset(cx: &Cx, a: Args) -> Result<u64, Errno> {
     if pid != 0 && pid != cx.task.tid.get().get() {
         return Err(Errno::EPERM);
     }
-    let bytes = cx.read_vec(a[1], words * 12)?;
-    let (halves, _) = bytes.as_chunks::<12>();
-    let mut sets = [0_u64; 3];
-    for (shift, half) in (0..).step_by(32).zip(halves) {
-        let (parts, _) = half.as_chunks::<4>();
-        for (set, part) in sets.iter_mut().zip(parts) {
-            *set |= u64::from(u32::from_le_bytes(*part)) << shift;
-        }
-    }
+    let sets = decode_sets(&cx.read_vec(a[1], words * SET_WORDS)?);
     let mut new = cx.process().credentials.borrow().caps;
     new.set(sets)?;
     set_real_caps(cx, sets)?;
@@ -262,18 +251,36 @@ pub fn capset(cx: &Cx, a: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
+/// The size of one word of each set: effective, permitted, inheritable (`struct __user_cap_data_struct`).
+const SET_WORDS: usize = 12;
+
+/// The lowest words first, so many of each set.
+fn encode_sets(sets: [u64; 3], words: usize) -> Vec<u8> {
+    (0..words).flat_map(|word| sets.map(|set| (set >> (32 * word)) as u32)).flat_map(u32::to_le_bytes).collect()
+}
+
+fn decode_sets(bytes: &[u8]) -> [u64; 3] {
+    let mut sets = [0; 3];
+    for (shift, words) in (0..).step_by(32).zip(bytes.as_chunks::<SET_WORDS>().0) {
+        for (set, word) in sets.iter_mut().zip(words.as_chunks::<4>().0) {
+            *set |= u64::from(u32::from_le_bytes(*word)) << shift;
+        }
+    }
+    sets
+}
+
 /// Gives the real process these sets, too, as far as it has them: fated itself may have been started with fewer. What is permitted it
 /// keeps: an exec that gains a capability would randomize addresses. By itself that lets nobody do anything.
 fn set_real_caps(cx: &Cx, [effective, permitted, inheritable]: [u64; 3]) -> Result<(), Errno> {
-    const SIZE: usize = 24;
+    const WORDS: usize = 2;
     let header = Borrowed::new(cx, &[CAP_VERSION_3, 0].map(u32::to_le_bytes).concat())?;
-    let data = Borrowed::below(cx, header.addr, &[0; SIZE])?;
+    let data = Borrowed::below(cx, header.addr, &[0; WORDS * SET_WORDS])?;
     let at = [header.addr, data.addr, 0, 0, 0, 0];
     let set = || {
         cx.native(c::__NR_capget.into(), at)?;
-        let real: [u32; 6] = cx.read_array::<SIZE>(data.addr).map(words_of)?;
-        let has = u64::from(real[1]) | u64::from(real[4]) << 32;
-        cx.write(data.addr, &real_sets([effective & has, has, inheritable & permitted & has]))?;
+        let [_, has, _] = decode_sets(&cx.read_array::<{ WORDS * SET_WORDS }>(data.addr)?);
+        let sets = [effective & has, has, inheritable & permitted & has];
+        cx.write(data.addr, &encode_sets(sets, WORDS))?;
         change_real(cx, c::__NR_capset, at)
     };
     // What fails has no effect on what the kernel decides.
@@ -281,16 +288,4 @@ fn set_real_caps(cx: &Cx, [effective, permitted, inheritable]: [u64; 3]) -> Resu
     data.restore(cx);
     header.restore(cx);
     Ok(())
-}
-
-fn words_of(bytes: [u8; 24]) -> [u32; 6] {
-    let (words, _) = bytes.as_chunks::<4>();
-    let mut all = [0; 6];
-    all.iter_mut().zip(words).for_each(|(to, word)| *to = u32::from_le_bytes(*word));
-    all
-}
-
-/// Effective, permitted and inheritable set, as version 3 has them.
-fn real_sets(sets: [u64; 3]) -> Vec<u8> {
-    [0, 32].into_iter().flat_map(|shift| sets.map(|set| (set >> shift) as u32)).flat_map(u32::to_le_bytes).collect()
 }
