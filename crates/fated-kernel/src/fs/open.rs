@@ -374,8 +374,9 @@ pub async fn open_fifo(cx: Cx, fifo: Box<Fifo>) -> SysResult {
         }
         if let Some(outsider) = outsider.filter(|_| !arrived()) {
             drop(end);
-            return install(&cx, flags, fifo::Fifo::new(outsider.open(&cx, flags), path, stat));
+            let end = outsider.open(&cx, flags);
+            return install(&cx, flags, fifo::Fifo::new(end, path, stat, Some(Rc::new(outsider))));
         }
     }
-    install(&cx, flags, fifo::Fifo::new(end, path, stat))
+    install(&cx, flags, fifo::Fifo::new(end, path, stat, None))
 }

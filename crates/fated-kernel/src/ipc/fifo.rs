@@ -6,6 +6,7 @@ use crate::fs::file::File;
 use crate::fs::inode::FileStat;
 use crate::mm::iov_iter::Buffers;
 use crate::sched::wait_queue::WaitQueue;
+use crate::tty::outside::Outsider;
 use alloc::{rc::Rc, vec::Vec};
 use core::any::Any;
 
@@ -15,13 +16,15 @@ pub struct Fifo {
     end: Rc<dyn File>,
     path: Vec<u8>,
     stat: FileStat,
+    /// Who has the other end, if that isn't a guest: given up with the last of these.
+    outsider: Option<Rc<Outsider>>,
 }
 
 impl Fifo {
     /// Gives an open end of a pipe the name and the inode of a file.
     #[must_use]
-    pub fn new(end: Rc<dyn File>, path: Vec<u8>, stat: FileStat) -> Rc<Fifo> {
-        Rc::new(Fifo { end, path, stat })
+    pub fn new(end: Rc<dyn File>, path: Vec<u8>, stat: FileStat, outsider: Option<Rc<Outsider>>) -> Rc<Fifo> {
+        Rc::new(Fifo { end, path, stat, outsider })
     }
 }
 
@@ -67,7 +70,7 @@ impl File for Fifo {
     }
 
     fn reopen(&self, cx: &Cx, flags: u32) -> Result<Rc<dyn File>, Errno> {
-        Ok(Fifo::new(self.end.reopen(cx, flags)?, self.path.clone(), self.stat))
+        Ok(Fifo::new(self.end.reopen(cx, flags)?, self.path.clone(), self.stat, self.outsider.clone()))
     }
 
     /// The end of the pipe, so that calls on pipes work with named ones.

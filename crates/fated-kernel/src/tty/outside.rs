@@ -4,16 +4,13 @@
 //! somebody outside. Guests that wait for each other don't notice, and what outsiders do can't come before what the run does by itself.
 
 use crate::cx::Cx;
-use crate::errno::Errno;
 use crate::fs::file::File;
 use crate::fs::inode::FileStat;
 use crate::fs::poll;
-use crate::mm::iov_iter::Buffers;
 use crate::ports::{Awaited, Console, FifoRequest};
 use crate::sched::wait_queue::WaitQueue;
 use crate::tty::stream::Stream;
 use alloc::rc::Rc;
-use core::any::Any;
 
 /// A wait for somebody outside, and then what was waited for. Dropping it closes the pipe.
 #[derive(Debug)]
@@ -45,76 +42,17 @@ impl Outsider {
         cx.kernel.streams.ready(self.number) & poll::PRI != 0
     }
 
-    /// The guest's end.
+    /// The guest's end, which is there as long as this.
     #[must_use]
-    pub fn open(self, cx: &Cx, flags: u32) -> Rc<dyn File> {
+    pub fn open(&self, cx: &Cx, flags: u32) -> Rc<dyn File> {
         self.console.fifo(self.number, &FifoRequest::Take);
         cx.kernel.streams.consumed(self.number, u64::MAX, None);
-        let stream = Stream::new(cx, self.number, FileStat::default(), Some(flags));
-        Rc::new(End { stream: Rc::new(stream), _outsider: Rc::new(self) })
+        Rc::new(Stream::new(cx, self.number, FileStat::default(), Some(flags)))
     }
 }
 
 impl Drop for Outsider {
     fn drop(&mut self) {
         self.console.fifo(self.number, &FifoRequest::Close);
-    }
-}
-
-/// An end that guests have open.
-#[derive(Debug)]
-struct End {
-    stream: Rc<dyn File>,
-    /// Closed with the last one.
-    _outsider: Rc<Outsider>,
-}
-
-impl File for End {
-    fn read(&self, cx: &Cx, to: &mut Buffers) -> Result<u64, Errno> {
-        self.stream.read(cx, to)
-    }
-
-    fn write(&self, cx: &Cx, from: &mut Buffers) -> Result<u64, Errno> {
-        self.stream.write(cx, from)
-    }
-
-    fn writes_all(&self) -> bool {
-        self.stream.writes_all()
-    }
-
-    fn poll(&self) -> u32 {
-        self.stream.poll()
-    }
-
-    fn queue(&self) -> Option<&WaitQueue> {
-        self.stream.queue()
-    }
-
-    fn stream(&self) -> Option<i32> {
-        self.stream.stream()
-    }
-
-    fn ask(&self) {
-        self.stream.ask();
-    }
-
-    fn stat(&self, cx: &Cx) -> Result<FileStat, Errno> {
-        self.stream.stat(cx)
-    }
-
-    fn ioctl(&self, cx: &Cx, request: u32, arg: u64) -> Result<u64, Errno> {
-        self.stream.ioctl(cx, request, arg)
-    }
-
-    fn name(&self) -> alloc::vec::Vec<u8> {
-        self.stream.name()
-    }
-
-    fn reopen(&self, cx: &Cx, flags: u32) -> Result<Rc<dyn File>, Errno> {
-        Ok(Rc::new(End { stream: self.stream.reopen(cx, flags)?, _outsider: self._outsider.clone() }))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
