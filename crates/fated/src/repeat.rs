@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::ValueEnum as _;
+use clap::{Parser as _, ValueEnum as _};
 use fated_kernel::config::{Input, Policy};
 
-use crate::cli::{RunArgs, TmpOf};
+use crate::cli::{Cli, Command, RunArgs, TmpOf};
 use crate::exit::{self, End};
 use crate::settings::Settings;
 use crate::stderr;
@@ -35,7 +35,7 @@ pub fn tell(args: &RunArgs, settings: &Settings, result: &anyhow::Result<End>) {
 
 /// The command line. What follows from the terminal, or from a measurement, is named.
 fn command(args: &RunArgs, settings: &Settings) -> String {
-    let config = &settings.config;
+    let (config, default) = (&settings.config, defaults());
     let mut line = format!("fated run --seed {} --policy {}", config.seed, policy(config.policy));
     let stdio = args.stdio.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
     let input = if config.input == Input::Blocks { "blocks" } else { "live" };
@@ -45,18 +45,18 @@ fn command(args: &RunArgs, settings: &Settings) -> String {
             let _ = write!(line, " --{name} {value}");
         }
     };
-    number("slice", args.slice.into(), 50);
-    number("call-cost", args.call_cost, 1000);
-    number("cpus", args.cpus.into(), 1);
-    number("max-tasks", args.max_tasks.into(), 32_768);
-    number("spin-limit", args.spin_limit, 600);
+    number("slice", args.slice.into(), default.slice.into());
+    number("call-cost", args.call_cost, default.call_cost);
+    number("cpus", args.cpus.into(), default.cpus.into());
+    number("max-tasks", args.max_tasks.into(), default.max_tasks.into());
+    number("spin-limit", args.spin_limit, default.spin_limit);
     let mut word = |name: &str, value: &str| {
         let _ = write!(line, " --{name} {}", quoted(value));
     };
-    if crate::epoch::parse("2026-01-01T00:00:00Z") != Ok(args.epoch) {
+    if args.epoch != default.epoch {
         word("epoch", &format!("@{}.{:09}", args.epoch / 1_000_000_000, args.epoch % 1_000_000_000));
     }
-    if args.hostname != "fated" {
+    if args.hostname != default.hostname {
         word("hostname", &args.hostname);
     }
     for (name, value) in &args.env {
@@ -83,6 +83,14 @@ fn command(args: &RunArgs, settings: &Settings) -> String {
         let _ = write!(line, " {}", quoted(&word.to_string_lossy()));
     }
     line
+}
+
+/// A run without options.
+fn defaults() -> RunArgs {
+    match Cli::parse_from(["fated", "run", "program"]).command {
+        Command::Run(args) => *args,
+        _ => unreachable!("that is a run"),
+    }
 }
 
 fn policy(policy: Policy) -> String {
