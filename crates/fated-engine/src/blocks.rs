@@ -151,9 +151,7 @@ impl Blocks {
             ));
         }
     }
-}
 
-impl Blocks {
     /// Tells the user once if nobody opens the other end of a named pipe.
     fn note_fifo(&self) {
         if let Some((since, path)) = &*self.fifo.borrow()

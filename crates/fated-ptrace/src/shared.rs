@@ -7,12 +7,12 @@ use crate::process::Process;
 use crate::tracee::Tracee;
 use fated_engine::cpuid::Cpuid;
 use fated_engine::notice::{Notice, Notices};
-use fated_engine::sensitive::{Identity, Sites};
+use fated_engine::sensitive::Sites;
 use fated_engine::{Launch, vdso};
 use fated_kernel::id::Tid;
 use fated_kernel::ports::{Console, Trace};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,8 +35,6 @@ pub(crate) struct Shared {
     pub(crate) rewrite: bool,
     /// The sensitive instructions of all files whose text has been mapped.
     pub(crate) sites: RefCell<Sites>,
-    /// These files.
-    pub(crate) searched: RefCell<BTreeSet<Identity>>,
     /// The ids with which fated looks at files.
     pub(crate) own_ids: Option<Ids>,
     /// The spin limit in clock ticks of processor time.
@@ -59,7 +57,6 @@ impl Shared {
             cpuid: Cpuid::new(launch.cpus),
             rewrite: launch.rewrite,
             sites: RefCell::new(Sites::remembering(found_before)),
-            searched: RefCell::default(),
             own_ids: Ids::own(),
             spin_ticks: launch.spin_limit.map(clock_ticks),
             vdso: std::fs::read("/proc/self/maps").ok().and_then(|maps| vdso::Real::find(&maps)),

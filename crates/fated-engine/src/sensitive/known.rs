@@ -78,7 +78,7 @@ impl Sites {
 
     /// The sites within `size` bytes of a file from `offset` on. The file is searched when it is seen for the first time.
     pub fn within(&mut self, identity: Identity, read_at: ReadAt<'_>, offset: u64, size: u64) -> &[Site] {
-        if !matches!(self.files.get(&identity), Some(Known::Certain(_))) {
+        if !self.has(identity) {
             let remembered = match self.files.get(&identity) {
                 Some(Known::Remembered(offsets)) => confirm(read_at, offsets),
                 None if self.files.len() >= MOST_FILES => return &[],
@@ -94,6 +94,12 @@ impl Sites {
         let from = sites.partition_point(|site| site.offset < offset);
         let to = sites.partition_point(|site| site.offset < offset.saturating_add(size));
         &sites[from..to]
+    }
+
+    /// Whether the sites of a file are known, so that it needn't be read.
+    #[must_use]
+    pub fn has(&self, identity: Identity) -> bool {
+        matches!(self.files.get(&identity), Some(Known::Certain(_)))
     }
 
     /// Whether a site is known. If not, it is from now on, if there is room.

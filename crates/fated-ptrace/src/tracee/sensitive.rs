@@ -44,14 +44,14 @@ impl Tracee {
         let Ok(at) = At::new(self.tid.get(), call.args[4] as i32, b"") else { return };
         let Ok(stat) = at.stat(0) else { return };
         let text = Text::of_mapping(call.args, begin, Identity::of(&stat));
-        if self.shared.searched.borrow().contains(&text.file) {
+        if self.shared.sites.borrow().has(text.file) {
             return self.text_mapped(text, &|_, _| Ok(0));
         }
         let Ok(file) = at.open(libc::O_RDONLY | libc::O_NONBLOCK) else { return };
         self.text_mapped(text, &|buf, offset| sys::read_at(file.as_raw_fd(), buf, offset));
     }
 
-    /// `read_at` reads the file, if it hasn't been searched.
+    /// `read_at` reads the file, if its sites aren't known yet.
     fn text_mapped(&self, text: Text, read_at: ReadAt<'_>) {
         if !self.shared.rewrite {
             return;
@@ -61,7 +61,6 @@ impl Tracee {
         let mut sites = self.shared.sites.borrow_mut();
         let sites =
             sites.within(text.file, &|buf, offset| window.read_at(buf, offset), text.offset, text.end - text.begin);
-        self.shared.searched.borrow_mut().insert(text.file);
         if sites.is_empty() {
             return;
         }
