@@ -62,13 +62,10 @@ pub fn on_path(cx: &Cx, call: Call, arg: PathArg, flags: u32, effect: Option<Eff
     if let (Effect::Touched, kind::FIFO | kind::CHARACTER) = (effect, stat.mode & kind::MASK) {
         return Err(Errno::EINVAL);
     }
-    if let Effect::Touched = effect
-        && is_busy(cx, &stat)
-        && call.args[1] as i64 >= 0
-    {
-        return Err(Errno::ETXTBSY);
-    }
     if let Effect::Touched = effect {
+        if is_busy(cx, &stat) {
+            return Err(Errno::ETXTBSY);
+        }
         check_size(cx, stat.size, call.args[1])?;
     }
     let value = carry_out(cx, call, &[(arg, &target)])?;

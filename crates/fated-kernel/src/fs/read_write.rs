@@ -56,16 +56,15 @@ pub fn check_flags(cx: &Cx, fd: u64, flags: u64) -> Result<bool, Errno> {
     if !native && flags & !KNOWN != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(flags & c::RWF_NOWAIT != 0) }
 }
 
-/// What preadv2(2) and pwritev2(2) fail with for flags that a file of the kernel's own doesn't know, `error`, after what Linux looks at
-/// first: none of these files has places.
+/// What preadv2(2) and pwritev2(2) say to flags that a file of the kernel's own doesn't know: `error`, or what Linux finds before it looks
+/// at them. `at` is a place in the file.
 pub fn refuse(cx: &Cx, fd: u64, buffer: UserBuffer, at: Option<u64>, error: Errno) -> Step {
     match at {
         Some(at) if (at as i64) < 0 => Step::Failed(Errno::EINVAL),
         Some(_) if own(cx, fd).is_some_and(|open| open.downcast::<End>().is_some()) => Step::Failed(Errno::ESPIPE),
-        _ => match buffer.buffers(cx) {
-            Ok(buffers) if buffers.left() == 0 => Step::Value(0),
-            Ok(_) => Step::Failed(error),
-            Err(error) => Step::Failed(error),
+        _ => match buffer.buffers(cx).map(|it| it.left()) {
+            Ok(0) => Step::Value(0),
+            result => Step::Failed(result.err().unwrap_or(error)),
         },
     }
 }

@@ -38,24 +38,26 @@ pub fn pwritev(cx: &Cx, a: Args) -> Step {
     read_write::write_at(cx, a[0], UserBuffer::Many(a[1], a[2]), a[3])
 }
 
-/// Instead of an offset: where the file stands.
-const CURRENT: u64 = u64::MAX;
+/// The place in a file that preadv2(2) and pwritev2(2) name: -1 stands for where the file stands.
+fn place(a: Args) -> Option<u64> {
+    Some(a[3]).filter(|&at| at != u64::MAX)
+}
 
 pub fn preadv2(cx: &Cx, a: Args) -> Step {
     let buffer = UserBuffer::Many(a[1], a[2]);
-    match read_write::check_flags(cx, a[0], a[5]) {
-        Err(error) => read_write::refuse(cx, a[0], buffer, Some(a[3]).filter(|&at| at != CURRENT), error),
-        Ok(nowait) if a[3] == CURRENT => read_write::read(cx, a[0], buffer, nowait),
-        Ok(_) => read_write::read_at(cx, a[0], buffer, a[3]),
+    match (read_write::check_flags(cx, a[0], a[5]), place(a)) {
+        (Err(error), at) => read_write::refuse(cx, a[0], buffer, at, error),
+        (Ok(nowait), None) => read_write::read(cx, a[0], buffer, nowait),
+        (Ok(_), Some(at)) => read_write::read_at(cx, a[0], buffer, at),
     }
 }
 
 pub fn pwritev2(cx: &Cx, a: Args) -> Step {
     let buffer = UserBuffer::Many(a[1], a[2]);
-    match read_write::check_flags(cx, a[0], a[5]) {
-        Err(error) => read_write::refuse(cx, a[0], buffer, Some(a[3]).filter(|&at| at != CURRENT), error),
-        Ok(nowait) if a[3] == CURRENT => read_write::write(cx, a[0], buffer, nowait),
-        Ok(_) => read_write::write_at(cx, a[0], buffer, a[3]),
+    match (read_write::check_flags(cx, a[0], a[5]), place(a)) {
+        (Err(error), at) => read_write::refuse(cx, a[0], buffer, at, error),
+        (Ok(nowait), None) => read_write::write(cx, a[0], buffer, nowait),
+        (Ok(_), Some(at)) => read_write::write_at(cx, a[0], buffer, at),
     }
 }
 

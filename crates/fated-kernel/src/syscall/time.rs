@@ -95,15 +95,16 @@ pub async fn nanosleep(cx: Cx, a: Args) -> SysResult {
 /// clock_nanosleep(2).
 pub async fn clock_nanosleep(cx: Cx, a: Args) -> SysResult {
     let [id, flags, request, remaining, ..] = a;
-    // What doesn't name a clock at all, or one that can't wake anybody; only then Linux looks at the time.
-    if id as i32 >= 0 {
-        cx.clock(id)?;
+    let clock = cx.clock(id);
+    // Before it looks at the time, Linux only knows whether a clock's number is one, and whether it can wake anybody.
+    if let (Err(error), 0..) = (&clock, id as i32) {
+        return Err(*error);
     }
     if id as u32 == CLOCK_THREAD_CPUTIME_ID {
         return Err(Errno::EOPNOTSUPP);
     }
     let ns = cx.read_timespec(request)?.ok_or(Errno::EFAULT)?;
-    let clock = cx.clock(id)?;
+    let clock = clock?;
     check_timer_clock(id)?;
     if clock.counts_cpu() {
         return Err(Errno::EOPNOTSUPP);
